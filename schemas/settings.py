@@ -1,0 +1,164 @@
+"""Every setting, read from the environment (`SENDLENS_*`) or a `.env` file; nothing else configures Sendlens.
+
+Embedded and cluster differ here alone. In embedded mode the secrets may be left out: they are made at the first start
+and kept in the data directory, because a link in a mail that was sent must still verify after a restart.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import secrets
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.errors import Misconfigured
+from schemas.tokens import Keyring
+from schemas.topics import Topic
+
+
+class Settings(BaseSettings):
+    """The settings with their defaults, checked. README's table is made of the descriptions."""
+
+    model_config = SettingsConfigDict(env_prefix="SENDLENS_", env_file=".env", extra="ignore", frozen=True)
+
+    mode: Literal["embedded", "cluster"] = Field(
+        "embedded", description="`embedded`: broker and database come with us, on one machine. `cluster`: yours."
+    )
+    data_dir: Path = Field(Path("var"), description="Where the embedded database and generated secrets live.")
+    token_keys: str = Field(
+        "", description="Signing keys as `id:secret,id:secret`; the first signs, all verify. Embedded: made for you."
+    )
+    api_key: str = Field(
+        "", description="What `/v1` callers send as `Authorization: Bearer`. Embedded on loopback: none needed."
+    )
+
+    kafka: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, `host:port,host:port`.")
+    topic_prefix: str = Field("", description="Put before every topic and consumer group name, to share a cluster.")
+    partitions: int = Field(
+        12, ge=1, le=1000, description="Partitions of the hot topics; the most workers a stage can use."
+    )
+    replication: int = Field(1, ge=1, le=5, description="Replicas of every topic; 3 on a real cluster.")
+
+    clickhouse_url: str = Field("http://127.0.0.1:8123", description="ClickHouse's HTTP interface.")
+    clickhouse_user: str = Field("default", description="ClickHouse user that may write.")
+    clickhouse_password: str = Field("", description="Its password.")
+    clickhouse_database: str = Field("sendlens", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Database to use.")
+    clickhouse_reader_password: str = Field(
+        "reader", description="Password of the read-only user `reader` (Grafana, SQL) of the embedded database."
+    )
+
+    ingest_host: str = Field("127.0.0.1", description="Address that ingest listens on.")
+    ingest_port: int = Field(8080, ge=1, le=65535, description="Port that ingest listens on.")
+    public_url: str = Field(
+        "http://127.0.0.1:8080", description="Where recipients reach ingest; goes into every pixel and link."
+    )
+    group_commit_ms: float = Field(
+        3.0, ge=0, le=1000, description="How long a hit may wait for others to share its Kafka record."
+    )
+    in_flight_hits: int = Field(20_000, ge=1, description="Hits that may await Kafka's answer before more are refused.")
+    answer_within_ms: int = Field(
+        2000, ge=50, description="After this long without Kafka's answer a recipient is served all the same."
+    )
+
+    smtp_host: str = Field("127.0.0.1", description="Mail server that emails leave through.")
+    smtp_port: int = Field(1025, ge=1, le=65535, description="Its port.")
+    smtp_tls: Literal["none", "starttls", "tls"] = Field("none", description="How the connection to it is secured.")
+    smtp_user: str = Field("", description="User to log in with; empty for none.")
+    smtp_password: str = Field("", description="Its password.")
+    smtp_connections: int = Field(4, ge=1, le=100, description="Connections kept open to the mail server.")
+    envelope_domain: str = Field(
+        "bounces.example.com", description="Domain of the return path; bounces must come back to a mailbox of it."
+    )
+
+    settle_seconds: float = Field(
+        5.0, ge=0, le=300, description="How long a hit waits before it is judged, once and for good."
+    )
+    scanner_window_seconds: float = Field(
+        2.0, ge=0, le=60, description="A hit sooner than this after delivery is a robot's."
+    )
+    store_rows: int = Field(50_000, ge=1, description="Rows of one ClickHouse insert at the most.")
+    store_seconds: float = Field(
+        1.0, ge=0, le=60, description="How long rows may wait for others to share their insert."
+    )
+    worker_metrics_port: int = Field(0, ge=0, le=65535, description="Port of the worker's `/metrics`; 0 for none.")
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")
+    log_format: Literal["console", "json"] = Field("console", description="Logs for eyes or for machines.")
+
+    @field_validator("public_url", "clickhouse_url")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("must be http(s)://host[:port][/path]")
+        return url.rstrip("/")
+
+    def topic(self, topic: Topic) -> str:
+        """The topic's name on this deployment's Kafka."""
+        return self.topic_prefix + topic.name
+
+    def partitions_of(self, topic: Topic) -> int:
+        """How many partitions the topic has on this deployment."""
+        return topic.partitions or self.partitions
+
+    @property
+    def kafka_servers(self) -> list[str]:
+        return [server.strip() for server in self.kafka.split(",") if server.strip()]
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        """The token keys. Raises Misconfigured when there are none."""
+        return Keyring.parse(self.token_keys)
+
+
+def load(**overrides: object) -> Settings:
+    """Read the settings and check what no single field can. Raises Misconfigured naming each setting to fix."""
+    try:
+        settings = Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks them
+    except ValidationError as error:
+        wrong = "; ".join(f"SENDLENS_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
+        raise Misconfigured(wrong) from None
+    if settings.mode == "cluster":
+        if not settings.token_keys:
+            raise Misconfigured("SENDLENS_TOKEN_KEYS is not set: outside embedded mode secrets come from you")
+        if not settings.api_key:
+            raise Misconfigured("SENDLENS_API_KEY is not set: outside embedded mode /v1 needs a key")
+    elif not settings.token_keys:
+        settings = settings.model_copy(update={"token_keys": _own_token_key(settings.data_dir)})
+    if not settings.api_key and not _is_loopback(settings.ingest_host):
+        raise Misconfigured("SENDLENS_API_KEY is not set: /v1 is open without a key on loopback only")
+    settings.keyring  # noqa: B018  # raises now, not at the first hit
+    return settings
+
+
+def _own_token_key(data_dir: Path) -> str:
+    """This installation's signing key, made once. Several processes may start at once: the first to link wins."""
+    path = data_dir / "token_keys"
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            mine = path.with_name(f"token_keys.{os.getpid()}")
+            mine.touch(mode=0o600)
+            mine.write_text(f"1:{secrets.token_hex(32)}\n")
+            try:
+                path.hardlink_to(mine)
+            except FileExistsError:
+                pass
+            finally:
+                mine.unlink()
+        return path.read_text().strip()
+    except OSError as error:
+        raise Misconfigured(f"SENDLENS_DATA_DIR: {data_dir} can't be used ({error.strerror})") from None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

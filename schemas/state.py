@@ -1,0 +1,167 @@
+"""A state topic in memory: how every process reads `campaigns`, `leads`, `links` and `deliveries`.
+
+The newest record of a key wins. A view is `ready` only when it has read to the end once, and always knows up to which
+moment it is current, so that a reader may say "not there" and mean it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+import msgspec
+import structlog
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+
+from schemas.settings import Settings
+from schemas.topics import Topic
+
+T = TypeVar("T", bound=msgspec.Struct)
+log = structlog.get_logger()
+
+_POLL_MS = 200  # how stale an idle view may be: the broker answers an empty fetch after this long
+_RECONNECT_SECONDS = 1.0
+
+
+class StateTopic(Generic[T]):
+    """Follows one topic in a thread of its own. Reading is a dict look-up and safe from any thread.
+
+    `forget_after` drops records whose Kafka timestamp is older, in seconds, for topics that are only a recent past.
+    A record that can't be decoded is counted in `rejected`, logged with its place, and skipped.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        topic: Topic,
+        record: type[T],
+        key: Callable[[T], str],
+        *,
+        forget_after: float | None = None,
+    ) -> None:
+        self.topic = settings.topic(topic)
+        self.rejected = 0
+        self.current_at = 0.0
+        self._settings = settings
+        self._decoder = msgspec.json.Decoder(record)
+        self._key = key
+        self._forget_after = forget_after
+        self._records: dict[str, T] = {}
+        self._written_at: dict[str, float] = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name=f"state-{topic.name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to follow. Returns at once; see `ready` and `wait_until_current`."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop following; what was read stays readable."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the topic has been read to its end at least once."""
+        return self.current_at > 0
+
+    def get(self, key: str) -> T | None:
+        return self._records.get(key)
+
+    def put(self, record: T) -> None:
+        """Show a record that this process has just written, before the topic brings it back."""
+        self._absorb(record, time.time())
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(list(self._records.values()))
+
+    async def wait_until_current(self, moment: float, timeout: float) -> bool:
+        """Wait until everything written before `moment` (epoch seconds) can be read here; False when time ran out."""
+        deadline = time.monotonic() + timeout
+        while self.current_at < moment:
+            if time.monotonic() >= deadline or self._stopping.is_set():
+                return False
+            await asyncio.sleep(0.01)
+        return True
+
+    def _follow(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._read()
+            except KafkaError as error:
+                log.warning("state topic lost its broker, connecting again", topic=self.topic, error=repr(error))
+            except Exception:
+                log.exception("state topic stopped reading, starting again", topic=self.topic)
+            self._stopping.wait(_RECONNECT_SECONDS)
+
+    def _read(self) -> None:
+        consumer = KafkaConsumer(
+            bootstrap_servers=self._settings.kafka_servers,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=_POLL_MS,
+        )
+        try:
+            partitions = [TopicPartition(self.topic, p) for p in sorted(self._partitions(consumer))]
+            consumer.assign(partitions)
+            consumer.seek_to_beginning(*partitions)
+            while not self._stopping.is_set():
+                asked_at = time.time()
+                ends = consumer.end_offsets(partitions)
+                while any(consumer.position(tp) < ends[tp] for tp in partitions) and not self._stopping.is_set():
+                    self._take(consumer.poll(timeout_ms=_POLL_MS))
+                if self._stopping.is_set():
+                    return
+                self.current_at = asked_at
+                self._forget(asked_at)
+                self._take(consumer.poll(timeout_ms=_POLL_MS))
+        finally:
+            consumer.close(autocommit=False)
+
+    def _partitions(self, consumer: KafkaConsumer) -> set[int]:
+        """The topic's partitions; waits for `sendlens migrate` to have made it."""
+        while not self._stopping.is_set():
+            found = consumer.partitions_for_topic(self.topic)
+            if found:
+                return set(found)
+            self._stopping.wait(_POLL_MS / 1000)
+        return set()
+
+    def _take(self, polled: dict[TopicPartition, list[object]]) -> None:
+        for records in polled.values():
+            for record in records:
+                try:
+                    value = self._decoder.decode(record.value)  # type: ignore[attr-defined]  # kafka-python is untyped
+                except (msgspec.MsgspecError, TypeError) as error:
+                    self.rejected += 1
+                    log.warning("unreadable state record skipped", topic=self.topic, at=_place(record), why=str(error))
+                    continue
+                self._absorb(value, record.timestamp / 1000)  # type: ignore[attr-defined]
+
+    def _absorb(self, record: T, written_at: float) -> None:
+        key = self._key(record)
+        self._records[key] = record
+        if self._forget_after is not None:
+            self._written_at.pop(key, None)  # so that dict order is order of writing
+            self._written_at[key] = written_at
+
+    def _forget(self, now: float) -> None:
+        if self._forget_after is None:
+            return
+        for key, written_at in list(self._written_at.items()):
+            if written_at >= now - self._forget_after:
+                break
+            del self._written_at[key]
+            self._records.pop(key, None)
+
+
+def _place(record: object) -> str:
+    return f"{record.partition}/{record.offset}"  # type: ignore[attr-defined]

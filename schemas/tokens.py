@@ -1,0 +1,195 @@
+"""Signed tokens: who an incoming hit, reply or bounce belongs to, provable without a lookup.
+
+Layout, big-endian, before encoding: key id (1 byte), purpose (1), delivery id (16), minted-at (4, epoch seconds),
+then for all but `bounce` step (1) and variant, campaign, lead (each a length byte and UTF-8), then a truncated
+HMAC-SHA-256 over everything before it. URLs and the Message-ID carry base64url; the VERP return path carries the
+short form in base32, because a local part is at most 64 octets (RFC 5321, 4.5.3.1.1) and may lose its case on the way.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from uuid import UUID, uuid5
+
+from schemas.errors import Misconfigured, Reject
+
+# The namespace of our UUIDv5 ids. Any fixed UUID would do; changing it would make every old email look unsent.
+NAMESPACE = UUID("5e9d1e75-0b0e-5c1a-9a0e-6c3f5d1f7a10")
+
+MAC_BYTES = 16  # 128 bits: far beyond guessing over HTTP
+VERP_MAC_BYTES = 12  # what fits: "bounce+" and 34 bytes in base32 are 62 octets of the 64 allowed
+MAX_TEXT_BYTES = 64  # of campaign, lead and variant ids each; keeps the longest token under 300 characters
+MIN_SECRET_BYTES = 16
+
+_HEAD = struct.Struct(">BB16sI")
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]{20,400}")
+_BASE32 = re.compile(r"[A-Za-z2-7]{20,80}")
+
+
+class Purpose(Enum):
+    """What a token may be used for; part of the MAC, so that an open token can never unsubscribe anyone."""
+
+    OPEN = 1
+    CLICK = 2
+    UNSUBSCRIBE = 3
+    MESSAGE = 4
+    BOUNCE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a verified token says. `minted_at` is in epoch seconds, the moment the email was instrumented."""
+
+    delivery_id: UUID
+    campaign: str
+    step: int
+    variant: str
+    lead: str
+    minted_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class BounceClaim:
+    """What a verified VERP token says: it has room for the delivery alone."""
+
+    delivery_id: UUID
+    minted_at: int
+
+
+class BadToken(Reject):
+    """A token that proves nothing. `reason` is one of malformed, key, purpose, signature."""
+
+
+def delivery_id(campaign: str, step: int, lead: str) -> UUID:
+    """The id of one email: the same campaign, step and lead always give the same id, so a repeat is recognised."""
+    return uuid5(NAMESPACE, "\x1f".join((campaign, str(step), lead)))
+
+
+def event_id(cause: UUID | str, kind: str) -> UUID:
+    """The id of an event derived from its cause, so that a replay writes the same id."""
+    return uuid5(NAMESPACE, f"{cause}\x1f{kind}")
+
+
+@dataclass(frozen=True)
+class Keyring:
+    """Signs with its first key and verifies with all: rotate by putting a new key in front."""
+
+    keys: Mapping[int, bytes]
+
+    @classmethod
+    def parse(cls, text: str) -> Keyring:
+        """Read `id:secret` pairs separated by commas, newest first; ids are 0 to 255, secrets at least 16 bytes.
+
+        Raises Misconfigured with what to fix; never repeats a secret in a message.
+        """
+        keys: dict[int, bytes] = {}
+        for pair in filter(None, (part.strip() for part in text.split(","))):
+            name, colon, secret = pair.partition(":")
+            if not colon or not name.isdigit() or int(name) > 255:
+                raise Misconfigured("SENDLENS_TOKEN_KEYS: write id:secret pairs separated by commas, ids 0 to 255")
+            if len(secret.encode()) < MIN_SECRET_BYTES:
+                raise Misconfigured(f"SENDLENS_TOKEN_KEYS: the secret of key {name} is shorter than 16 bytes")
+            if int(name) in keys:
+                raise Misconfigured(f"SENDLENS_TOKEN_KEYS: key id {name} is given twice")
+            keys[int(name)] = secret.encode()
+        if not keys:
+            raise Misconfigured(
+                "SENDLENS_TOKEN_KEYS is empty: set it to id:secret, for example 1:$(openssl rand -hex 32)"
+            )
+        return cls(keys)
+
+    @cached_property
+    def _first(self) -> tuple[int, bytes]:
+        return next(iter(self.keys.items()))
+
+    def sign(self, purpose: Purpose, claim: Claim) -> str:
+        """Make the token of a pixel, link, unsubscribe or Message-ID. Raises Reject when an id is too long."""
+        key_id, key = self._first
+        body = bytearray(_HEAD.pack(key_id, purpose.value, claim.delivery_id.bytes, claim.minted_at))
+        if not 0 <= claim.step <= 255:
+            raise Reject("step-out-of-range", "a step is 0 to 255")
+        body.append(claim.step)
+        for text in (claim.variant, claim.campaign, claim.lead):
+            raw = text.encode()
+            if len(raw) > MAX_TEXT_BYTES:
+                raise Reject("id-too-long", f"campaign, lead and variant ids are at most {MAX_TEXT_BYTES} bytes")
+            body.append(len(raw))
+            body += raw
+        return base64.urlsafe_b64encode(bytes(body) + _mac(key, body, MAC_BYTES)).rstrip(b"=").decode()
+
+    def verify(self, purpose: Purpose, token: str) -> Claim:
+        """Say what the token proves for this purpose, or raise BadToken. Takes any text whatever."""
+        if not _BASE64URL.fullmatch(token):
+            raise BadToken("malformed")
+        try:
+            raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        except (binascii.Error, ValueError):
+            raise BadToken("malformed") from None
+        if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != token:
+            raise BadToken("malformed")  # stray trailing bits: one claim has one spelling
+        body = self._open(raw, purpose, MAC_BYTES)
+        _, _, delivery, minted_at = _HEAD.unpack_from(body)
+        try:
+            step, at, texts = body[_HEAD.size], _HEAD.size + 1, []
+            for _ in range(3):
+                length = body[at]
+                texts.append(body[at + 1 : at + 1 + length].decode())
+                at += 1 + length
+        except (IndexError, UnicodeDecodeError):
+            raise BadToken("malformed") from None
+        if at != len(body):
+            raise BadToken("malformed")
+        variant, campaign, lead = texts
+        return Claim(UUID(bytes=delivery), campaign, step, variant, lead, minted_at)
+
+    def sign_bounce(self, claim: Claim) -> str:
+        """Make the VERP token: base32 in lower case, 55 characters."""
+        key_id, key = self._first
+        body = _HEAD.pack(key_id, Purpose.BOUNCE.value, claim.delivery_id.bytes, claim.minted_at)
+        return base64.b32encode(body + _mac(key, body, VERP_MAC_BYTES)).rstrip(b"=").decode().lower()
+
+    def verify_bounce(self, token: str) -> BounceClaim:
+        """Say which delivery a VERP token proves, in whatever case it came back, or raise BadToken."""
+        if not _BASE32.fullmatch(token):
+            raise BadToken("malformed")
+        try:
+            raw = base64.b32decode(token.upper() + "=" * (-len(token) % 8))
+        except (binascii.Error, ValueError):
+            raise BadToken("malformed") from None
+        body = self._open(raw, Purpose.BOUNCE, VERP_MAC_BYTES)
+        if len(body) != _HEAD.size:
+            raise BadToken("malformed")
+        _, _, delivery, minted_at = _HEAD.unpack(body)
+        return BounceClaim(UUID(bytes=delivery), minted_at)
+
+    def link_id(self, campaign: str, url: str) -> str:
+        """The id of a wrapped link: 64 hex digits of a keyed SHA-256, from which nobody can read the destination."""
+        key = hmac.digest(self._first[1], b"sendlens link", hashlib.sha256)
+        return hmac.new(key, f"{campaign}\x1f{url}".encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+
+    def _open(self, raw: bytes, purpose: Purpose, mac_bytes: int) -> bytes:
+        """Check key, MAC and purpose; return what was signed."""
+        body, mac = raw[:-mac_bytes], raw[-mac_bytes:]
+        if len(body) < _HEAD.size:
+            raise BadToken("malformed")
+        key = self.keys.get(body[0])
+        if key is None:
+            raise BadToken("key")
+        if not hmac.compare_digest(_mac(key, body, mac_bytes), mac):
+            raise BadToken("signature")
+        if body[1] != purpose.value:
+            raise BadToken("purpose")
+        return body
+
+
+def _mac(key: bytes, body: bytes | bytearray, length: int) -> bytes:
+    return hmac.digest(key, bytes(body), hashlib.sha256)[:length]

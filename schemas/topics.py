@@ -1,0 +1,56 @@
+"""Every Kafka topic, declared once; `sendlens migrate` creates them, nothing else ever does.
+
+On `hits` and `events` a record is a batch: newline-delimited JSON, all of one partition. Elsewhere a record is one
+JSON object.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+_HOUR_MS = 3_600_000
+_DAY_MS = 24 * _HOUR_MS
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic's contract. `partitions` None means the deployment's number (SENDLENS_PARTITIONS)."""
+
+    name: str
+    key: str
+    holds: str
+    batch: bool = False
+    partitions: int | None = None
+    compacted: bool = False
+    retention_ms: int = 7 * _DAY_MS
+
+    def config(self) -> dict[str, str]:
+        """The topic's configuration in Kafka's own words."""
+        if self.compacted:
+            return {"cleanup.policy": "compact"}
+        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
+
+
+HITS = Topic("hits", key="delivery", holds="Hit", batch=True)
+EVENTS = Topic("events", key="delivery", holds="Event", batch=True)
+SENDS = Topic("sends", key="lead", holds="Send")
+# The timing join needs a delivery's time for hours; ClickHouse keeps it for good.
+DELIVERIES = Topic("deliveries", key="delivery", holds="Delivery", retention_ms=2 * _DAY_MS)
+MAIL = Topic("mail", key="mailbox", holds="raw mail")
+CAMPAIGNS = Topic("campaigns", key="campaign", holds="Campaign", partitions=1, compacted=True)
+LEADS = Topic("leads", key="lead", holds="Lead", compacted=True)
+LINKS = Topic("links", key="link_id", holds="Link", compacted=True)
+DEAD = Topic("dead", key="stage", holds="Dead", partitions=1, retention_ms=30 * _DAY_MS)
+
+ALL = (HITS, EVENTS, SENDS, DELIVERIES, MAIL, CAMPAIGNS, LEADS, LINKS, DEAD)
+
+
+def delivery_partition(delivery_id: str, partitions: int) -> int:
+    """The partition of everything about one delivery. The id is a UUIDv5, so its last digits are already uniform."""
+    return int(delivery_id[-8:], 16) % partitions
+
+
+def text_partition(key: str, partitions: int) -> int:
+    """The partition of a record keyed by text (lead, link, campaign)."""
+    return zlib.crc32(key.encode()) % partitions
