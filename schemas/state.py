@@ -83,9 +83,9 @@ class StateTopic(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         return iter(list(self._records.values()))
 
-    async def wait_until_current(self, moment: float, timeout: float) -> bool:
-        """Wait until everything written before `moment` (epoch seconds) can be read here; False when time ran out."""
-        deadline = time.monotonic() + timeout
+    async def wait_until_current(self, moment: float, patience: float) -> bool:
+        """Wait until everything written before `moment` (epoch seconds) can be read here; False after `patience` seconds."""
+        deadline = time.monotonic() + patience
         while self.current_at < moment:
             if time.monotonic() >= deadline or self._stopping.is_set():
                 return False
