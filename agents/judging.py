@@ -10,7 +10,7 @@ import msgspec
 
 from agents.decisions.judge import Rules, to_event
 from agents.metrics import VERDICTS
-from agents.records import Handled, Out, Poison, Record
+from agents.records import Handled, Out, Poison, Record, Write
 from schemas.errors import Retry
 from schemas.events import Delivery, Hit, lines
 from schemas.settings import Settings
@@ -37,7 +37,7 @@ class Judge:
         self._decode = msgspec.json.Decoder(Hit).decode
         self._clock = clock
 
-    async def start(self) -> None:
+    async def start(self, write: Write) -> None:
         self._deliveries.start()
 
     async def stop(self) -> None:

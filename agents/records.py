@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -54,11 +54,15 @@ class Handled:
     dead: list[Poison] = field(default_factory=list)
 
 
+# Writes records and returns when the broker has acknowledged them all; raises Retry when it has not.
+Write = Callable[[Sequence[Out]], Awaitable[None]]
+
+
 class Handler(Protocol):
     """A stage at work. `handle` raises Retry to be called again later with the same records, and Reject when one of
     them is poison and it can't say which; anything that it says of its own accord it says in Handled."""
 
-    async def start(self) -> None: ...
+    async def start(self, write: Write) -> None: ...
 
     async def stop(self) -> None: ...
 

@@ -17,6 +17,7 @@ import structlog
 from aiokafka.errors import KafkaError
 from faust.exceptions import ProducerSendError
 
+from agents.lag import group_of
 from agents.line import Line
 from agents.pipeline import Stage
 from agents.records import Handler, Out, Poison, Record, dead_letter
@@ -40,7 +41,7 @@ class StageApp:
         self._settings = settings
         self._running: asyncio.Task[None] | None = None
         self._app = faust.App(
-            f"{settings.topic_prefix}sendlens-{stage.name}",
+            group_of(settings, stage),
             broker=[f"kafka://{server}" for server in settings.kafka_servers],
             web_enabled=False,
             key_serializer="raw",
@@ -72,8 +73,8 @@ class StageApp:
 
     async def start(self) -> None:
         """Start the handler, then read."""
-        await self._handler.start()
         self._app.finalize()
+        await self._handler.start(self._write)
         self._running = asyncio.create_task(self._line.run(), name=f"line-{self.stage.name}")
         await self._app.start()
         log.info("stage reads", stage=self.stage.name, takes=[topic.name for topic in self.stage.takes])
@@ -122,25 +123,15 @@ class StageApp:
         self._line.drop()
         log.debug("partitions revoked, what was held will come again", stage=self.stage.name)
 
-    async def _write(self, out: Sequence[Out], dead: Sequence[Poison]) -> None:
+    async def _write(self, out: Sequence[Out], dead: Sequence[Poison] = ()) -> None:
         """Write all and return when the broker has acknowledged all; raises Retry when it has not."""
-        now = datetime.now(UTC)
-        records = [
-            *out,
-            *(Out(DEAD, 0, self.stage.name.encode(), dead_letter(self.stage.name, one, now)) for one in dead),
-        ]
-        if not records:
-            return
+        now, key = datetime.now(UTC), self.stage.name.encode()
+        letters = [Out(DEAD, 0, key, dead_letter(self.stage.name, one, now)) for one in dead]
+        records = [*out, *letters]
         try:
-            producer = self._app.producer
             written = [
-                await producer.send(
-                    self._settings.topic(record.topic),
-                    record.key or None,
-                    record.value,
-                    record.partition,
-                    None,
-                    None,
+                await self._app.producer.send(
+                    self._settings.topic(record.topic), record.key or None, record.value, record.partition, None, None
                 )
                 for record in records
             ]

@@ -11,7 +11,7 @@ import msgspec
 from clickhouse_connect.driver.client import Client
 
 from agents.metrics import ROWS
-from agents.records import Handled, Poison, Record, poison
+from agents.records import Handled, Poison, Record, Write, poison
 from clickhouse.store import connect, insert_lines
 from schemas.errors import Reject
 from schemas.events import AnyEvent, Campaign, Hit, Lead, Link
@@ -34,7 +34,7 @@ class Store:
         self._settings = settings
         self._client: Client | None = None
 
-    async def start(self) -> None:
+    async def start(self, write: Write) -> None:
         """Nothing to do: the database may come later than we do."""
 
     async def stop(self) -> None:
