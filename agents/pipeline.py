@@ -43,7 +43,7 @@ SENDER = Stage(
     takes=(SENDS,),
     decides="may this email go out? instruments it and hands it to the mail server",
     gives=(LINKS, DELIVERIES, EVENTS, DEAD),
-    hold=Hold(batch=1, held=256, calls=64),
+    hold=Hold(batch=50, held=500, calls=4),
 )
 JUDGE = Stage(
     name="judge",
