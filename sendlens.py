@@ -21,7 +21,10 @@ from schemas.errors import Misconfigured, Retry
 from schemas.settings import Settings
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Sendlens: what really happened to every email of a campaign."
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Sendlens: what really happened to every email of a campaign.",
 )
 boards = typer.Typer(no_args_is_help=True, help="The dashboards, written once as data.")
 judge = typer.Typer(no_args_is_help=True, help="Ask the judge about hits or mails, without any service.")
