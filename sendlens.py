@@ -243,9 +243,8 @@ def boards_render() -> None:
 def boards_check() -> None:
     """Lint every board and run every query of it on SENDLENS_CLICKHOUSE_URL. Exits 1 when anything is wrong."""
     with _explained():
-        from dashboards.check import check
-
         from clickhouse.store import connect
+        from dashboards.check import check
 
         with connect(_settings()) as client:
             problems = check(client)

@@ -95,9 +95,10 @@ class Line:
         """Work until `stop`. Ends with an error only when it can't go on at all."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._acknowledge())
+            await self._slots.acquire()  # a place first: a group that has left the line can't be dropped any more
             while batch := await self._next_batch():
-                await self._slots.acquire()
                 await self._called.put((batch, group.create_task(self._call(batch))))
+                await self._slots.acquire()
             await self._called.put(None)
 
     def stop(self) -> None:

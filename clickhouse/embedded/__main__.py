@@ -36,7 +36,7 @@ def main() -> int:
             readonly_password=given.readonly_password,
         )
     except (EngineError, OSError) as error:
-        print(f"clickhouse: {error}", file=sys.stderr)  # noqa: T201
+        print(f"clickhouse: {error}", file=sys.stderr)
         return 2
     return 0
 

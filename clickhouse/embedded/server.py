@@ -71,7 +71,7 @@ def serve(
     try:
         config.app = app
         config.load()
-        print(f"clickhouse: ready on http://{host}:{port} (chDB {engine.version}, data in {path})", flush=True)  # noqa: T201
+        print(f"clickhouse: ready on http://{host}:{port} (chDB {engine.version}, data in {path})", flush=True)
         asyncio.run(_serve_until_told(_Server(config), app, listener))
     finally:
         _give_up_after(2 * _GRACE_SECONDS)
@@ -98,7 +98,7 @@ def _give_up_after(seconds: int) -> None:
     """The engine writes as it goes, so a query that will not stop must not keep the process alive."""
 
     def leave() -> None:
-        print("clickhouse: a query would not stop; leaving without it", file=sys.stderr, flush=True)  # noqa: T201
+        print("clickhouse: a query would not stop; leaving without it", file=sys.stderr, flush=True)
         os._exit(1)
 
     timer = threading.Timer(seconds, leave)
