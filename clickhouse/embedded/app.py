@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import secrets
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
@@ -27,7 +28,7 @@ from clickhouse.embedded.errors import (
 )
 from clickhouse.embedded.execution import Execution
 from clickhouse.embedded.request import Request, User, authenticate, read_arguments, read_request
-from clickhouse.embedded.sessions import Sessions
+from clickhouse.embedded.sessions import Session, Sessions
 from clickhouse.embedded.statement import Kind, Statement, read_statement
 
 Scope = MutableMapping[str, Any]
@@ -78,30 +79,34 @@ class Body:
     def __init__(self, receive: Receive, coding: str) -> None:
         self._receive = receive
         self._unpacker = compression.Unpacker(coding)
+        self._unpacked: Iterator[bytes] = iter(())
+        self._received_all = False
         self.ended = False
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """Yields what is left of the body in pieces of bounded size."""
+    async def read(self) -> bytes:
+        """The next piece, of bounded size; `ended` tells whether there may be more."""
         while not self.ended:
+            piece = next(self._unpacked, None)
+            if piece is not None:
+                return piece
+            if self._received_all:
+                self._unpacker.finish()
+                self.ended = True
+                break
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone
-            for piece in self._unpacker.unpack(message.get("body", b"")):
-                yield piece
-            if not message.get("more_body", False):
-                self.ended = True
-                self._unpacker.finish()
+            self._unpacked = self._unpacker.unpack(message.get("body", b""))
+            self._received_all = not message.get("more_body", False)
+        return b""
 
     async def gather(self, start: bytes, size: int) -> bytes:
         """`start` and more of the body, until there are `size` bytes or the body ends."""
         parts = [start]
         length = len(start)
-        if length < size:
-            async for piece in self.pieces():
-                parts.append(piece)
-                length += len(piece)
-                if length >= size:
-                    break
+        while length < size and not self.ended:
+            parts.append(await self.read())
+            length += len(parts[-1])
         return b"".join(parts)
 
 
@@ -159,7 +164,14 @@ class App:
         except Exception as error:
             known = error if isinstance(error, ServerError) else from_engine(error)
             first_line = (known.text.splitlines() or [""])[0][:300]
-            log.warning("query failed code=%d status=%d user=%s id=%s %s", known.code, known.status, user, answer.query_id, first_line)
+            log.warning(
+                "query failed code=%d status=%d user=%s id=%s %s",
+                known.code,
+                known.status,
+                user,
+                answer.query_id,
+                first_line,
+            )
             await answer.fail(known)
 
     async def _arguments(self, scope: Scope, receive: Receive, headers: Mapping[str, str]) -> dict[str, str]:
@@ -171,7 +183,9 @@ class App:
         arguments = read_arguments(scope["query_string"])
         if headers.get("content-type", "").startswith("multipart/form-data"):
             # Clients send long parameters as form fields; files would be external tables.
-            async with FormRequest(scope, receive).form(max_files=1, max_fields=10_000, max_part_size=_TEXT_BYTES) as form:
+            async with FormRequest(scope, receive).form(
+                max_files=1, max_fields=10_000, max_part_size=_TEXT_BYTES
+            ) as form:
                 for name, value in form.items():
                     if not isinstance(value, str):
                         raise ServerError(NOT_IMPLEMENTED, "External tables are not supported by the embedded server.")
@@ -199,47 +213,52 @@ class App:
             statement = Statement(Kind.INSERT, "INSERT", source)
         session = self._sessions.take(request) if request.session_id else None
         execution = Execution(self._engine, request, statement, session)
+        leaving: asyncio.Future[None] | None = None
         try:
             if statement.data_at is None:
-                await self._read(execution, request, receive, answer)
+                leaving = asyncio.ensure_future(_left(receive))
+                last = await self._read(execution, request, leaving, answer)
             else:
-                await self._write(execution, source[statement.data_at :], body)
-                await answer.complete(200, b"", "text/plain; charset=UTF-8", execution)
+                last = await self._write(execution, source[statement.data_at :], body)
         finally:
-            await self._run(execution.close)
+            if leaving is not None:
+                leaving.cancel()
+            # Before the last byte is out: the client may come back for the same session at once.
+            if not execution.closed:
+                await self._run(execution.close)
             if session is not None:
-                self._sessions.give_back(session, time.monotonic())
-                if request.close_session:
-                    self._sessions.remove(session)
-                    await self._run(session.close)
+                await self._give_back(session, request)
+        await answer.send_piece(last, True, execution)
 
-    async def _write(self, execution: Execution, data: bytes, body: Body) -> None:
+    async def _give_back(self, session: Session, request: Request) -> None:
+        self._sessions.give_back(session, time.monotonic())
+        if request.close_session:
+            self._sessions.remove(session)
+            await self._run(session.close)
+
+    async def _write(self, execution: Execution, data: bytes, body: Body) -> bytes:
+        """Carries an INSERT's data to the engine and commits it; the answer is empty."""
         await self._run(execution.start)
         while True:
             data = await body.gather(data, _APPEND_BYTES)
             if data:
-                await self._run(lambda piece=data: execution.append(piece))
+                await self._run(functools.partial(execution.append, data))
             data = b""
             if body.ended:
                 break
         await self._run(execution.finish)
+        return b""
 
-    async def _read(self, execution: Execution, request: Request, receive: Receive, answer: Answer) -> None:
-        def begin() -> tuple[bytes, bool]:
-            execution.start()
-            return execution.pull()
-
-        leaving = asyncio.ensure_future(_left(receive))
-        try:
-            data, last = await self._unless_left(begin, leaving, request)
-            answer.prepare(request, execution)
-            while True:
-                await answer.send_piece(data, last, execution)
-                if last:
-                    break
-                data, last = await self._unless_left(execution.pull, leaving, request)
-        finally:
-            leaving.cancel()
+    async def _read(
+        self, execution: Execution, request: Request, leaving: asyncio.Future[None], answer: Answer
+    ) -> bytes:
+        """Sends all of the result but its last part, which it returns."""
+        data, last = await self._unless_left(execution.begin, leaving, request)
+        answer.prepare(request)
+        while not last:
+            await answer.send_piece(data, False, execution)
+            data, last = await self._unless_left(execution.pull, leaving, request)
+        return data
 
     async def _unless_left(self, step: Callable[[], T], leaving: asyncio.Future[None], request: Request) -> T:
         """Runs a step on a worker thread; when the client leaves meanwhile, kills the query."""
@@ -275,7 +294,7 @@ class Answer:
         self._timezone = engine.timezone
         self._started = False
 
-    def prepare(self, request: Request, execution: Execution) -> None:
+    def prepare(self, request: Request) -> None:
         """Settles the coding of the body."""
         self._timezone = request.settings.get("session_timezone") or self._engine.timezone
         self._coding = compression.choose(request.accept_encoding)

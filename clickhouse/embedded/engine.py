@@ -78,6 +78,9 @@ class Link:
 
     def __init__(self, path: str) -> None:
         self._connection = chdb.connect(path)
+        self._database = self._at = "default"
+        self._own: dict[str, str | None] = {}
+        self._brought: dict[str, str] = {}
 
     def query(self, sql: str | bytes, format: str = "TabSeparated", params: Mapping[str, str] | None = None) -> Any:
         """Runs a statement to its end and returns chDB's result; engine errors become ServerError."""
@@ -100,29 +103,55 @@ class Link:
         """Begins an INSERT whose data will be appended."""
         if params:
             # send_insert takes no parameters of its own; the session's serve as well.
-            self.query("SET " + ", ".join(f"param_{identifier_word(k)} = {quoted(v)}" for k, v in params.items()))
+            self.set({f"param_{name}": value for name, value in params.items()})
         try:
             return Insert(self._connection.send_insert(sql.decode("utf-8", "surrogateescape"), format))
         except Exception as error:
             raise from_engine(error) from error
 
-    def apply(self, settings: Mapping[str, str]) -> None:
-        """Applies settings to this connection until they are changed again."""
-        if settings:
-            self.query("SET " + ", ".join(f"{identifier_word(k)} = {quoted(v)}" for k, v in settings.items()))
+    def adopt(self, settings: Mapping[str, str], database: str = "") -> None:
+        """Makes `settings` and `database` hold for the next query, and what earlier ones brought hold no longer.
 
-    def remember(self, names: list[str]) -> dict[str, str | None]:
-        """The present values of settings, None for those at their default."""
+        Only the difference to the query before is sent to the engine, so a client that asks the same way each time
+        pays for it once.
+        """
+        strangers = [name for name in settings if name not in self._own]
+        if strangers:
+            self._own |= self._current(strangers)
+        changes: dict[str, str | None] = {name: self._own.get(name) for name in self._brought if name not in settings}
+        changes |= {name: value for name, value in settings.items() if self._brought.get(name) != value}
+        if changes:
+            # Should this fail half-way, the next query puts everything back.
+            self._brought = dict.fromkeys((name for name in {**self._brought, **settings} if name in self._own), "?")
+            self.set(changes)
+        self._brought = dict(settings)
+        wanted = database or self._database
+        if wanted != self._at:
+            self.query(f"USE {identifier(wanted)}")
+            self._at = wanted
+
+    def set(self, settings: Mapping[str, str | None]) -> None:
+        """Applies settings to this connection until they are changed again; None is the default value."""
+        parts = [
+            f"{plain_word(name)} = {'DEFAULT' if value is None else quoted(value)}" for name, value in settings.items()
+        ]
+        if parts:
+            self.query("SET " + ", ".join(parts))
+
+    def steered(self) -> None:
+        """To be called after a SET or USE: what the session itself has chosen is read anew."""
+        self._own.clear()
+        self._brought.clear()
+        self._at = self._database = (
+            self.query("SELECT currentDatabase()", "TabSeparatedRaw").bytes().decode().rstrip("\n")
+        )
+
+    def _current(self, names: list[str]) -> dict[str, str | None]:
+        """The present values of settings, None for those at their default; unknown names are missing."""
         listed = ", ".join(quoted(name) for name in names)
         sql = f"SELECT name, value, changed FROM system.settings WHERE name IN ({listed})"  # noqa: S608
         rows = self.query(sql, "JSONCompactEachRow").bytes().splitlines()
         return {name: value if changed else None for name, value, changed in map(json.loads, rows)}
-
-    def recall(self, remembered: Mapping[str, str | None]) -> None:
-        """Puts settings back to what `remember` saw."""
-        if remembered:
-            parts = [f"{name} = {'DEFAULT' if value is None else quoted(value)}" for name, value in remembered.items()]
-            self.query("SET " + ", ".join(parts))
 
     def check_access(self, access: Access, statement: Statement) -> None:
         """Refuses what `readonly` alone would let through: killing queries, writing files, leaving the session changed.
@@ -148,7 +177,7 @@ class Link:
             self._connection.close()
 
 
-def identifier_word(name: str) -> str:
+def plain_word(name: str) -> str:
     """A setting's or parameter's name, which cannot be quoted and so must be a plain word."""
     if not _SETTING_NAME.fullmatch(name):
         raise ServerError(UNKNOWN_SETTING, f"Unknown setting {name[:100]!r}")
@@ -232,7 +261,9 @@ def _lock(path: Path) -> IO[bytes]:
         path.mkdir(parents=True, exist_ok=True)
         lock = (path / _LOCK_FILE).open("ab")
     except OSError as error:
-        raise EngineError(f"{path} is not writable ({error.strerror}): choose another --path or change its owner.") from error
+        raise EngineError(
+            f"{path} is not writable ({error.strerror}): choose another --path or change its owner."
+        ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -13,7 +13,6 @@ from clickhouse.embedded.request import Request
 class Session:
     """One session; its connection is opened by the first query that needs it. Times are monotonic seconds."""
 
-    database: str = "default"
     busy: bool = False
     timeout: int = 0
     expires_at: float = 0.0
