@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from clickhouse.embedded.engine import Access, Engine, Insert, Link, Progress, identifier
+from clickhouse.embedded.engine import Engine
 from clickhouse.embedded.errors import SYNTAX_ERROR, ServerError
+from clickhouse.embedded.link import Access, Insert, Link, Progress, identifier
 from clickhouse.embedded.request import Request
 from clickhouse.embedded.sessions import Session
 from clickhouse.embedded.statement import Kind, Statement
@@ -77,7 +78,7 @@ class Execution:
             self.progress.add(result, len(body))
             self._pieces = iter((body,))
             if statement.word in ("SET", "USE"):
-                link.steered()
+                link.steered(statement.word)
 
     def begin(self) -> tuple[bytes, bool]:
         """Starts and pulls the first part, in one trip to a worker thread."""

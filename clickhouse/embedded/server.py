@@ -17,7 +17,8 @@ import uvicorn
 import uvloop
 
 from clickhouse.embedded.app import App
-from clickhouse.embedded.engine import Access, Engine
+from clickhouse.embedded.engine import Engine
+from clickhouse.embedded.link import Access
 from clickhouse.embedded.request import User
 
 # How long running queries may take to notice that the server stops.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from clickhouse.embedded.engine import Engine, Link
+from clickhouse.embedded.engine import Engine
 from clickhouse.embedded.errors import SESSION_IS_LOCKED, SESSION_NOT_FOUND, ServerError
+from clickhouse.embedded.link import Link
 from clickhouse.embedded.request import Request
 
 
