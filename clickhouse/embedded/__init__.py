@@ -1,4 +1,4 @@
-"""The embedded ClickHouse: chDB behind ClickHouse's own HTTP interface, so that a real server differs by its URL alone."""
+"""The embedded ClickHouse: chDB behind ClickHouse's HTTP interface: a real server differs by its URL alone."""
 
 from clickhouse.embedded.engine import EngineError
 from clickhouse.embedded.server import serve

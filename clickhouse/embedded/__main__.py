@@ -20,7 +20,7 @@ def main() -> int:
     parser.add_argument(
         "--password",
         default=os.environ.get("CLICKHOUSE_PASSWORD", ""),
-        help="of the user default (or $CLICKHOUSE_PASSWORD)",
+        help="of the user default",
     )
     parser.add_argument("--readonly-user", default="", help="a user who may only read, for Grafana")
     parser.add_argument("--readonly-password", default=os.environ.get("CLICKHOUSE_READONLY_PASSWORD", ""))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
-import secrets
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 from starlette.requests import Request as FormRequest
 
 from clickhouse.embedded import compression
+from clickhouse.embedded.answer import Answer, respond
 from clickhouse.embedded.engine import Engine
 from clickhouse.embedded.errors import (
     ACCESS_DENIED,
@@ -27,7 +28,7 @@ from clickhouse.embedded.errors import (
 )
 from clickhouse.embedded.execution import Execution
 from clickhouse.embedded.request import Request, User, authenticate, read_arguments, read_request
-from clickhouse.embedded.sessions import Sessions
+from clickhouse.embedded.sessions import Session, Sessions
 from clickhouse.embedded.statement import Kind, Statement, read_statement
 
 Scope = MutableMapping[str, Any]
@@ -47,25 +48,10 @@ _APPEND_BYTES: Final = 1 << 20
 _URI_BYTES: Final = 1 << 20
 _WORKERS: Final = 32
 _HELP: Final = (
-    "There is no handle {path}\n\nUse / or /ping for health checks.\nOr /replicas_status for more sophisticated health checks.\n\n"
+    "There is no handle {path}\n\nUse / or /ping for health checks.\n"
+    "Or /replicas_status for more sophisticated health checks.\n\n"
     "Send queries from your program with POST method or GET /?query=...\n"
 )
-_CONTENT_TYPES: Final = {
-    "csv": "text/csv; charset=UTF-8; header=absent",
-    "csvwithnames": "text/csv; charset=UTF-8; header=present",
-    "json": "application/json; charset=UTF-8",
-    "jsoncompact": "application/json; charset=UTF-8",
-    "jsoncompacteachrow": "application/x-ndjson; charset=UTF-8",
-    "jsoneachrow": "application/x-ndjson; charset=UTF-8",
-    "tabseparated": "text/tab-separated-values; charset=UTF-8",
-    "tabseparatedwithnames": "text/tab-separated-values; charset=UTF-8",
-    "tsv": "text/tab-separated-values; charset=UTF-8",
-    "native": "application/octet-stream",
-    "rowbinary": "application/octet-stream",
-    "arrow": "application/octet-stream",
-    "arrowstream": "application/octet-stream",
-    "parquet": "application/octet-stream",
-}
 
 
 class ClientGone(Exception):
@@ -78,35 +64,39 @@ class Body:
     def __init__(self, receive: Receive, coding: str) -> None:
         self._receive = receive
         self._unpacker = compression.Unpacker(coding)
+        self._unpacked: Iterator[bytes] = iter(())
+        self._received_all = False
         self.ended = False
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """Yields what is left of the body in pieces of bounded size."""
+    async def read(self) -> bytes:
+        """The next piece, of bounded size; `ended` tells whether there may be more."""
         while not self.ended:
+            piece = next(self._unpacked, None)
+            if piece is not None:
+                return piece
+            if self._received_all:
+                self._unpacker.finish()
+                self.ended = True
+                break
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone
-            for piece in self._unpacker.unpack(message.get("body", b"")):
-                yield piece
-            if not message.get("more_body", False):
-                self.ended = True
-                self._unpacker.finish()
+            self._unpacked = self._unpacker.unpack(message.get("body", b""))
+            self._received_all = not message.get("more_body", False)
+        return b""
 
     async def gather(self, start: bytes, size: int) -> bytes:
         """`start` and more of the body, until there are `size` bytes or the body ends."""
         parts = [start]
         length = len(start)
-        if length < size:
-            async for piece in self.pieces():
-                parts.append(piece)
-                length += len(piece)
-                if length >= size:
-                    break
+        while length < size and not self.ended:
+            parts.append(await self.read())
+            length += len(parts[-1])
         return b"".join(parts)
 
 
 class App:
-    """Answers /, /ping and /replicas_status. `users` by name; `local` refuses requests addressed to other hosts."""
+    """Answers /, /ping and /replicas_status for `users`, by name."""
 
     def __init__(self, engine: Engine, users: Mapping[str, User]) -> None:
         self._engine = engine
@@ -120,11 +110,11 @@ class App:
         if path == "/" and scope["method"] in ("GET", "POST", "HEAD"):
             await self._serve(scope, receive, send)
         elif path in ("/ping", "/replicas_status"):
-            await _respond(send, 200, {}, b"Ok.\n")
+            await respond(send, 200, {}, b"Ok.\n")
         elif path == "/":
-            await _respond(send, 501, {}, b"Only GET, HEAD and POST are supported.\n")
+            await respond(send, 501, {}, b"Only GET, HEAD and POST are supported.\n")
         else:
-            await _respond(send, 404, {}, _HELP.format(path=path[:200]).encode("utf-8", "replace"))
+            await respond(send, 404, {}, _HELP.format(path=path[:200]).encode("utf-8", "replace"))
 
     async def expire_sessions(self) -> None:
         """Closes idle sessions as their time runs out; runs until cancelled."""
@@ -208,52 +198,58 @@ class App:
             statement = Statement(Kind.INSERT, "INSERT", source)
         session = self._sessions.take(request) if request.session_id else None
         execution = Execution(self._engine, request, statement, session)
+        leaving: asyncio.Future[None] | None = None
         try:
             if statement.data_at is None:
-                await self._read(execution, request, receive, answer)
+                leaving = asyncio.ensure_future(_left(receive))
+                last = await self._read(execution, request, leaving, answer)
             else:
-                await self._write(execution, source[statement.data_at :], body)
-                await answer.complete(200, b"", "text/plain; charset=UTF-8", execution)
+                last = await self._write(execution, source[statement.data_at :], body)
         finally:
-            await self._run(execution.close)
+            if leaving is not None:
+                leaving.cancel()
+            # Before the last byte is out: the client may come back for the same session at once.
+            if not execution.closed:
+                await self._run(execution.close)
             if session is not None:
-                self._sessions.give_back(session, time.monotonic())
-                if request.close_session:
-                    self._sessions.remove(session)
-                    await self._run(session.close)
+                await self._give_back(session, request)
+        await answer.send_piece(last, True, execution)
 
-    async def _write(self, execution: Execution, data: bytes, body: Body) -> None:
+    async def _give_back(self, session: Session, request: Request) -> None:
+        self._sessions.give_back(session, time.monotonic())
+        if request.close_session:
+            self._sessions.remove(session)
+            await self._run(session.close)
+
+    async def _write(self, execution: Execution, data: bytes, body: Body) -> bytes:
+        """Carries an INSERT's data to the engine and commits it; the answer is empty."""
         await self._run(execution.start)
         while True:
             data = await body.gather(data, _APPEND_BYTES)
             if data:
-                await self._run(lambda piece=data: execution.append(piece))
+                await self._run(functools.partial(execution.append, data))
             data = b""
             if body.ended:
                 break
         await self._run(execution.finish)
+        return b""
 
-    async def _read(self, execution: Execution, request: Request, receive: Receive, answer: Answer) -> None:
-        def begin() -> tuple[bytes, bool]:
-            execution.start()
-            return execution.pull()
-
-        leaving = asyncio.ensure_future(_left(receive))
-        try:
-            data, last = await self._unless_left(begin, leaving, request)
-            answer.prepare(request, execution)
-            while True:
-                await answer.send_piece(data, last, execution)
-                if last:
-                    break
-                data, last = await self._unless_left(execution.pull, leaving, request)
-        finally:
-            leaving.cancel()
+    async def _read(
+        self, execution: Execution, request: Request, leaving: asyncio.Future[None], answer: Answer
+    ) -> bytes:
+        """Sends all of the result but its last part, which it returns."""
+        data, last = await self._unless_left(execution.begin, leaving, request)
+        answer.prepare(request)
+        while not last:
+            await answer.send_piece(data, False, execution)
+            data, last = await self._unless_left(execution.pull, leaving, request)
+        return data
 
     async def _unless_left(self, step: Callable[[], T], leaving: asyncio.Future[None], request: Request) -> T:
         """Runs a step on a worker thread; when the client leaves meanwhile, kills the query."""
         running = asyncio.ensure_future(self._run(step))
-        await asyncio.wait({running, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {running, leaving}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if leaving.done():
             if not running.done():
                 await self._run(lambda: self._engine.kill(request.settings.get("log_comment", request.query_id)))
@@ -269,91 +265,3 @@ class App:
 async def _left(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-class Answer:
-    """The response to one query: headers once, then the body, packed as the client asked."""
-
-    def __init__(self, send: Send, engine: Engine) -> None:
-        self._send = send
-        self._engine = engine
-        self.query_id = ""
-        self._coding: str | None = None
-        self._packer: compression.Packer = compression.Plain()
-        self._tag = ""
-        self._timezone = engine.timezone
-        self._started = False
-
-    def prepare(self, request: Request, execution: Execution) -> None:
-        """Settles the coding of the body."""
-        self._timezone = request.settings.get("session_timezone") or self._engine.timezone
-        self._coding = compression.choose(request.accept_encoding)
-        self._packer = compression.packer(self._coding)
-
-    async def send_piece(self, data: bytes, last: bool, execution: Execution) -> None:
-        """Sends the next part of the result; a result of one part goes out whole, with its length."""
-        packed = self._packer.pack(data) + (self._packer.finish() if last else b"")
-        if not self._started:
-            content_type = _CONTENT_TYPES.get(execution.format.lower(), "text/plain; charset=UTF-8")
-            if last:
-                await self.complete(200, packed, content_type, execution)
-                return
-            self._tag = secrets.token_hex(8)
-            headers = self._headers(content_type, execution) | {"X-ClickHouse-Exception-Tag": self._tag}
-            await self._start(200, headers)
-        await self._send({"type": "http.response.body", "body": packed, "more_body": not last})
-
-    async def complete(self, status: int, body: bytes, content_type: str, execution: Execution | None = None) -> None:
-        """Sends a whole response."""
-        await self._start(status, self._headers(content_type, execution) | {"Content-Length": str(len(body))})
-        await self._send({"type": "http.response.body", "body": body, "more_body": False})
-
-    async def fail(self, error: ServerError) -> None:
-        """Answers with the error; within a begun body, in ClickHouse's in-band form, and the connection breaks off."""
-        text = error.message(self._engine.version)
-        if not self._started:
-            headers = {
-                "Content-Type": "text/plain; charset=UTF-8",
-                "X-ClickHouse-Exception-Code": str(error.code),
-                "X-ClickHouse-Query-Id": _header_value(self.query_id),
-                "X-ClickHouse-Server-Display-Name": self._engine.display_name,
-            }
-            await _respond(self._send, error.status, headers, text.encode("utf-8", "replace"))
-            return
-        message = text.encode("utf-8", "replace")
-        tail = b"\r\n__exception__\r\n%b\r\n%b%d %b\r\n__exception__\r\n"
-        tag = self._tag.encode()
-        packed = self._packer.pack(tail % (tag, message, len(message), tag)) + self._packer.finish()
-        await self._send({"type": "http.response.body", "body": packed, "more_body": True})
-        raise ConnectionAbortedError(f"query {self.query_id} failed after its response had begun")
-
-    def _headers(self, content_type: str, execution: Execution | None) -> dict[str, str]:
-        headers = {
-            "Content-Type": content_type,
-            "X-ClickHouse-Server-Display-Name": self._engine.display_name,
-            "X-ClickHouse-Query-Id": _header_value(self.query_id),
-            "X-ClickHouse-Timezone": _header_value(self._timezone),
-        }
-        if execution is not None:
-            headers["X-ClickHouse-Format"] = _header_value(execution.format)
-            headers["X-ClickHouse-Summary"] = execution.progress.summary()
-        if self._coding is not None:
-            headers["Content-Encoding"] = self._coding
-        return headers
-
-    async def _start(self, status: int, headers: Mapping[str, str]) -> None:
-        self._started = True
-        raw = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
-        await self._send({"type": "http.response.start", "status": status, "headers": raw})
-
-
-def _header_value(text: str) -> str:
-    """A client's word repeated in a header must not end it."""
-    return "".join(sign for sign in text[:200] if sign.isprintable())
-
-
-async def _respond(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
-    named = {"Content-Type": "text/plain; charset=UTF-8", "Content-Length": str(len(body))} | headers
-    raw = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in named.items()]
-    await send({"type": "http.response.start", "status": status, "headers": raw})
-    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -107,7 +107,7 @@ class Unpacker:
         if self._coding and self._coding not in CODINGS:
             raise ServerError(
                 NOT_IMPLEMENTED,
-                f"Unknown compression method {coding[:40]!r}. Only {', '.join(CODINGS)} are supported as Content-Encoding.",
+                f"Unknown compression method {coding[:40]!r}. Only {', '.join(CODINGS)} are supported.",
             )
         self._stream: Any = self._begin()
         self._started = False
@@ -124,9 +124,7 @@ class Unpacker:
     def finish(self) -> None:
         """Raises unless the last frame was whole."""
         if self._coding and self._started and not self._stream.eof:
-            raise ServerError(
-                CANNOT_DECOMPRESS, f"Cannot decompress the {self._coding} request body: it ends too early."
-            )
+            raise ServerError(CANNOT_DECOMPRESS, f"Cannot decompress the {self._coding} body: it ends too early.")
 
     def _begin(self) -> Any:
         match self._coding:

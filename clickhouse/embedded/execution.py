@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from clickhouse.embedded.engine import Access, Engine, Insert, Link, Progress, identifier
+from clickhouse.embedded.engine import Engine
 from clickhouse.embedded.errors import SYNTAX_ERROR, ServerError
+from clickhouse.embedded.link import Access, Insert, Link, Progress, identifier
 from clickhouse.embedded.request import Request
 from clickhouse.embedded.sessions import Session
 from clickhouse.embedded.statement import Kind, Statement
@@ -45,6 +46,7 @@ class Execution:
 
     def __init__(self, engine: Engine, request: Request, statement: Statement, session: Session | None) -> None:
         self.progress = Progress()
+        self.closed = False
         self.format = statement.format or request.default_format or DEFAULT_FORMAT
         self._engine = engine
         self._request = request
@@ -53,7 +55,6 @@ class Execution:
         # and `readonly`, which cannot be lowered again, never meets a shared one.
         self._session = session if request.user.access is Access.FULL else None
         self._link: Link | None = None
-        self._remembered: dict[str, str | None] = {}
         self._pieces: Iterator[bytes] = iter(())
         self._insert: Insert | None = None
         self._started = time.monotonic_ns()
@@ -76,10 +77,13 @@ class Execution:
             body = result.bytes()
             self.progress.add(result, len(body))
             self._pieces = iter((body,))
-            if self._session is not None and statement.word == "USE":
-                self._session.database = (
-                    link.query("SELECT currentDatabase()", "TabSeparatedRaw").bytes().decode().rstrip("\n")
-                )
+            if statement.word in ("SET", "USE"):
+                link.steered(statement.word)
+
+    def begin(self) -> tuple[bytes, bool]:
+        """Starts and pulls the first part, in one trip to a worker thread."""
+        self.start()
+        return self.pull()
 
     def append(self, data: bytes) -> None:
         """Takes the next piece of an INSERT's data."""
@@ -101,10 +105,14 @@ class Execution:
             if size >= _PULL_BYTES:
                 return b"".join(parts), False
         self.progress.elapsed_ns = time.monotonic_ns() - self._started
+        self.close()
         return b"".join(parts), True
 
     def close(self) -> None:
-        """Cancels what still runs and returns or closes the connection."""
+        """Cancels what still runs and returns or closes the connection; the second time it does nothing."""
+        if self.closed:
+            return
+        self.closed = True
         close = getattr(self._pieces, "close", None)
         if close is not None:
             close()
@@ -116,26 +124,19 @@ class Execution:
         if self._session is None:
             link.close()
             return
-        try:
-            link.recall(self._remembered)
-            if self._request.database and self._request.database != self._session.database:
-                link.query(f"USE {identifier(self._session.database)}")
-        except ServerError:
-            # A session that cannot be put back as it was must not be used again.
-            self._session.close()
 
     def _prepare(self, link: Link) -> None:
-        settings = dict(self._request.settings)
-        if self._session is not None:
-            if settings:
-                self._remembered = link.remember(list(settings))
-        elif self._request.access is not Access.FULL:
-            settings["readonly"] = str(int(self._request.access))
         # The comment is how a query whose client left is found again.
-        settings.setdefault("log_comment", self._request.query_id)
-        if self._request.database and (self._session is None or self._request.database != self._session.database):
+        settings = {"log_comment": self._request.query_id} | self._request.settings
+        if self._session is not None:
+            # A SET must not meet, and keep, what other requests brought.
+            link.adopt({} if self._statement.word == "SET" else settings, self._request.database)
+            return
+        if self._request.access is not Access.FULL:
+            settings["readonly"] = str(int(self._request.access))
+        if self._request.database:
             link.query(f"USE {identifier(self._request.database)}")
-        link.apply(settings)
+        link.set(settings)
 
     def _streams(self) -> bool:
         array = self._request.settings.get("output_format_json_array_of_rows", "0")

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl
 
-from clickhouse.embedded.engine import Access
 from clickhouse.embedded.errors import (
     AUTHENTICATION_FAILED,
     BAD_ARGUMENTS,
@@ -19,6 +18,7 @@ from clickhouse.embedded.errors import (
     READONLY,
     ServerError,
 )
+from clickhouse.embedded.link import Access
 
 # ClickHouse's defaults, in seconds (default_session_timeout, max_session_timeout).
 SESSION_TIMEOUT: Final = 60
@@ -126,9 +126,7 @@ def authenticate(users: Mapping[str, User], headers: Mapping[str, str], argument
     by_basic = "authorization" in headers
     by_argument = "user" in arguments or "password" in arguments
     if by_header + by_basic + by_argument > 1:
-        raise ServerError(
-            AUTHENTICATION_FAILED, "Invalid authentication: it is not allowed to use several methods at once."
-        )
+        raise ServerError(AUTHENTICATION_FAILED, "Invalid authentication: only one method may be used at once.")
     if by_header:
         name, password = headers.get("x-clickhouse-user", ""), headers.get("x-clickhouse-key", "")
     elif by_basic:
@@ -164,9 +162,7 @@ def read_request(
     """Sorts the arguments into transport, parameters and settings, and settles what the query may do."""
     for name in ("compress", "decompress"):
         if _flag(arguments, name):
-            raise ServerError(
-                NOT_IMPLEMENTED, f"{name}=1 (ClickHouse's own framing) is not supported; use HTTP compression."
-            )
+            raise ServerError(NOT_IMPLEMENTED, f"{name}=1 (native framing) is not supported; use HTTP compression.")
     access = user.access
     if access is Access.FULL:
         asked = arguments.get("readonly", "0")

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -13,9 +14,11 @@ from pathlib import Path
 from typing import Final
 
 import uvicorn
+import uvloop
 
 from clickhouse.embedded.app import App
-from clickhouse.embedded.engine import Access, Engine
+from clickhouse.embedded.engine import Engine
+from clickhouse.embedded.link import Access
 from clickhouse.embedded.request import User
 
 # How long running queries may take to notice that the server stops.
@@ -47,8 +50,19 @@ def serve(
     users = {"default": User("default", password, Access.FULL)}
     if readonly_user:
         users[readonly_user] = User(readonly_user, readonly_password, Access.GUEST)
+    # Bound first: a port in use must not cost the opening of the engine.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=1024)
+    # Inherited by every connection; without it each answer waits 40 ms for the client's delayed ACK.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        engine = Engine(path)
+    except BaseException:
+        listener.close()
+        raise
+    app = App(engine, users)
     config = uvicorn.Config(
-        "clickhouse.embedded:placeholder",
+        app,
         host=host,
         port=port,
         http="httptools",
@@ -60,26 +74,17 @@ def serve(
         timeout_keep_alive=30,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-    # Bound first: a port in use must not cost the opening of the engine.
-    listener = config.bind_socket()
     try:
-        engine = Engine(path)
-    except BaseException:
-        listener.close()
-        raise
-    app = App(engine, users)
-    try:
-        config.app = app
-        config.load()
         print(f"clickhouse: ready on http://{host}:{port} (chDB {engine.version}, data in {path})", flush=True)
-        asyncio.run(_serve_until_told(_Server(config), app, listener))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve_until_told(_Server(config), app, listener))
     finally:
         _give_up_after(2 * _GRACE_SECONDS)
         app.close()
         engine.close()
 
 
-async def _serve_until_told(server: uvicorn.Server, app: App, listener: object) -> None:
+async def _serve_until_told(server: uvicorn.Server, app: App, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
@@ -89,7 +94,7 @@ async def _serve_until_told(server: uvicorn.Server, app: App, listener: object) 
         loop.add_signal_handler(number, stop)
     expiring = loop.create_task(app.expire_sessions())
     try:
-        await server.serve(sockets=[listener])  # type: ignore[list-item]
+        await server.serve(sockets=[listener])
     finally:
         expiring.cancel()
 

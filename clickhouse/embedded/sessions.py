@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from clickhouse.embedded.engine import Engine, Link
+from clickhouse.embedded.engine import Engine
 from clickhouse.embedded.errors import SESSION_IS_LOCKED, SESSION_NOT_FOUND, ServerError
+from clickhouse.embedded.link import Link
 from clickhouse.embedded.request import Request
 
 
@@ -13,7 +14,6 @@ from clickhouse.embedded.request import Request
 class Session:
     """One session; its connection is opened by the first query that needs it. Times are monotonic seconds."""
 
-    database: str = "default"
     busy: bool = False
     timeout: int = 0
     expires_at: float = 0.0
