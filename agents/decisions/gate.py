@@ -1,4 +1,4 @@
-"""Whether an email may go out, asked right before it does; each refusal has a reason, which becomes a `skipped` event."""
+"""Whether an email may go out, asked right before it does. A `skipped` event tells why not."""
 
 from __future__ import annotations
 

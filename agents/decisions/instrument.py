@@ -22,8 +22,9 @@ from schemas.tokens import Claim, Keyring, Purpose
 
 # Ours to write: a second one would break the mail or the tracking, and Bcc would show the others.
 RESERVED_HEADERS = frozenset(
-    "from to cc bcc subject date message-id mime-version content-type content-transfer-encoding content-disposition "
-    "list-unsubscribe list-unsubscribe-post return-path received dkim-signature".split()
+    ("from", "to", "cc", "bcc", "subject", "date", "message-id", "mime-version", "return-path", "received")
+    + ("content-type", "content-transfer-encoding", "content-disposition", "dkim-signature")
+    + ("list-unsubscribe", "list-unsubscribe-post")
 )
 
 

@@ -53,7 +53,10 @@ _TEXTS: tuple[tuple[re.Pattern[str], Category], ...] = tuple(
             r"|\bspf\b|\bdkim\b|spoof|banned|unsolicited|not authori[sz]ed|relay|authentication required",
             Category("block", "policy"),
         ),
-        (r"(mailbox|inbox|quota|account).{0,20}\b(full|exceed|over)|over ?quota|storage", Category("soft", "mailbox-full")),
+        (
+            r"(mailbox|inbox|quota|account).{0,20}\b(full|exceed|over)|over ?quota|storage",
+            Category("soft", "mailbox-full"),
+        ),
         (r"too (large|big)|exceeds? .{0,30}size|size limit", Category("soft", "too-big")),
         (r"grey ?list|graylist", Category("soft", "greylisted")),
         (r"too many|too quickly|throttl|rate limit|try (again|later)|temporar", Category("soft", "rate-limited")),

@@ -97,7 +97,8 @@ def rewrite(html: str, found: Scan, wrap: Callable[[str], str | None], unsubscri
         address = _html.escape(unsubscribe_url)
         edits += [(*place.span(), address) for place in PLACEHOLDER.finditer(html)]
     edits.sort()
-    parts, at = [], 0
+    parts: list[str] = []
+    at = 0
     for start, end, text in edits:
         parts += (html[at:start], text)
         at = end

@@ -11,13 +11,13 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 
 import aiosmtplib
 import structlog
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException
 
+from agents.decisions.answers import Accepted, Refused
 from agents.decisions.refusal import Stage, enhanced_status
 from schemas.errors import Retry
 from schemas.settings import Settings
@@ -26,28 +26,6 @@ log = structlog.get_logger()
 
 TIMEOUT_SECONDS = 60.0
 MAX_DIAGNOSTIC = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The server took the email and answers for it from now on. Times are those of MAIL FROM and of the 250."""
-
-    started_at: datetime
-    at: datetime
-    response: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The server said no: for good (5xx) or for now (4xx). `status` is the enhanced code, or the SMTP code."""
-
-    started_at: datetime
-    at: datetime
-    permanent: bool
-    code: int
-    status: str
-    diagnostic: str
-    stage: Stage
 
 
 class Dropped(Retry):
