@@ -1,13 +1,14 @@
-"""What the workers count; `/metrics` on SENDLENS_WORKER_METRICS_PORT."""
+"""What the worker counts, for Prometheus."""
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter
 
-HANDLED = Counter("sendlens_records_handled_total", "Records that a stage took, handled and acknowledged", ["stage"])
-HELD = Gauge("sendlens_records_held", "Records that a stage holds unacknowledged, waiting their turn", ["stage"])
-RETRIES = Counter("sendlens_stage_retries_total", "Times a stage waited for something it needs to come back", ["stage"])
-DEAD_LETTERS = Counter("sendlens_dead_letters_total", "Records set aside in the topic dead", ["stage", "reason"])
-VERDICTS = Counter("sendlens_verdicts_total", "Hits judged", ["kind", "verdict", "reason"])
-ROWS = Counter("sendlens_rows_stored_total", "Rows inserted into ClickHouse", ["table"])
-EMAILS = Counter("sendlens_emails_total", "What became of the emails asked for", ["result", "reason"])
+SENDER_OUTCOMES = Counter(
+    "sendlens_sender_emails", "Send requests by what came of them.", ["outcome"]
+)  # delivered, bounced, rejected, replayed, or skipped-<reason>
+SENDER_DEFERRED = Counter("sendlens_sender_deferred", "Times a mail server said not now, or fell silent.")
+SENDER_UNREACHABLE = Counter("sendlens_sender_unreachable", "Times something needed to send was away.", ["what"])
+SENDER_UNANSWERED = Counter(
+    "sendlens_sender_unanswered", "Emails sent whole without an answer; the next attempt may be a second copy."
+)

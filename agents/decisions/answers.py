@@ -1,0 +1,104 @@
+"""A mail server's answer to one email, and the events that tell of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from agents.decisions.instrument import Instrumented
+from agents.decisions.refusal import Stage, categorise
+from schemas.events import AnyEvent, Bounced, Deferred, Delivered, Delivery, Send, Sent, Skipped
+from schemas.tokens import event_id
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The server took the email and answers for it from now on. Times are those of MAIL FROM and of the 250."""
+
+    started_at: datetime
+    at: datetime
+    response: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The server said no: for good (5xx) or for now (4xx). `status` is the enhanced code, or the SMTP code."""
+
+    started_at: datetime
+    at: datetime
+    permanent: bool
+    code: int
+    status: str
+    diagnostic: str
+    stage: Stage
+
+
+def delivered(send: Send, mail: Instrumented, answer: Accepted, attempt: int) -> tuple[list[AnyEvent], Delivery]:
+    """Sent and Delivered, and the record that the timing rule and the duplicate check read."""
+    events: list[AnyEvent] = [
+        _sent(send, mail, answer.started_at, attempt),
+        Delivered(**_of(send, "delivered", answer.at), sender=mail.sender),
+    ]
+    return events, Delivery(delivery_id=send.delivery_id, request_id=send.request_id, at=_ms(answer.at))
+
+
+def bounced(send: Send, mail: Instrumented, answer: Refused, attempt: int) -> list[AnyEvent]:
+    """Sent and Bounced, for a final refusal."""
+    category = categorise(answer.code, answer.status, answer.diagnostic, answer.stage)
+    return [
+        _sent(send, mail, answer.started_at, attempt),
+        Bounced(
+            **_of(send, "bounce", answer.at),
+            sender=mail.sender,
+            bounce_class=category.bounce_class,
+            category=category.category,
+            status=answer.status,
+            diagnostic=answer.diagnostic,
+        ),
+    ]
+
+
+def deferred(send: Send, mail: Instrumented, answer: Refused, attempt: int) -> Deferred:
+    """Not now, for the attempt of that number."""
+    return Deferred(
+        **_of(send, f"deferred\x1f{attempt}", answer.at),
+        sender=mail.sender,
+        status=answer.status,
+        diagnostic=answer.diagnostic,
+        attempt=attempt,
+    )
+
+
+def skipped(send: Send, reason: str, at: datetime) -> Skipped:
+    """Not sent. Its cause is the request, not the delivery, which another request may well have sent."""
+    of = _of(send, "skipped", at)
+    return Skipped(**{**of, "id": str(event_id(send.request_id, "skipped"))}, reason=reason)
+
+
+def _sent(send: Send, mail: Instrumented, at: datetime, attempt: int) -> Sent:
+    return Sent(
+        **_of(send, "sent", at),
+        sender=mail.sender,
+        recipient_domain=mail.envelope_to.rpartition("@")[2],
+        message_id=mail.message_id,
+        attempt=attempt,
+    )
+
+
+def _of(send: Send, cause: str, at: datetime) -> dict[str, Any]:
+    """What every event says of this email."""
+    return {
+        "id": str(event_id(send.delivery_id, cause)),
+        "at": _ms(at),
+        "delivery_id": send.delivery_id,
+        "campaign": send.campaign,
+        "step": send.step,
+        "variant": send.variant,
+        "lead": send.lead,
+    }
+
+
+def _ms(at: datetime) -> datetime:
+    """To the millisecond, which is what ClickHouse keeps: a replay must write the same time."""
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)

@@ -1,0 +1,150 @@
+"""Makes the email that is sent out of the one the platform asked for: pixel, wrapped links, unsubscribe, identity.
+
+Pure: the same send, keys and moment give the same bytes.
+"""
+
+from __future__ import annotations
+
+import html as _html
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import format_datetime
+from uuid import UUID
+
+from agents.decisions.mime import alternative, body, header, mailbox
+from agents.decisions.plaintext import plaintext
+from agents.decisions.rewrite import PLACEHOLDER, rewrite, scan, shows_placeholder
+from agents.decisions.urls import target
+from schemas.errors import Reject
+from schemas.events import Link, Send
+from schemas.tokens import Claim, Keyring, Purpose
+
+# Ours to write: a second one would break the mail or the tracking, and Bcc would show the others.
+RESERVED_HEADERS = frozenset(
+    ("from", "to", "cc", "bcc", "subject", "date", "message-id", "mime-version", "return-path", "received")
+    + ("content-type", "content-transfer-encoding", "content-disposition", "dkim-signature")
+    + ("list-unsubscribe", "list-unsubscribe-post")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Instrumented:
+    """An email ready for SMTP. `message_id` is without its angle brackets; `links` must be known before it leaves."""
+
+    message: bytes
+    envelope_from: str
+    envelope_to: str
+    message_id: str
+    sender: str
+    links: list[Link]
+
+
+def instrument(
+    send: Send,
+    keyring: Keyring,
+    *,
+    public_url: str,
+    envelope_domain: str,
+    now: datetime,
+    unsubscribe_word: str = "Unsubscribe",
+) -> Instrumented:
+    """Build the email. Raises Reject for what can't become one: a bad address or header, no content, a bad id."""
+    sender, to = mailbox(send.sender), mailbox(send.to)
+    claim = _claim(send, now)
+    unsubscribe_token = keyring.sign(Purpose.UNSUBSCRIBE, claim)
+    unsubscribe_url = f"{public_url}/u/{unsubscribe_token}"
+    message_id = f"{keyring.sign(Purpose.MESSAGE, claim)}@{envelope_domain}"
+
+    links: dict[str, Link] = {}
+    parts = []
+    html, text = send.html, send.text
+    if html:
+        found = scan(html)
+        pixel = f"{public_url}/o/{keyring.sign(Purpose.OPEN, claim)}.gif"
+        tail = "" if shows_placeholder(html, found) else _html_footer(unsubscribe_url, unsubscribe_word)
+        wrap = _wrapper(send.campaign, keyring, public_url, keyring.sign(Purpose.CLICK, claim), links)
+        parts.append(body("html", rewrite(html, found, wrap, unsubscribe_url, tail + _pixel(pixel))))
+        text = text or plaintext(html, found)
+    if html or text:
+        parts.insert(0, body("plain", _with_unsubscribe(text, unsubscribe_url, unsubscribe_word)))
+    else:
+        raise Reject("no-content", "the send has neither html nor text")
+
+    headers = [
+        header("From", str(sender)),
+        header("To", str(to)),
+        header("Subject", send.subject),
+        header("Date", format_datetime(now)),
+        header("Message-ID", f"<{message_id}>"),
+        # The mail form carries the token as its subject: "unsubscribe+" and a token are over 64 octets, and a return
+        # path's token must not unsubscribe anyone.
+        header(
+            "List-Unsubscribe",
+            f"<{unsubscribe_url}>, <mailto:unsubscribe@{envelope_domain}?subject={unsubscribe_token}>",
+        ),
+        header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),  # RFC 8058
+        *_custom(send.headers),
+        b"MIME-Version: 1.0\r\n",
+    ]
+    content = parts[0] if len(parts) == 1 else alternative(f"=_{claim.delivery_id.hex}", parts)
+    return Instrumented(
+        message=b"".join(headers) + content,
+        envelope_from=f"bounce+{keyring.sign_bounce(claim)}@{envelope_domain}",
+        envelope_to=to.address,
+        message_id=message_id,
+        sender=sender.address,
+        links=list(links.values()),
+    )
+
+
+def _claim(send: Send, now: datetime) -> Claim:
+    try:
+        delivery = UUID(send.delivery_id)
+    except ValueError:
+        raise Reject("bad-id", "the delivery id is not a UUID") from None
+    return Claim(delivery, send.campaign, send.step, send.variant, send.lead, int(now.timestamp()))
+
+
+def _wrapper(
+    campaign: str, keyring: Keyring, public_url: str, token: str, links: dict[str, Link]
+) -> Callable[[str], str | None]:
+    """A function from a link's address to its wrapped form, None for those left alone; fills `links` by address."""
+    ours = tuple(f"{public_url}/{path}/" for path in "cou")
+
+    def wrap(url: str) -> str | None:
+        link = links.get(url)
+        if link is None:
+            address = None if url.startswith(ours) else target(url)
+            if address is None:
+                return None
+            link = links[url] = Link(link_id=keyring.link_id(campaign, address), campaign=campaign, url=address)
+        return f"{public_url}/c/{token}/{link.link_id}"
+
+    return wrap
+
+
+def _pixel(url: str) -> str:
+    # Not display:none, which some clients take as leave not to fetch it.
+    return f'<img src="{_html.escape(url)}" width="1" height="1" alt="" style="border:0;width:1px;height:1px">'
+
+
+def _html_footer(url: str, word: str) -> str:
+    return (
+        '<p style="margin:24px 0 8px;font:12px/1.5 sans-serif;text-align:center">'
+        f'<a href="{_html.escape(url)}" style="color:#6b7280">{_html.escape(word)}</a></p>'
+    )
+
+
+def _with_unsubscribe(text: str, url: str, word: str) -> str:
+    filled = PLACEHOLDER.sub(lambda _: url, text)
+    return filled if filled != text else f"{text}\n\n{word}: {url}\n"
+
+
+def _custom(headers: dict[str, str]) -> list[bytes]:
+    written = []
+    for name, value in headers.items():
+        if name.lower() in RESERVED_HEADERS:
+            raise Reject("reserved-header", f"{name[:80]} is written by Sendlens")
+        written.append(header(name, value))
+    return written
