@@ -95,12 +95,8 @@ WITH
     -- include: period
     , {timezone:String} AS timezone
     , dateDiff('second', since, until) AS seconds
-    , multiIf(seconds <= 10800, 'minute', seconds <= 259200, 'hour', 'day') AS step
-    , moment -> multiIf(
-        step = 'minute', toDateTime(toStartOfMinute(moment), timezone),
-        step = 'hour', toDateTime(toStartOfHour(moment, timezone), timezone),
-        toStartOfDay(moment, timezone)
-    ) AS start_of_step
+    , multiIf(seconds <= 10800, 'minute', seconds <= 259200, 'hour', 'day') AS grain
+    , toDateTime(dateTrunc(grain, since, timezone), timezone) AS start
 SELECT
     time,
     countIf(happened = 'sent') AS sent,
@@ -109,7 +105,7 @@ SELECT
     countIf(happened = 'unsubscribed') AS unsubscribed
 FROM
 (
-    SELECT start_of_step(assumeNotNull(at)) AS time, happened
+    SELECT toDateTime(dateTrunc(grain, assumeNotNull(at), timezone), timezone) AS time, happened
     FROM v_outcomes
     ARRAY JOIN
         [sent_at, first_open_at, first_click_at, unsubscribed_at] AS at,
@@ -120,12 +116,12 @@ FROM
     -- Days are added as days, because a day is not always 24 hours.
     SELECT
         multiIf(
-            step = 'minute', addMinutes(start_of_step(since), number),
-            step = 'hour', addHours(start_of_step(since), number),
-            addDays(start_of_step(since), number)
+            grain = 'minute', addMinutes(start, number),
+            grain = 'hour', addHours(start, number),
+            addDays(start, number)
         ) AS time,
         '' AS happened
-    FROM (SELECT arrayJoin(range(toUInt32(seconds / transform(step, ['minute', 'hour'], [60, 3600], 86400)) + 2)) AS number)
+    FROM numbers(5000)
     WHERE time < until
 )
 GROUP BY time
