@@ -17,7 +17,11 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: loopback only)")
     parser.add_argument("--port", type=int, default=8123)
     parser.add_argument("--path", type=Path, required=True, help="data directory; created when missing")
-    parser.add_argument("--password", default=os.environ.get("CLICKHOUSE_PASSWORD", ""), help="of the user default (or $CLICKHOUSE_PASSWORD)")
+    parser.add_argument(
+        "--password",
+        default=os.environ.get("CLICKHOUSE_PASSWORD", ""),
+        help="of the user default (or $CLICKHOUSE_PASSWORD)",
+    )
     parser.add_argument("--readonly-user", default="", help="a user who may only read, for Grafana")
     parser.add_argument("--readonly-password", default=os.environ.get("CLICKHOUSE_READONLY_PASSWORD", ""))
     given = parser.parse_args()

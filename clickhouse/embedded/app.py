@@ -159,7 +159,14 @@ class App:
         except Exception as error:
             known = error if isinstance(error, ServerError) else from_engine(error)
             first_line = (known.text.splitlines() or [""])[0][:300]
-            log.warning("query failed code=%d status=%d user=%s id=%s %s", known.code, known.status, user, answer.query_id, first_line)
+            log.warning(
+                "query failed code=%d status=%d user=%s id=%s %s",
+                known.code,
+                known.status,
+                user,
+                answer.query_id,
+                first_line,
+            )
             await answer.fail(known)
 
     async def _arguments(self, scope: Scope, receive: Receive, headers: Mapping[str, str]) -> dict[str, str]:
@@ -171,7 +178,9 @@ class App:
         arguments = read_arguments(scope["query_string"])
         if headers.get("content-type", "").startswith("multipart/form-data"):
             # Clients send long parameters as form fields; files would be external tables.
-            async with FormRequest(scope, receive).form(max_files=1, max_fields=10_000, max_part_size=_TEXT_BYTES) as form:
+            async with FormRequest(scope, receive).form(
+                max_files=1, max_fields=10_000, max_part_size=_TEXT_BYTES
+            ) as form:
                 for name, value in form.items():
                     if not isinstance(value, str):
                         raise ServerError(NOT_IMPLEMENTED, "External tables are not supported by the embedded server.")

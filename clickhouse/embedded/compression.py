@@ -77,7 +77,9 @@ class Plain:
 
 def choose(accept_encoding: str) -> str | None:
     """The coding to answer in: the best of those the client accepts, or none."""
-    offered = {part.split(";")[0].strip().lower() for part in accept_encoding.split(",") if ";q=0" not in part.replace(" ", "")}
+    offered = {
+        part.split(";")[0].strip().lower() for part in accept_encoding.split(",") if ";q=0" not in part.replace(" ", "")
+    }
     return next((coding for coding in CODINGS if coding in offered), None)
 
 
@@ -122,7 +124,9 @@ class Unpacker:
     def finish(self) -> None:
         """Raises unless the last frame was whole."""
         if self._coding and self._started and not self._stream.eof:
-            raise ServerError(CANNOT_DECOMPRESS, f"Cannot decompress the {self._coding} request body: it ends too early.")
+            raise ServerError(
+                CANNOT_DECOMPRESS, f"Cannot decompress the {self._coding} request body: it ends too early."
+            )
 
     def _begin(self) -> Any:
         match self._coding:
@@ -147,4 +151,6 @@ class Unpacker:
                 if piece:
                     yield piece
         except (zlib.error, zstandard.ZstdError, RuntimeError, EOFError) as error:
-            raise ServerError(CANNOT_DECOMPRESS, f"Cannot decompress the {self._coding} request body: {error}") from error
+            raise ServerError(
+                CANNOT_DECOMPRESS, f"Cannot decompress the {self._coding} request body: {error}"
+            ) from error

@@ -232,7 +232,9 @@ def _lock(path: Path) -> IO[bytes]:
         path.mkdir(parents=True, exist_ok=True)
         lock = (path / _LOCK_FILE).open("ab")
     except OSError as error:
-        raise EngineError(f"{path} is not writable ({error.strerror}): choose another --path or change its owner.") from error
+        raise EngineError(
+            f"{path} is not writable ({error.strerror}): choose another --path or change its owner."
+        ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -77,7 +77,9 @@ class Execution:
             self.progress.add(result, len(body))
             self._pieces = iter((body,))
             if self._session is not None and statement.word == "USE":
-                self._session.database = link.query("SELECT currentDatabase()", "TabSeparatedRaw").bytes().decode().rstrip("\n")
+                self._session.database = (
+                    link.query("SELECT currentDatabase()", "TabSeparatedRaw").bytes().decode().rstrip("\n")
+                )
 
     def append(self, data: bytes) -> None:
         """Takes the next piece of an INSERT's data."""

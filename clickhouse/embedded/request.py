@@ -126,7 +126,9 @@ def authenticate(users: Mapping[str, User], headers: Mapping[str, str], argument
     by_basic = "authorization" in headers
     by_argument = "user" in arguments or "password" in arguments
     if by_header + by_basic + by_argument > 1:
-        raise ServerError(AUTHENTICATION_FAILED, "Invalid authentication: it is not allowed to use several methods at once.")
+        raise ServerError(
+            AUTHENTICATION_FAILED, "Invalid authentication: it is not allowed to use several methods at once."
+        )
     if by_header:
         name, password = headers.get("x-clickhouse-user", ""), headers.get("x-clickhouse-key", "")
     elif by_basic:
@@ -156,11 +158,15 @@ def _basic(header: str) -> tuple[str, str]:
     return name, password
 
 
-def read_request(method: str, headers: Mapping[str, str], arguments: Mapping[str, str], user: User, query_id: str) -> Request:
+def read_request(
+    method: str, headers: Mapping[str, str], arguments: Mapping[str, str], user: User, query_id: str
+) -> Request:
     """Sorts the arguments into transport, parameters and settings, and settles what the query may do."""
     for name in ("compress", "decompress"):
         if _flag(arguments, name):
-            raise ServerError(NOT_IMPLEMENTED, f"{name}=1 (ClickHouse's own framing) is not supported; use HTTP compression.")
+            raise ServerError(
+                NOT_IMPLEMENTED, f"{name}=1 (ClickHouse's own framing) is not supported; use HTTP compression."
+            )
     access = user.access
     if access is Access.FULL:
         asked = arguments.get("readonly", "0")

@@ -80,7 +80,9 @@ def _read_insert(source: bytes) -> Statement:
     format_at: int | None = None
     for text, start, end in _tokens(source):
         if format_at is not None:
-            return Statement(Kind.INSERT, "INSERT", source[:format_at], source[start:end].decode("latin-1"), _data_start(source, end))
+            return Statement(
+                Kind.INSERT, "INSERT", source[:format_at], source[start:end].decode("latin-1"), _data_start(source, end)
+            )
         if text in (b"(", b")"):
             depth += 1 if text == b"(" else -1
         elif before not in _BEFORE_A_NAME:
