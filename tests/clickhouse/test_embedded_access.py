@@ -63,11 +63,13 @@ def test_the_reader_changes_nothing(http: httpx.Client, sql: str, session: str) 
 
 
 @pytest.mark.usefixtures("kept")
-@pytest.mark.parametrize("sql", ["SELECT 1 INTO OUTFILE '/tmp/sendlens-stolen.tsv'", "INSERT INTO kept FROM INFILE '/etc/hostname'"])
+@pytest.mark.parametrize(
+    "sql", ["SELECT 1 INTO OUTFILE '/tmp/sendlens-stolen.tsv'", "INSERT INTO kept FROM INFILE '/etc/hostname'"]
+)
 def test_nobody_touches_the_servers_files_by_a_clause(http: httpx.Client, sql: str) -> None:
     for auth in ((READER, READER_PASSWORD), ("default", "")):
         refused = http.post("/", content=sql, auth=auth)
-        assert refused.headers["X-ClickHouse-Exception-Code"] in ("358", "63")
+        assert refused.headers["X-ClickHouse-Exception-Code"] in ("358", "78")
 
 
 def test_the_reader_limits_the_own_query(http: httpx.Client) -> None:
@@ -88,7 +90,9 @@ def test_the_reader_limits_the_own_query(http: httpx.Client) -> None:
 
 
 @pytest.mark.usefixtures("kept")
-@pytest.mark.parametrize("sql", ["INSERT INTO kept VALUES (2)", "DROP TABLE kept", "CREATE TABLE o (n UInt8) ENGINE = Memory"])
+@pytest.mark.parametrize(
+    "sql", ["INSERT INTO kept VALUES (2)", "DROP TABLE kept", "CREATE TABLE o (n UInt8) ENGINE = Memory"]
+)
 @pytest.mark.parametrize("params", [{}, {"session_id": "get"}])
 def test_get_changes_nothing(http: httpx.Client, sql: str, params: dict[str, str]) -> None:
     refused = http.get("/", params={"query": sql, **params})
@@ -143,4 +147,6 @@ def test_a_wrong_password_stops_clickhouse_connect(embedded_clickhouse: ClickHou
     import clickhouse_connect
 
     with pytest.raises(DatabaseError, match="516"):
-        clickhouse_connect.get_client(host="127.0.0.1", port=embedded_clickhouse.port, username=READER, password="wrong")
+        clickhouse_connect.get_client(
+            host="127.0.0.1", port=embedded_clickhouse.port, username=READER, password="wrong"
+        )

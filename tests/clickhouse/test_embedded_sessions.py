@@ -95,8 +95,12 @@ def test_a_session_ends_with_its_timeout(http: httpx.Client, session: str) -> No
         10,
         "the end of the session",
     )
-    assert run(http, "SELECT 1", session_id=session, session_timeout=3601).headers["X-ClickHouse-Exception-Code"] == "374"
-    assert run(http, "SELECT 1", session_id=session, session_timeout="x").headers["X-ClickHouse-Exception-Code"] == "374"
+    assert (
+        run(http, "SELECT 1", session_id=session, session_timeout=3601).headers["X-ClickHouse-Exception-Code"] == "374"
+    )
+    assert (
+        run(http, "SELECT 1", session_id=session, session_timeout="x").headers["X-ClickHouse-Exception-Code"] == "374"
+    )
 
 
 def test_one_session_runs_one_query_at_a_time(embedded_clickhouse: object, http: httpx.Client, session: str) -> None:

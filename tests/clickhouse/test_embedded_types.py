@@ -13,7 +13,7 @@ from clickhouse_connect.driver.client import Client
 
 MILLIS = datetime(2026, 3, 29, 1, 59, 59, 123_000, tzinfo=UTC)
 MICROS = datetime(2026, 10, 25, 0, 30, 0, 999_999, tzinfo=UTC)
-AWKWARD = "it's \"awkward\"\n\ttab \\ backslash \x00 nul ☃ 🂡"
+AWKWARD = 'it\'s "awkward"\n\ttab \\ backslash \x00 nul ☃ 🂡'
 
 ROUND_TRIPS: list[tuple[str, list[Any]]] = [
     ("UUID", [uuid.UUID(int=0), uuid.UUID("6fa459ea-ee8a-3ca4-894e-db77e160355e"), uuid.UUID(int=2**128 - 1)]),
@@ -33,7 +33,10 @@ ROUND_TRIPS: list[tuple[str, list[Any]]] = [
     ("Float64", [0.1, -1e308, float("inf")]),
     ("Bool", [True, False, True]),
     ("Date", [date(1970, 1, 1), date(2026, 2, 28), date(2149, 6, 6)]),
-    ("DateTime('UTC')", [datetime(1970, 1, 1, tzinfo=UTC), MILLIS.replace(microsecond=0), MICROS.replace(microsecond=0)]),
+    (
+        "DateTime('UTC')",
+        [datetime(1970, 1, 1, tzinfo=UTC), MILLIS.replace(microsecond=0), MICROS.replace(microsecond=0)],
+    ),
     ("DateTime64(3, 'UTC')", [MILLIS, datetime(1999, 12, 31, tzinfo=UTC), MILLIS]),
     ("DateTime64(6, 'UTC')", [MICROS, MILLIS, datetime(2100, 1, 1, 0, 0, 0, 1, tzinfo=UTC)]),
     ("Nullable(DateTime64(3, 'UTC'))", [None, MILLIS, None]),
@@ -42,7 +45,10 @@ ROUND_TRIPS: list[tuple[str, list[Any]]] = [
     ("Map(String, String)", [{}, {"k": AWKWARD}, {"a": "1", "b": ""}]),
     ("Map(LowCardinality(String), UInt64)", [{"a": 2**64 - 1}, {}, {"b": 0}]),
     ("Tuple(UInt8, String)", [(1, "a"), (255, AWKWARD), (0, "")]),
-    ("IPv4", [ipaddress.IPv4Address("0.0.0.0"), ipaddress.IPv4Address("203.0.113.7"), ipaddress.IPv4Address(2**32 - 1)]),
+    (
+        "IPv4",
+        [ipaddress.IPv4Address("0.0.0.0"), ipaddress.IPv4Address("203.0.113.7"), ipaddress.IPv4Address(2**32 - 1)],
+    ),
     ("IPv6", [ipaddress.IPv6Address("::1"), ipaddress.IPv6Address("2001:db8::ff"), ipaddress.IPv6Address(2**128 - 1)]),
     ("Decimal(18, 4)", [Decimal("-12345678901234.5678"), Decimal("0.0001"), Decimal(0)]),
     ("SimpleAggregateFunction(min, Nullable(DateTime64(3, 'UTC')))", [None, MILLIS, None]),
@@ -51,9 +57,7 @@ ROUND_TRIPS: list[tuple[str, list[Any]]] = [
 
 
 @pytest.mark.parametrize(("column_type", "values"), ROUND_TRIPS, ids=[column_type for column_type, _ in ROUND_TRIPS])
-def test_a_value_comes_back_as_it_was_inserted(
-    client: Client, table: str, column_type: str, values: list[Any]
-) -> None:
+def test_a_value_comes_back_as_it_was_inserted(client: Client, table: str, column_type: str, values: list[Any]) -> None:
     client.command(f"CREATE TABLE {table} (n UInt8, v {column_type}) ENGINE = MergeTree ORDER BY n")
     summary = client.insert(table, list(enumerate(values)), column_names=["n", "v"])
     assert summary.written_rows == len(values)
@@ -64,7 +68,8 @@ def test_a_value_comes_back_as_it_was_inserted(
 
 def test_aggregate_states_merge_to_exact_numbers(client: Client, table: str) -> None:
     client.command(
-        f"CREATE TABLE {table} (k UInt8, people AggregateFunction(uniqExact, UInt64), top AggregateFunction(max, UInt64))"
+        f"CREATE TABLE {table} "
+        "(k UInt8, people AggregateFunction(uniqExact, UInt64), top AggregateFunction(max, UInt64))"
         " ENGINE = AggregatingMergeTree ORDER BY k"
     )
     for start in (0, 50):

@@ -1,4 +1,4 @@
-"""Real processes for the tests: started on free loopback ports, waited for with a deadline, ended by their process id."""
+"""Real processes for the tests: on free loopback ports, waited for with a deadline, ended by their process id."""
 
 from __future__ import annotations
 
@@ -107,7 +107,9 @@ def start_clickhouse(
     process = ClickHouseProcess(started.popen, started.log, port)
     try:
         wait_until(
-            lambda: "ready on" in process.output() or process.popen.poll() is not None, 30, "the ready line of ClickHouse"
+            lambda: "ready on" in process.output() or process.popen.poll() is not None,
+            30,
+            "the ready line of ClickHouse",
         )
         if process.popen.poll() is not None:
             raise AssertionError(f"ClickHouse ended instead of starting:\n{process.output()}")
