@@ -111,6 +111,10 @@ class Keyring:
     def _first(self) -> tuple[int, bytes]:
         return next(iter(self.keys.items()))
 
+    @cached_property
+    def _link_key(self) -> bytes:
+        return hmac.digest(self._first[1], b"sendlens link", "sha256")
+
     def sign(self, purpose: Purpose, claim: Claim) -> str:
         """Make the token of a pixel, link, unsubscribe or Message-ID. Raises Reject when an id is too long."""
         key_id, key = self._first
@@ -173,8 +177,7 @@ class Keyring:
 
     def link_id(self, campaign: str, url: str) -> str:
         """The id of a wrapped link: 64 hex digits of a keyed SHA-256, from which nobody can read the destination."""
-        key = hmac.digest(self._first[1], b"sendlens link", hashlib.sha256)
-        return hmac.new(key, f"{campaign}\x1f{url}".encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+        return hmac.digest(self._link_key, f"{campaign}\x1f{url}".encode("utf-8", "surrogatepass"), "sha256").hex()
 
     def _open(self, raw: bytes, purpose: Purpose, mac_bytes: int) -> bytes:
         """Check key, MAC and purpose; return what was signed."""
