@@ -61,6 +61,7 @@ class Sent(Event, tag="sent", frozen=True, kw_only=True):
     sender: str
     recipient_domain: str
     message_id: str
+    request_id: str = ""
     attempt: int = 1
 
 
@@ -68,6 +69,7 @@ class Delivered(Event, tag="delivered", frozen=True, kw_only=True):
     """The mail server took the email (SMTP 250). `at` is the moment of that answer."""
 
     sender: str
+    request_id: str = ""
 
 
 class Deferred(Event, tag="deferred", frozen=True, kw_only=True):

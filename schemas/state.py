@@ -84,7 +84,7 @@ class StateTopic(Generic[T]):
         return iter(list(self._records.values()))
 
     async def wait_until_current(self, moment: float, patience: float) -> bool:
-        """Wait until everything written before `moment` (epoch seconds) can be read here; False after `patience` seconds."""
+        """Wait up to `patience` seconds until all that was written before `moment` (epoch seconds) can be read here."""
         deadline = time.monotonic() + patience
         while self.current_at < moment:
             if time.monotonic() >= deadline or self._stopping.is_set():

@@ -1,7 +1,7 @@
 -- The truth: one row per event, as it came from the topic `events`. An event's id is derived from its cause, so a
 -- record delivered twice is the same row twice, and merges away. Ask it with FINAL, or count uniqExact(id).
 -- Sorted by delivery because that is how it is asked row by row (a lead's timeline, a rebuild of outcomes).
-CREATE TABLE events (
+CREATE TABLE IF NOT EXISTS events (
     id UUID,
     kind LowCardinality(String),
     at DateTime64(3, 'UTC'),
@@ -13,6 +13,7 @@ CREATE TABLE events (
     sender LowCardinality(String),
     recipient_domain LowCardinality(String),
     message_id String,
+    request_id String,
     attempt UInt8,
     bounce_class LowCardinality(String),
     category LowCardinality(String),
@@ -26,14 +27,16 @@ CREATE TABLE events (
     link_id String,
     via LowCardinality(String),
     stored_at DateTime64(3, 'UTC') DEFAULT now64(3),
-    INDEX at_range at TYPE minmax GRANULARITY 1
+    INDEX at_range at TYPE minmax GRANULARITY 1,
+    -- JSONEachRow fills what a row leaves out: a row that names no event is refused instead.
+    CONSTRAINT names_an_event CHECK id != toUUID('00000000-0000-0000-0000-000000000000') AND kind != '' AND campaign != ''
 )
 ENGINE = ReplacingMergeTree(stored_at)
 PARTITION BY toYYYYMM(at)
 ORDER BY (campaign, delivery_id, kind, id);
 
 -- Hits as they came in, kept so that the past can be judged again under new rules.
-CREATE TABLE hits (
+CREATE TABLE IF NOT EXISTS hits (
     id UUID,
     kind LowCardinality(String),
     at DateTime64(3, 'UTC'),
@@ -47,7 +50,8 @@ CREATE TABLE hits (
     method LowCardinality(String),
     user_agent LowCardinality(String),
     ip String,
-    headers Map(LowCardinality(String), String)
+    headers Map(LowCardinality(String), String),
+    CONSTRAINT names_a_hit CHECK id != toUUID('00000000-0000-0000-0000-000000000000') AND kind != '' AND campaign != ''
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(at)
@@ -56,7 +60,7 @@ TTL toDateTime(at) + INTERVAL 90 DAY;
 
 -- One row per delivery: when each thing first happened to it, NULL for never. Every column is a min or max, so a
 -- duplicate changes nothing and counts are exact. Rows of one delivery merge in the background: read v_outcomes.
-CREATE TABLE outcomes (
+CREATE TABLE IF NOT EXISTS outcomes (
     campaign LowCardinality(String),
     step UInt8,
     variant LowCardinality(String),
@@ -82,7 +86,7 @@ CREATE TABLE outcomes (
 ENGINE = AggregatingMergeTree
 ORDER BY (campaign, step, variant, delivery_id);
 
-CREATE MATERIALIZED VIEW outcomes_from_events TO outcomes AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS outcomes_from_events TO outcomes AS
 SELECT
     campaign,
     step,
@@ -109,4 +113,4 @@ FROM events
 GROUP BY campaign, step, variant, delivery_id;
 
 -- outcomes with the rows of each delivery merged: what every number on a dashboard is counted from.
-CREATE VIEW v_outcomes AS SELECT * FROM outcomes FINAL;
+CREATE VIEW IF NOT EXISTS v_outcomes AS SELECT * FROM outcomes FINAL;

@@ -1,0 +1,6 @@
+"""One file per board; `BOARDS` lists them in the order in which they are offered."""
+
+from dashboards.boards.overview import OVERVIEW
+from dashboards.panels import Board
+
+BOARDS: tuple[Board, ...] = (OVERVIEW,)

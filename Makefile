@@ -1,0 +1,52 @@
+# Python 3.11 or newer, make and PyPI are all that these need. Plain `make` lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check bench lock schemas boards clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+demo: .venv/ready ## Start everything on this machine and play a mail world against it (ARGS=--check: compare and exit)
+	@exec $(BIN)/sendlens demo $(ARGS)
+
+up: .venv/ready ## Start everything on this machine, without the mail world
+	@exec $(BIN)/sendlens up
+
+test: .venv/ready ## Run the whole test suite
+	$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/ready ## Lint, types, import rules, and what is generated or documented
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/docs
+
+bench: .venv/ready ## Measure speed beside peers and limits; rewrites docs/benchmarks.md
+	$(BIN)/python -m tests.bench
+
+schemas: .venv/ready ## Export the JSON Schema of every event to schemas/json/
+	$(BIN)/python -m schemas.export
+
+boards: .venv/ready ## Render the dashboards to dashboards/dist/
+	$(BIN)/sendlens boards render
+
+lock: .venv/ready ## Pin today's newest versions of what pyproject.toml names
+	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--all-extras pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		-c requirements.lock pyproject.toml -o requirements-cluster.lock
+
+clean: ## Remove what was built and what the demo left
+	rm -rf .venv var build *.egg-info
+
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Sendlens needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo "No venv module: on Debian, apt-get install python3-venv"; exit 1; }
+	@echo "Installing into .venv (about 1.3 GB, most of it the embedded ClickHouse)"
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

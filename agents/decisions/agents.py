@@ -1,0 +1,130 @@
+"""What a user agent says of who is there. The table `data/agents.tsv` is the rule; this file reads and applies it.
+
+Rows are tried in the order of the file and the first that matches decides. The row `@crawlers` stands for the patterns
+of the package `crawler-user-agents`, which calls mail proxies and mail clients bots: they stand before it.
+An agent that no row knows is a robot: people's browsers and mail clients have a shape that the last rows describe,
+and no robot may be counted as a person.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import cast, get_args
+
+import crawleruseragents
+import re2
+
+from agents.decisions.judgement import Judgement
+from agents.decisions.tables import rows
+from schemas.events import Verdict
+
+CRAWLERS = "@crawlers"
+
+_CACHED_AGENTS = 32_768
+_CACHED_LENGTH = 512  # longer agents are rare and mostly hostile: judged each time rather than kept
+_READ_LENGTH = 4096  # what is read of an agent; real ones end before 1,000 characters
+_SET_MEMORY = 256 << 20  # re2's ceiling for the automaton it builds lazily; with the default 8 MB it gives up
+
+# The name of a phone may be anything ("CUBOT", "Sonic"), so it is taken out before looking for robots' names. What has
+# a URL or "compatible" in it is no phone's name.
+_PHONE = re.compile(r"(\(Linux;(?: U;)? ?Android[^;()]*);([^()]*)")
+_NO_PHONE = re.compile(r"compatible|http|www\.|@", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """What one kind of agent means for an open and for a click, and the word that says why."""
+
+    open: Judgement
+    click: Judgement
+    reason: str
+    label: str
+
+
+def agent(on_open: Verdict, on_click: Verdict, reason: str, label: str) -> Agent:
+    return Agent(Judgement(on_open, reason), Judgement(on_click, reason), reason, label)
+
+
+UNKNOWN = agent("bot", "bot", "unknown-agent", "unknown")
+NO_AGENT = agent("machine", "bot", "no-agent", "no user agent")
+
+
+class Matcher:
+    """Many patterns in one automaton; says which of them match first in their order."""
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        options = re2.Options()
+        options.max_mem = _SET_MEMORY
+        self._set = re2.Set.SearchSet(options)
+        for pattern in patterns:
+            self._set.Add(pattern)
+        self._set.Compile()
+
+    def first(self, text: bytes) -> int | None:
+        found = self._set.Match(text)
+        return min(found) if found else None
+
+
+class Agents:
+    """Classifies user agents; remembers recent ones."""
+
+    def __init__(self, table: Sequence[tuple[str, Agent]], crawlers: Sequence[str]) -> None:
+        at = [pattern for pattern, _ in table].index(CRAWLERS)
+        self._known, self._crawler, self._other = table[:at], table[at][1], table[at + 1 :]
+        self._match_known = Matcher([pattern for pattern, _ in self._known])
+        self._match_crawler = Matcher(crawlers)
+        self._match_other = Matcher([pattern for pattern, _ in self._other])
+        self._crawlers = crawlers
+        self._remembered: Callable[[str], Agent] = lru_cache(maxsize=_CACHED_AGENTS)(self._classify)
+
+    @classmethod
+    def load(cls) -> Agents:
+        """Read the packaged table and the crawler package. Raises ValueError naming the line that is wrong."""
+        return cls(list(_table()), crawler_patterns())
+
+    def classify(self, user_agent: str) -> Agent:
+        """Say what this text means. Any text gives an answer."""
+        if len(user_agent) <= _CACHED_LENGTH:
+            return self._remembered(user_agent)
+        return self._classify(user_agent)
+
+    def crawler(self, user_agent: str) -> str | None:
+        """The crawler package's pattern that matches, for explanations."""
+        at = self._match_crawler.first(_without_phone(user_agent).encode("utf-8", "replace"))
+        return None if at is None else self._crawlers[at]
+
+    def _classify(self, user_agent: str) -> Agent:
+        text = user_agent[:_READ_LENGTH].strip()
+        if text in ("", "-"):
+            return NO_AGENT
+        at = self._match_known.first(text.encode("utf-8", "replace"))
+        if at is not None:
+            return self._known[at][1]
+        raw = _without_phone(text).encode("utf-8", "replace")
+        if self._match_crawler.first(raw) is not None:
+            return self._crawler
+        at = self._match_other.first(raw)
+        return UNKNOWN if at is None else self._other[at][1]
+
+
+def crawler_patterns() -> list[str]:
+    """The crawler package's patterns without those that also match people, which `crawlers_left_out.tsv` lists."""
+    left_out = {pattern for _, (pattern, _why) in rows("crawlers_left_out.tsv", 2)}
+    listed = [str(entry["pattern"]) for entry in crawleruseragents.CRAWLER_USER_AGENTS_DATA]
+    return [pattern for pattern in listed if pattern not in left_out]
+
+
+def _table() -> list[tuple[str, Agent]]:
+    table = []
+    for place, (pattern, on_open, on_click, reason, label, _source) in rows("agents.tsv", 6):
+        if not {on_open, on_click} <= set(get_args(Verdict)):
+            raise ValueError(f"{place}: a verdict is one of {', '.join(get_args(Verdict))}")
+        table.append((pattern, agent(cast(Verdict, on_open), cast(Verdict, on_click), reason, label)))
+    return table
+
+
+def _without_phone(text: str) -> str:
+    return _PHONE.sub(lambda found: found[0] if _NO_PHONE.search(found[2]) else found[1], text)

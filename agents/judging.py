@@ -1,0 +1,78 @@
+"""The judge at work: batches of hits in, batches of judged events out, joined with the deliveries' times."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from agents.decisions.judge import Rules
+from agents.decisions.judgement import to_event
+from agents.metrics import VERDICTS
+from agents.records import Handled, Handler, Out, Poison, Record, Write
+from schemas.errors import Retry
+from schemas.events import Delivery, Hit, lines
+from schemas.settings import Settings
+from schemas.state import StateTopic
+from schemas.topics import DELIVERIES, EVENTS
+
+# A mail server may take 10 minutes to answer (RFC 5321, 4.5.3.2.6): a younger email without a delivery is still on its
+# way, an older one has a delivery that we don't know.
+_LONGEST_TRANSACTION = timedelta(minutes=10)
+_PATIENCE = 5.0  # seconds that the view of deliveries may lag before the stage says so and tries again
+_RECENT = 48 * 3600.0  # how far back a hit may lag and still be judged with its delivery's time
+
+
+class Judge(Handler):
+    """Judges each hit once and for good, when all that it needs has been read."""
+
+    def __init__(self, settings: Settings, rules: Rules, clock: Callable[[], float] = time.time) -> None:
+        self._rules = rules
+        self._settle = settings.settle_seconds
+        self._window = timedelta(seconds=settings.scanner_window_seconds)
+        self._deliveries: StateTopic[Delivery] = StateTopic(
+            settings, DELIVERIES, Delivery, key=lambda delivery: delivery.delivery_id, forget_after=_RECENT
+        )
+        self._decode = msgspec.json.Decoder(Hit).decode
+        self._clock = clock
+
+    async def start(self, write: Write) -> None:
+        self._deliveries.start()
+
+    async def stop(self) -> None:
+        self._deliveries.stop()
+
+    async def handle(self, records: Sequence[Record]) -> Handled:
+        """One record of events for each record of hits, on the same partition."""
+        await self._know_deliveries(records)
+        handled = Handled()
+        for record in records:
+            events = []
+            for line in filter(None, record.value.split(b"\n")):
+                try:
+                    hit = self._decode(line)
+                except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                    handled.dead.append(Poison(record, "unreadable", str(error)))
+                    continue
+                delivery = self._deliveries.get(hit.delivery_id)
+                judgement = self._rules.judge(
+                    hit,
+                    delivery.at if delivery else None,
+                    undelivered=delivery is None and hit.at - hit.minted_at < _LONGEST_TRANSACTION,
+                    scanner_window=self._window,
+                )
+                VERDICTS.labels(hit.kind, judgement.verdict, judgement.reason).inc()
+                events.append(to_event(hit, judgement, self._rules.version))
+            if events:
+                handled.out.append(Out(EVENTS, record.partition, record.key, lines(events)))
+        return handled
+
+    async def _know_deliveries(self, records: Sequence[Record]) -> None:
+        """Wait until every delivery up to a settle delay after the newest hit has been read, so that "not delivered
+        yet" is a fact and not a lag."""
+        known_until = min(max(record.written_at for record in records) + self._settle, self._clock())
+        if not await self._deliveries.wait_until_current(known_until, _PATIENCE):
+            lag = datetime.fromtimestamp(known_until, UTC).isoformat(timespec="seconds")
+            raise Retry(f"the topic deliveries has not been read up to {lag} yet")

@@ -1,0 +1,205 @@
+"""The waiting line of a stage: holds records unacknowledged, hands them on in groups, acknowledges in order.
+
+Knows neither Faust nor Kafka: it is given tickets (a record and how to acknowledge it), a handler and a way to publish.
+A record is acknowledged only after what came of it has been written, so a kill at any point loses nothing; what is
+handled twice is made harmless by ids derived from their cause.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+
+from agents.metrics import DEAD_LETTERS, HANDLED, HELD, RETRIES
+from agents.pipeline import Hold
+from agents.records import Handled, Handler, Out, Poison, Record, poison
+from schemas.errors import Reject, Retry
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+_FIRST_PAUSE = 0.2
+_LONGEST_PAUSE = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A record in the line. `generation` is the line's when it joined: after a rebalance old tickets mean nothing."""
+
+    record: Record
+    ack: Callable[[], object]
+    generation: int
+    due: float
+
+
+class Line:
+    """One stage's line. Feed it from the agents, run it as a task, stop it before the consumer goes.
+
+    `settle` and `wait` are seconds; `clock` gives epoch seconds; `write` returns when the broker has acknowledged all.
+    """
+
+    def __init__(
+        self,
+        stage: str,
+        hold: Hold,
+        handler: Handler,
+        write: Callable[[Sequence[Out], Sequence[Poison]], Awaitable[None]],
+        *,
+        settle: float = 0.0,
+        wait: float = 0.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._stage = stage
+        self._hold = hold
+        self._handler = handler
+        self._write = write
+        self._settle = settle if hold.settle else 0.0
+        self._wait = wait if hold.wait else 0.0
+        self._clock = clock
+        self._tickets: deque[Ticket] = deque()
+        self._called: asyncio.Queue[tuple[list[Ticket], asyncio.Task[bool]] | None] = asyncio.Queue()
+        self._slots = asyncio.Semaphore(hold.calls)
+        self._room = asyncio.Event()
+        self._work = asyncio.Event()
+        self._generation = 0
+        self._stopping = False
+        HELD.labels(stage).set_function(lambda: len(self._tickets))
+
+    async def feed(self, record: Record, ack: Callable[[], object]) -> None:
+        """Join the line; waits while it is full, so that the stage stops reading."""
+        generation = self._generation
+        while len(self._tickets) >= self._hold.held:
+            self._room.clear()
+            await self._room.wait()
+        if generation != self._generation:
+            return  # a rebalance came while this record waited outside: Kafka delivers it again
+        now = self._clock()
+        # Never later than a settle delay from now, whatever a producer's clock says.
+        due = min(record.written_at, now) + self._settle
+        self._tickets.append(Ticket(record, ack, generation, due))
+        self._work.set()
+
+    def drop(self) -> None:
+        """Forget all that is held: after a rebalance Kafka delivers again what was not acknowledged."""
+        self._generation += 1
+        self._tickets.clear()
+        self._room.set()
+
+    async def run(self) -> None:
+        """Work until `stop`. Ends with an error only when it can't go on at all."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._acknowledge())
+            await self._slots.acquire()  # a place first: a group that has left the line can't be dropped any more
+            while batch := await self._next_batch():
+                await self._called.put((batch, group.create_task(self._call(batch))))
+                await self._slots.acquire()
+            await self._called.put(None)
+
+    def stop(self) -> None:
+        """Take nothing more; `run` returns when the calls under way have ended."""
+        self._stopping = True
+        self._room.set()
+        self._work.set()
+
+    async def _next_batch(self) -> list[Ticket]:
+        """The next records that are due, in arrival order; waits for them."""
+        while not self._stopping:
+            now = self._clock()
+            if not self._tickets:
+                self._work.clear()
+                await self._work.wait()
+                continue
+            first_due = self._tickets[0].due
+            if first_due > now:
+                await asyncio.sleep(min(first_due - now, 0.25))
+                continue
+            full_at = time.monotonic() + self._wait
+            while len(self._tickets) < self._hold.batch and (left := full_at - time.monotonic()) > 0:
+                if self._stopping:
+                    break
+                await asyncio.sleep(min(left, 0.05))
+            now = self._clock()
+            batch: list[Ticket] = []
+            while self._tickets and len(batch) < self._hold.batch and self._tickets[0].due <= now:
+                batch.append(self._tickets.popleft())
+            self._room.set()
+            return batch
+        return []
+
+    async def _acknowledge(self) -> None:
+        """Acknowledge calls in the order in which their records came, each once it has ended well."""
+        while (called := await self._called.get()) is not None:
+            batch, call = called
+            if await call:
+                for ticket in batch:
+                    if ticket.generation == self._generation:
+                        ticket.ack()
+            self._slots.release()
+
+    async def _call(self, batch: list[Ticket]) -> bool:
+        """Handle a group and write what came of it; False when told to stop before that was done."""
+        records = [ticket.record for ticket in batch]
+        try:
+            handled = await self._handle(records)
+            await self._insist(lambda: self._write(handled.out, handled.dead))
+        except Stopped:
+            return False
+        for dead in handled.dead:
+            DEAD_LETTERS.labels(self._stage, dead.reason).inc()
+            log.error(
+                "record set aside in topic dead",
+                stage=self._stage,
+                topic=dead.record.topic.name,
+                at=f"{dead.record.partition}/{dead.record.offset}",
+                reason=dead.reason,
+                detail=dead.detail[:200],
+            )
+        HANDLED.labels(self._stage).inc(len(records))
+        return True
+
+    async def _handle(self, records: list[Record]) -> Handled:
+        """Handle a group; when one of it is poison, find which by handling each alone."""
+        try:
+            return await self._insist(lambda: self._handler.handle(records))
+        except Stopped:
+            raise
+        except Exception as error:
+            if len(records) == 1:
+                return Handled(dead=[_blame(records[0], error)])
+            log.warning("a group failed, handling its records one by one", stage=self._stage, error=repr(error)[:300])
+        whole = Handled()
+        for record in records:
+            handled = await self._handle([record])
+            whole.out += handled.out
+            whole.dead += handled.dead
+        return whole
+
+    async def _insist(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Try until it no longer says Retry, with longer and longer pauses."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                return await attempt()
+            except Retry as error:
+                if self._stopping:
+                    raise Stopped from error
+                RETRIES.labels(self._stage).inc()
+                log.warning("waiting to try again", stage=self._stage, seconds=pause, why=str(error)[:300])
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+class Stopped(Exception):
+    """The line was told to stop while it was waiting to try again: nothing was acknowledged."""
+
+
+def _blame(record: Record, error: Exception) -> Poison:
+    if isinstance(error, Reject):
+        return poison(record, error)
+    return Poison(record, "error", f"{type(error).__name__}: {error}")

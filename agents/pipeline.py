@@ -1,0 +1,63 @@
+"""The map of the stream, as data: who takes what, decides what, and gives what.
+
+Read this table and you know the system. `agents/wiring.py` turns each row into a Faust app of its own, so that each
+stage has its own consumer group: its lag is the stage's lag, and it scales alone (`sendlens work --stage NAME`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from schemas.topics import CAMPAIGNS, DEAD, DELIVERIES, EVENTS, HITS, LEADS, LINKS, SENDS, Topic
+
+
+@dataclass(frozen=True)
+class Hold:
+    """How a stage groups the records it takes, and how much it holds unacknowledged.
+
+    `settle`: each record waits until the stage's settle delay has passed since it was written. `wait`: seconds that
+    records may wait for others. `batch`: records of one call at the most. `calls`: calls under way at once; they are
+    acknowledged in order all the same. `held`: records held at the most before the stage stops reading.
+    """
+
+    batch: int
+    held: int
+    settle: bool = False
+    wait: bool = False
+    calls: int = 1
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One row of the map."""
+
+    name: str
+    takes: tuple[Topic, ...]
+    decides: str
+    gives: tuple[Topic, ...]
+    hold: Hold
+
+
+SENDER = Stage(
+    name="sender",
+    takes=(SENDS,),
+    decides="may this email go out? instruments it and hands it to the mail server",
+    gives=(LINKS, DELIVERIES, EVENTS, DEAD),
+    hold=Hold(batch=50, held=500, calls=4),
+)
+JUDGE = Stage(
+    name="judge",
+    takes=(HITS,),
+    decides="was this hit a person's, a robot's or a machine's?",
+    gives=(EVENTS, DEAD),
+    hold=Hold(batch=500, held=20_000, settle=True),
+)
+STORE = Stage(
+    name="store",
+    takes=(HITS, EVENTS, CAMPAIGNS, LEADS, LINKS),
+    decides="nothing: inserts into the ClickHouse table of the topic's name",
+    gives=(DEAD,),
+    hold=Hold(batch=5_000, held=20_000, wait=True),
+)
+
+STAGES = (SENDER, JUDGE, STORE)

@@ -1,0 +1,98 @@
+"""What wiring and the stages hand each other: records in; records out and dead letters back."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import msgspec
+
+from schemas.errors import Reject
+from schemas.events import Dead
+from schemas.topics import Topic
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One Kafka record as it was read. `written_at` is its Kafka timestamp, in epoch seconds."""
+
+    topic: Topic
+    partition: int
+    offset: int
+    key: bytes
+    value: bytes
+    written_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Out:
+    """One Kafka record to write."""
+
+    topic: Topic
+    partition: int
+    key: bytes
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """A record, or a line of it, that can't be processed, and why."""
+
+    record: Record
+    reason: str
+    detail: str
+
+
+@dataclass(slots=True)
+class Handled:
+    """What came of a call: records to write before its records are acknowledged."""
+
+    out: list[Out] = field(default_factory=list)
+    dead: list[Poison] = field(default_factory=list)
+
+
+# Writes records and returns when the broker has acknowledged them all; raises Retry when it has not.
+Write = Callable[[Sequence[Out]], Awaitable[None]]
+
+
+class Handler:
+    """A stage at work. `handle` raises Retry to be called again later with the same records, and Reject when one of
+    them is poison and it can't say which; anything that it says of its own accord it says in Handled."""
+
+    async def start(self, write: Write) -> None:
+        """Open what is needed. Nothing here may wait for a service to come up: `handle` says Retry for that."""
+
+    def assigned(self) -> None:
+        """Partitions were assigned: records that another worker has handled in part may come."""
+
+    def interrupt(self) -> None:
+        """The stage is stopping: end every wait inside `handle`."""
+
+    async def stop(self) -> None:
+        """Close what was opened; no call of `handle` is under way."""
+
+    async def handle(self, records: Sequence[Record]) -> Handled:
+        raise NotImplementedError
+
+
+def poison(record: Record, error: Reject) -> Poison:
+    return Poison(record, error.reason, error.detail)
+
+
+def dead_letter(stage: str, dead: Poison, now: datetime) -> bytes:
+    """The record of topic `dead`: the whole original record with the reason, so that it can be replayed."""
+    return msgspec.json.encode(
+        Dead(
+            stage=stage,
+            topic=dead.record.topic.name,
+            partition=dead.record.partition,
+            offset=dead.record.offset,
+            reason=dead.reason,
+            detail=dead.detail[:1000],
+            at=now,
+            key=base64.b64encode(dead.record.key).decode(),
+            value=base64.b64encode(dead.record.value).decode(),
+        )
+    )

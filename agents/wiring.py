@@ -1,0 +1,145 @@
+"""Turns rows of the pipeline into Faust apps. The only file that knows Faust.
+
+Each stage is an app of its own: own consumer group, own offsets, own lag. An app's agents do nothing but join the
+stage's line; the line acknowledges by hand and in order, because Faust's own acknowledging forgets a failed sink, and
+commits past gaps when acknowledgements come out of order (faust-streaming issue 606).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import faust
+import structlog
+from aiokafka.errors import KafkaError
+from faust.exceptions import ProducerSendError
+
+from agents.lag import group_of
+from agents.line import Line
+from agents.pipeline import Stage
+from agents.records import Handler, Out, Poison, Record, dead_letter
+from schemas.errors import Retry
+from schemas.settings import Settings
+from schemas.topics import DEAD, Topic
+
+log = structlog.get_logger()
+
+# A first group join waits for about half the session timeout on the embedded broker: 31 s with Faust's default.
+_EMBEDDED_SESSION: dict[str, Any] = {"broker_session_timeout": 6.0, "broker_heartbeat_interval": 1.0}
+_CLUSTER_SESSION: dict[str, Any] = {"broker_session_timeout": 30.0, "broker_heartbeat_interval": 3.0}
+
+
+class StageApp:
+    """One stage, running. `start` returns when it reads; `done` ends when it can't go on, with the reason."""
+
+    def __init__(self, stage: Stage, handler: Handler, settings: Settings) -> None:
+        self.stage = stage
+        self._handler = handler
+        self._settings = settings
+        self._running: asyncio.Task[None] | None = None
+        self._app = faust.App(
+            group_of(settings, stage),
+            broker=[f"kafka://{server}" for server in settings.kafka_servers],
+            web_enabled=False,
+            key_serializer="raw",
+            value_serializer="raw",
+            topic_allow_declare=False,  # `sendlens migrate` makes topics, nothing else does
+            topic_disable_leader=True,
+            consumer_auto_offset_reset="earliest",
+            stream_wait_empty=False,  # what is held is delivered again; waiting for it would stall a rebalance
+            stream_buffer_maxsize=1_000,
+            broker_commit_interval=1.0,
+            datadir=str(settings.data_dir / "faust"),
+            **(_EMBEDDED_SESSION if settings.mode == "embedded" else _CLUSTER_SESSION),
+        )
+        self._line = Line(
+            stage.name,
+            stage.hold,
+            handler,
+            self._write,
+            settle=settings.settle_seconds,
+            wait=settings.store_seconds,
+        )
+        for topic in stage.takes:
+            self._app.agent(
+                self._app.topic(settings.topic(topic), key_serializer="raw", value_serializer="raw"),
+                name=f"{stage.name}-{topic.name}",
+                concurrency=1,
+            )(self._taker(topic))
+        self._app.on_partitions_revoked.connect(self._on_revoked)
+        self._app.on_partitions_assigned.connect(self._on_assigned)
+
+    async def start(self) -> None:
+        """Start the handler, then read."""
+        self._app.finalize()
+        await self._handler.start(self._write)
+        self._running = asyncio.create_task(self._line.run(), name=f"line-{self.stage.name}")
+        await self._app.start()
+        log.info("stage reads", stage=self.stage.name, takes=[topic.name for topic in self.stage.takes])
+
+    async def done(self) -> None:
+        """Wait until the stage ends; raises what ended it."""
+        running = self._running
+        if running is None:
+            raise RuntimeError(f"stage {self.stage.name} was not started")
+        crashed = asyncio.create_task(self._app.wait_until_stopped())
+        await asyncio.wait([running, crashed], return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()
+        raise RuntimeError(f"stage {self.stage.name} stopped reading: {self._app.crash_reason!r}")
+
+    async def stop(self) -> None:
+        """End the calls under way, commit, leave the group."""
+        self._line.stop()
+        self._handler.interrupt()
+        if self._running is not None:
+            await asyncio.wait([self._running], timeout=10)
+        await self._app.stop()
+        await self._handler.stop()
+
+    def _taker(self, topic: Topic) -> Callable[[Any], Any]:
+        """The agent of one topic."""
+
+        async def take(stream: Any) -> AsyncIterator[None]:
+            async for event in stream.noack().events():
+                message = event.message
+                record = Record(
+                    topic=topic,
+                    partition=message.partition,
+                    offset=message.offset,
+                    key=message.key or b"",
+                    value=message.value or b"",
+                    written_at=message.timestamp,
+                )
+                await self._line.feed(record, event.ack)
+            return
+            yield  # an async generator, so that Faust adds no reply sink
+
+        take.__name__ = f"take_{topic.name}"
+        return take
+
+    async def _on_revoked(self, _app: Any, /, *revoked: Any, signal: Any, **_kwargs: Any) -> None:
+        self._line.drop()
+        log.debug("partitions revoked, what was held will come again", stage=self.stage.name)
+
+    async def _on_assigned(self, _app: Any, /, *assigned: Any, signal: Any, **_kwargs: Any) -> None:
+        self._handler.assigned()
+
+    async def _write(self, out: Sequence[Out], dead: Sequence[Poison] = ()) -> None:
+        """Write all and return when the broker has acknowledged all; raises Retry when it has not."""
+        now, key = datetime.now(UTC), self.stage.name.encode()
+        letters = [Out(DEAD, 0, key, dead_letter(self.stage.name, one, now)) for one in dead]
+        records = [*out, *letters]
+        try:
+            written = [
+                await self._app.producer.send(
+                    self._settings.topic(record.topic), record.key or None, record.value, record.partition, None, None
+                )
+                for record in records
+            ]
+            await asyncio.gather(*written)
+        except (KafkaError, ProducerSendError) as error:
+            raise Retry(f"Kafka did not take {len(records)} records: {error!r}") from error

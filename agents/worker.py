@@ -1,0 +1,121 @@
+"""A worker: some or all stages in one process, until it is told to stop or one of them can't go on."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Sequence
+
+import structlog
+from prometheus_client import start_http_server
+
+from agents.decisions.judge import Rules
+from agents.judging import Judge
+from agents.lag import lag
+from agents.pipeline import JUDGE, SENDER, STAGES, STORE, Stage
+from agents.records import Handler
+from agents.sending import Sending
+from agents.sinks.store import Store
+from agents.topics import topics_at_fault
+from agents.wiring import StageApp
+from schemas.errors import Misconfigured, Retry
+from schemas.settings import Settings
+
+log = structlog.get_logger()
+
+_LONGEST_DRAIN = 30.0
+
+
+def handler_of(stage: Stage, settings: Settings) -> Handler:
+    """What does the stage's work."""
+    if stage is SENDER:
+        return Sending(settings)
+    if stage is JUDGE:
+        return Judge(settings, Rules.load())
+    if stage is STORE:
+        return Store(settings)
+    raise Misconfigured(f"no handler for stage {stage.name}")
+
+
+def stages_named(names: Sequence[str]) -> tuple[Stage, ...]:
+    """The stages of these names, all when there are none. Raises Misconfigured for a name that is not on the map."""
+    known = {stage.name: stage for stage in STAGES}
+    for name in names:
+        if name not in known:
+            raise Misconfigured(f"there is no stage {name}: choose from {', '.join(known)}")
+    return tuple(known[name] for name in names) or STAGES
+
+
+async def work(settings: Settings, stages: Sequence[Stage], *, drain: bool = False) -> None:
+    """Run the stages until SIGTERM or SIGINT. `drain`: then first finish what is on the topics, for a broker that
+    forgets; a second signal stops at once.
+
+    Raises what ended a stage, when one did.
+    """
+    asked = asyncio.Event()
+    asked_twice = asyncio.Event()
+
+    def on_signal() -> None:
+        (asked_twice if asked.is_set() else asked).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+    if not await _topics_are_ready(settings, asked):
+        return
+    if settings.worker_metrics_port:
+        start_http_server(settings.worker_metrics_port)
+    apps = [StageApp(stage, handler_of(stage, settings), settings) for stage in stages]
+    await asyncio.gather(*(app.start() for app in apps))
+    log.info("worker is ready", stages=[stage.name for stage in stages])
+    ends = [asyncio.create_task(app.done()) for app in apps]
+    try:
+        await asyncio.wait([*ends, asyncio.create_task(asked.wait())], return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            if end.done():
+                end.result()
+        if drain:
+            await _drain(settings, tuple(stages), asked_twice)
+    finally:
+        for end in ends:
+            end.cancel()
+        log.info("worker stops")
+        await asyncio.gather(*(app.stop() for app in apps), return_exceptions=True)
+
+
+async def _topics_are_ready(settings: Settings, asked: asyncio.Event) -> bool:
+    """Wait for the broker and for `sendlens migrate`, saying so; False when told to stop meanwhile."""
+    said = ""
+    while not asked.is_set():
+        try:
+            faults = await asyncio.to_thread(topics_at_fault, settings)
+        except Retry as error:
+            faults = [str(error)]
+        if not faults:
+            return True
+        if any("SENDLENS_PARTITIONS" in fault for fault in faults):
+            raise Misconfigured("; ".join(fault for fault in faults if "SENDLENS_PARTITIONS" in fault))
+        if faults[0] != said:
+            said = faults[0]
+            log.info("worker waits", why=said)
+        await asyncio.sleep(0.3)
+    return False
+
+
+async def _drain(settings: Settings, stages: tuple[Stage, ...], hurry: asyncio.Event) -> None:
+    """Wait until nothing is left on the topics; what one stage finishes may be work for another."""
+    deadline = asyncio.get_running_loop().time() + settings.settle_seconds + _LONGEST_DRAIN
+    said: dict[str, int] = {}
+    while not hurry.is_set() and asyncio.get_running_loop().time() < deadline:
+        try:
+            left = {name: count for name, count in (await asyncio.to_thread(lag, settings, stages)).items() if count}
+        except Retry as error:
+            log.warning("can't drain", why=str(error))
+            return
+        if not left:
+            log.info("drained: every record is acknowledged")
+            return
+        if left != said:
+            said = left
+            log.info("draining before the stop", left=left)
+        await asyncio.sleep(0.2)
+    log.warning("stopped before all was drained", left=said)

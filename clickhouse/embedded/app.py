@@ -1,0 +1,267 @@
+"""ClickHouse's HTTP interface as an ASGI application over the embedded engine."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+from starlette.requests import Request as FormRequest
+
+from clickhouse.embedded import compression
+from clickhouse.embedded.answer import Answer, respond
+from clickhouse.embedded.engine import Engine
+from clickhouse.embedded.errors import (
+    ACCESS_DENIED,
+    INTO_OUTFILE_NOT_ALLOWED,
+    NOT_IMPLEMENTED,
+    QUERY_IS_TOO_LARGE,
+    SYNTAX_ERROR,
+    UNKNOWN_TYPE_OF_QUERY,
+    ServerError,
+    from_engine,
+)
+from clickhouse.embedded.execution import Execution
+from clickhouse.embedded.request import Request, User, authenticate, read_arguments, read_request
+from clickhouse.embedded.sessions import Session, Sessions
+from clickhouse.embedded.statement import Kind, Statement, read_statement
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+T = TypeVar("T")
+
+log = logging.getLogger("clickhouse.embedded")
+
+# An INSERT's clause before its data must lie within this; so must a VALUES list to be parsed with all its expressions.
+_HEAD_BYTES: Final = 1 << 20
+# Longest statement without streamed data. The engine's own max_query_size (256 KiB) is stricter for all but VALUES.
+_TEXT_BYTES: Final = 16 << 20
+# Data goes to the engine in steps of about this size.
+_APPEND_BYTES: Final = 1 << 20
+# ClickHouse's http_max_uri_size.
+_URI_BYTES: Final = 1 << 20
+_WORKERS: Final = 32
+_HELP: Final = (
+    "There is no handle {path}\n\nUse / or /ping for health checks.\n"
+    "Or /replicas_status for more sophisticated health checks.\n\n"
+    "Send queries from your program with POST method or GET /?query=...\n"
+)
+
+
+class ClientGone(Exception):
+    """The client closed the connection before it had its answer."""
+
+
+class Body:
+    """A request body, unpacked as it arrives."""
+
+    def __init__(self, receive: Receive, coding: str) -> None:
+        self._receive = receive
+        self._unpacker = compression.Unpacker(coding)
+        self._unpacked: Iterator[bytes] = iter(())
+        self._received_all = False
+        self.ended = False
+
+    async def read(self) -> bytes:
+        """The next piece, of bounded size; `ended` tells whether there may be more."""
+        while not self.ended:
+            piece = next(self._unpacked, None)
+            if piece is not None:
+                return piece
+            if self._received_all:
+                self._unpacker.finish()
+                self.ended = True
+                break
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            self._unpacked = self._unpacker.unpack(message.get("body", b""))
+            self._received_all = not message.get("more_body", False)
+        return b""
+
+    async def gather(self, start: bytes, size: int) -> bytes:
+        """`start` and more of the body, until there are `size` bytes or the body ends."""
+        parts = [start]
+        length = len(start)
+        while length < size and not self.ended:
+            parts.append(await self.read())
+            length += len(parts[-1])
+        return b"".join(parts)
+
+
+class App:
+    """Answers /, /ping and /replicas_status for `users`, by name."""
+
+    def __init__(self, engine: Engine, users: Mapping[str, User]) -> None:
+        self._engine = engine
+        self._users = users
+        self._sessions = Sessions()
+        self._pool = ThreadPoolExecutor(_WORKERS, "chdb")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http"  # noqa: S101
+        path: str = scope["path"]
+        if path == "/" and scope["method"] in ("GET", "POST", "HEAD"):
+            await self._serve(scope, receive, send)
+        elif path in ("/ping", "/replicas_status"):
+            await respond(send, 200, {}, b"Ok.\n")
+        elif path == "/":
+            await respond(send, 501, {}, b"Only GET, HEAD and POST are supported.\n")
+        else:
+            await respond(send, 404, {}, _HELP.format(path=path[:200]).encode("utf-8", "replace"))
+
+    async def expire_sessions(self) -> None:
+        """Closes idle sessions as their time runs out; runs until cancelled."""
+        while True:
+            await asyncio.sleep(1)
+            for session in self._sessions.expired(time.monotonic()):
+                await self._run(session.close)
+
+    def close(self) -> None:
+        """Stops what runs, ends the sessions and the worker threads; the engine is the caller's to close."""
+        self._engine.kill_all()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        for session in self._sessions.drain():
+            session.close()
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        answer = Answer(send, self._engine)
+        user = "?"
+        try:
+            arguments = await self._arguments(scope, receive, headers)
+            answer.query_id = arguments.get("query_id") or str(uuid.uuid4())
+            who = authenticate(self._users, headers, arguments)
+            user = who.name
+            request = read_request(scope["method"], headers, arguments, who, answer.query_id)
+            multipart = headers.get("content-type", "").startswith("multipart/form-data")
+            body = Body(receive, "" if multipart else headers.get("content-encoding", ""))
+            body.ended = multipart
+            await self._query(request, body, receive, answer)
+        except ClientGone:
+            log.info("client left user=%s id=%s", user, answer.query_id)
+        except Exception as error:
+            known = error if isinstance(error, ServerError) else from_engine(error)
+            first_line = (known.text.splitlines() or [""])[0][:300]
+            log.warning(
+                "query failed code=%d status=%d user=%s id=%s %s",
+                known.code,
+                known.status,
+                user,
+                answer.query_id,
+                first_line,
+            )
+            await answer.fail(known)
+
+    async def _arguments(self, scope: Scope, receive: Receive, headers: Mapping[str, str]) -> dict[str, str]:
+        if len(scope["query_string"]) > _URI_BYTES:
+            raise ServerError(QUERY_IS_TOO_LARGE, f"The URI is longer than {_URI_BYTES} bytes.")
+        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+            # Without a password, any page open in a local browser could otherwise drop tables.
+            raise ServerError(ACCESS_DENIED, "Requests from pages of other sites are refused.")
+        arguments = read_arguments(scope["query_string"])
+        if headers.get("content-type", "").startswith("multipart/form-data"):
+            # Clients send long parameters as form fields; files would be external tables.
+            async with FormRequest(scope, receive).form(
+                max_files=1, max_fields=10_000, max_part_size=_TEXT_BYTES
+            ) as form:
+                for name, value in form.items():
+                    if not isinstance(value, str):
+                        raise ServerError(NOT_IMPLEMENTED, "External tables are not supported by the embedded server.")
+                    arguments.setdefault(name, value)
+        return arguments
+
+    async def _query(self, request: Request, body: Body, receive: Receive, answer: Answer) -> None:
+        head = request.query + b"\n" if request.query else b""
+        source = await body.gather(head, _HEAD_BYTES)
+        statement = read_statement(source)
+        if statement.data_at is None and not body.ended:
+            source = await body.gather(source, _TEXT_BYTES)
+            if not body.ended:
+                raise ServerError(QUERY_IS_TOO_LARGE, f"The query is longer than {_TEXT_BYTES} bytes.")
+            statement = read_statement(source)
+        if statement.kind is Kind.EMPTY:
+            if not source.strip() and request.access:
+                await answer.complete(200, b"Ok.\n", "text/plain; charset=UTF-8")
+                return
+            raise ServerError(SYNTAX_ERROR, "Empty query")
+        if statement.file_access:
+            code = INTO_OUTFILE_NOT_ALLOWED if "OUT" in statement.file_access else UNKNOWN_TYPE_OF_QUERY
+            raise ServerError(code, f"{statement.file_access} is not allowed over HTTP.")
+        if statement.format == "Values" and body.ended:
+            statement = Statement(Kind.INSERT, "INSERT", source)
+        session = self._sessions.take(request) if request.session_id else None
+        execution = Execution(self._engine, request, statement, session)
+        leaving: asyncio.Future[None] | None = None
+        try:
+            if statement.data_at is None:
+                leaving = asyncio.ensure_future(_left(receive))
+                last = await self._read(execution, request, leaving, answer)
+            else:
+                last = await self._write(execution, source[statement.data_at :], body)
+        finally:
+            if leaving is not None:
+                leaving.cancel()
+            # Before the last byte is out: the client may come back for the same session at once.
+            if not execution.closed:
+                await self._run(execution.close)
+            if session is not None:
+                await self._give_back(session, request)
+        await answer.send_piece(last, True, execution)
+
+    async def _give_back(self, session: Session, request: Request) -> None:
+        self._sessions.give_back(session, time.monotonic())
+        if request.close_session:
+            self._sessions.remove(session)
+            await self._run(session.close)
+
+    async def _write(self, execution: Execution, data: bytes, body: Body) -> bytes:
+        """Carries an INSERT's data to the engine and commits it; the answer is empty."""
+        await self._run(execution.start)
+        while True:
+            data = await body.gather(data, _APPEND_BYTES)
+            if data:
+                await self._run(functools.partial(execution.append, data))
+            data = b""
+            if body.ended:
+                break
+        await self._run(execution.finish)
+        return b""
+
+    async def _read(
+        self, execution: Execution, request: Request, leaving: asyncio.Future[None], answer: Answer
+    ) -> bytes:
+        """Sends all of the result but its last part, which it returns."""
+        data, last = await self._unless_left(execution.begin, leaving, request)
+        answer.prepare(request)
+        while not last:
+            await answer.send_piece(data, False, execution)
+            data, last = await self._unless_left(execution.pull, leaving, request)
+        return data
+
+    async def _unless_left(self, step: Callable[[], T], leaving: asyncio.Future[None], request: Request) -> T:
+        """Runs a step on a worker thread; when the client leaves meanwhile, kills the query."""
+        running = asyncio.ensure_future(self._run(step))
+        either: set[asyncio.Future[Any]] = {running, leaving}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if leaving.done():
+            if not running.done():
+                await self._run(lambda: self._engine.kill(request.settings.get("log_comment", request.query_id)))
+            await asyncio.wait({running})
+            running.exception()
+            raise ClientGone
+        return running.result()
+
+    async def _run(self, step: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, step)
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,77 @@
+"""chDB as an engine: one data directory, held by one process, and connections that query in parallel."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Final
+
+from clickhouse.embedded.errors import ServerError
+from clickhouse.embedded.link import Link, quoted
+
+_LOCK_FILE: Final = "sendlens.lock"
+
+
+class EngineError(RuntimeError):
+    """The data directory cannot be used; the text says what to do."""
+
+
+class Engine:
+    """The engine of one data directory. Only one process may hold it, and a process can hold only one."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.absolute()
+        self._lock = _lock(self._path)
+        try:
+            self._root = Link(str(self._path))
+        except Exception as error:
+            self._lock.close()
+            raise EngineError(f"chDB cannot open {self._path}: {error}") from error
+        facts = self._root.query("SELECT version(), timezone(), displayName()", "JSONCompactEachRow").bytes()
+        self.version: str
+        self.timezone: str
+        self.display_name: str
+        self.version, self.timezone, self.display_name = json.loads(facts)
+
+    def link(self) -> Link:
+        """A fresh connection, about 0.2 ms."""
+        return Link(str(self._path))
+
+    def kill(self, tag: str) -> None:
+        """Stops the running queries that carry `tag` as their log_comment."""
+        link = self.link()
+        try:
+            link.query(f"KILL QUERY WHERE Settings['log_comment'] = {quoted(tag)} ASYNC")
+        finally:
+            link.close()
+
+    def kill_all(self) -> None:
+        """Stops every running query, so that the engine can close."""
+        with suppress(ServerError):
+            self._root.query("KILL QUERY WHERE query NOT LIKE 'KILL QUERY%' ASYNC")
+
+    def close(self) -> None:
+        """Closes the engine; parts in memory are written and the directory is free again."""
+        self._root.close()
+        self._lock.close()
+
+
+def _lock(path: Path) -> IO[bytes]:
+    """Holds the directory for this process; the kernel lets go even after SIGKILL."""
+    if "?" in str(path):
+        raise EngineError(f"{path}: chDB reads what follows '?' as options; choose a path without it.")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = (path / _LOCK_FILE).open("ab")
+    except OSError as error:
+        raise EngineError(
+            f"{path} is not writable ({error.strerror}): choose another --path or change its owner."
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise EngineError(f"{path} is in use by another process: stop that one, or choose another --path.") from error
+    return lock

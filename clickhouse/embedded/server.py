@@ -1,0 +1,111 @@
+"""The embedded ClickHouse as a process: opens the engine, serves it, closes it whole."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+import uvloop
+
+from clickhouse.embedded.app import App
+from clickhouse.embedded.engine import Engine
+from clickhouse.embedded.link import Access
+from clickhouse.embedded.request import User
+
+# How long running queries may take to notice that the server stops.
+_GRACE_SECONDS: Final = 5
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handling: it would die of the signal instead of ending cleanly."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def serve(
+    host: str,
+    port: int,
+    path: Path,
+    *,
+    password: str = "",
+    readonly_user: str = "",
+    readonly_password: str = "",
+) -> None:
+    """Serves the data directory `path` over ClickHouse's HTTP interface until SIGTERM or SIGINT.
+
+    `password` is that of the user `default`. `readonly_user` may only read. Raises EngineError when the directory
+    cannot be used, OSError when the address cannot be bound.
+    """
+    users = {"default": User("default", password, Access.FULL)}
+    if readonly_user:
+        users[readonly_user] = User(readonly_user, readonly_password, Access.GUEST)
+    # Bound first: a port in use must not cost the opening of the engine.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=1024)
+    # Inherited by every connection; without it each answer waits 40 ms for the client's delayed ACK.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        engine = Engine(path)
+    except BaseException:
+        listener.close()
+        raise
+    app = App(engine, users)
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    try:
+        print(f"clickhouse: ready on http://{host}:{port} (chDB {engine.version}, data in {path})", flush=True)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve_until_told(_Server(config), app, listener))
+    finally:
+        _give_up_after(2 * _GRACE_SECONDS)
+        app.close()
+        engine.close()
+
+
+async def _serve_until_told(server: uvicorn.Server, app: App, listener: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    expiring = loop.create_task(app.expire_sessions())
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        expiring.cancel()
+
+
+def _give_up_after(seconds: int) -> None:
+    """The engine writes as it goes, so a query that will not stop must not keep the process alive."""
+
+    def leave() -> None:
+        print("clickhouse: a query would not stop; leaving without it", file=sys.stderr, flush=True)
+        os._exit(1)
+
+    timer = threading.Timer(seconds, leave)
+    timer.daemon = True
+    timer.start()

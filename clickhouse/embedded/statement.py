@@ -1,0 +1,132 @@
+"""Where a statement ends and its data begins, and which FORMAT it names; everything else is the engine's parser's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+_TOKEN = re.compile(
+    rb"""
+      (?P<blank>\s+|--[^\n]*|\#[!\ ][^\n]*|/\*.*?\*/)
+    | (?P<quoted>'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`(?:[^`\\]|\\.|``)*`|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)
+    | (?P<word>[A-Za-z_]\w*)
+    | (?P<other>\d\w*|.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_FIRST_WORD = re.compile(rb"(?:\s+|--[^\n]*(?:\n|$)|\#[!\ ][^\n]*(?:\n|$)|/\*.*?\*/|\()*([A-Za-z_]\w*)?", re.DOTALL)
+# After these words comes a name, even one spelled like a keyword.
+_BEFORE_A_NAME: Final = frozenset({b"INTO", b"TABLE", b"FUNCTION", b"."})
+_AFTER_A_FORMAT: Final = frozenset({b";", b"SETTINGS", b"INTO"})
+_STREAMED: Final = frozenset({b"SELECT", b"WITH", b"FROM"})
+
+
+class Kind(Enum):
+    """How a statement has to be handed to the engine."""
+
+    EMPTY = "empty"
+    SELECT = "select"
+    INSERT = "insert"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement: `text` for the engine, and for an INSERT with inline data the format and where the data begins.
+
+    `data_at` is an offset into what was scanned, or None; `text` is then the INSERT without its FORMAT clause.
+    `file_access` is the clause that would touch the server's files: INTO OUTFILE, FROM INFILE, or nothing.
+    """
+
+    kind: Kind
+    word: str
+    text: bytes
+    format: str | None = None
+    data_at: int | None = None
+    file_access: str = ""
+
+
+def read_statement(source: bytes) -> Statement:
+    """Finds the kind, format and data of the statement at the head of `source`."""
+    first = _FIRST_WORD.match(source)
+    word = (first.group(1) or b"").upper() if first else b""
+    if not word:
+        kind = Kind.OTHER if source.strip(b" \t\r\n;") and not _only_blank(source) else Kind.EMPTY
+        return Statement(kind, "", source)
+    if word == b"INSERT":
+        return _read_insert(source)
+    kind = Kind.SELECT if word in _STREAMED else Kind.OTHER
+    return Statement(kind, word.decode(), source, *_read_tail(source))
+
+
+def _tokens(source: bytes, start: int = 0) -> Iterator[tuple[bytes, int, int]]:
+    """Words in upper case, quoted parts as they are, single signs; blanks and comments left out."""
+    for token in _TOKEN.finditer(source, start):
+        if token.lastgroup != "blank":
+            text = token.group()
+            yield (text.upper() if token.group("word") else text), token.start(), token.end()
+
+
+def _only_blank(source: bytes) -> bool:
+    return next(_tokens(source), None) is None
+
+
+def _read_insert(source: bytes) -> Statement:
+    depth = 0
+    before = b""
+    format_at: int | None = None
+    for text, start, end in _tokens(source):
+        if format_at is not None:
+            return Statement(
+                Kind.INSERT, "INSERT", source[:format_at], source[start:end].decode("latin-1"), _data_start(source, end)
+            )
+        if text in (b"(", b")"):
+            depth += 1 if text == b"(" else -1
+        elif before not in _BEFORE_A_NAME:
+            if text in (b"SELECT", b"WITH") and depth <= 1:
+                return Statement(Kind.INSERT, "INSERT", source, file_access=_read_tail(source)[2])
+            if depth == 0 and text == b"VALUES":
+                return Statement(Kind.INSERT, "INSERT", source[:start], "Values", end)
+            if depth == 0 and text == b"INFILE" and before == b"FROM":
+                return Statement(Kind.INSERT, "INSERT", source, file_access="FROM INFILE")
+            if depth == 0 and text == b"FORMAT":
+                format_at = start
+        before = text
+    return Statement(Kind.INSERT, "INSERT", source)
+
+
+def _data_start(source: bytes, at: int) -> int:
+    """Inline data begins after the format's line, or after the blanks when it is on the same line."""
+    while source[at : at + 1] in (b" ", b"\t", b"\f", b";"):
+        at += 1
+    if source[at : at + 1] == b"\r":
+        at += 1
+    if source[at : at + 1] == b"\n":
+        at += 1
+    return at
+
+
+def _read_tail(source: bytes) -> tuple[str | None, None, str]:
+    """The FORMAT that closes a query, and its INTO OUTFILE clause if it has one."""
+    lowered = source.lower()
+    if b"format" not in lowered and b"outfile" not in lowered:
+        return None, None, ""
+    depth = 0
+    named: bytes | None = None
+    file_access = ""
+    last: list[bytes] = [b"", b""]
+    for text, start, end in _tokens(source):
+        if text in (b"(", b")"):
+            depth += 1 if text == b"(" else -1
+        if depth == 0:
+            if text == b"OUTFILE" and last[1] == b"INTO":
+                file_access = "INTO OUTFILE"
+            if last[1] == b"FORMAT" and last[0] != b"." and text[:1].isalpha():
+                named = source[start:end]
+            elif named is not None and last[0] == b"FORMAT" and text not in _AFTER_A_FORMAT:
+                named = None
+        last = [last[1], text]
+    return (named.decode() if named else None), None, file_access

@@ -1,0 +1,167 @@
+-- What became of the emails that were sent: counted from v_outcomes, where a row is one email. So everything counts an
+-- email once, however often it happened and however often its event was delivered.
+
+-- fragment: period
+-- What every board query is asked for: since <= t < until, and campaigns (none chosen means all).
+{since:DateTime64(3, 'UTC')} AS since,
+{until:DateTime64(3, 'UTC')} AS until,
+{campaigns:Array(String)} AS chosen
+
+-- fragment: of_chosen
+(empty(chosen) OR has(chosen, campaign))
+
+-- fragment: cohort
+-- The cohort: emails sent in the period, whenever they were opened. A skipped email was never sent.
+sent_at >= since AND sent_at < until AND (empty(chosen) OR has(chosen, campaign))
+
+-- fragment: counts
+-- `raw_` is by anybody, robots and machines included; without it, by a person.
+count() AS sent,
+countIf(hard_bounced_at IS NOT NULL) AS hard_bounced,
+countIf(soft_bounced_at IS NOT NULL) AS soft_bounced,
+countIf(blocked_at IS NOT NULL) AS blocked,
+-- Sent minus bounced: an email that was taken at first and came back later was not delivered either.
+countIf(hard_bounced_at IS NULL AND soft_bounced_at IS NULL AND blocked_at IS NULL) AS delivered,
+countIf(first_open_at IS NOT NULL) AS opened,
+countIf(first_raw_open_at IS NOT NULL) AS raw_opened,
+-- Fetched ahead by a mailbox provider's privacy proxy, which says nothing about the person.
+countIf(first_machine_open_at IS NOT NULL) AS machine_opened,
+countIf(first_click_at IS NOT NULL) AS clicked,
+countIf(first_raw_click_at IS NOT NULL) AS raw_clicked,
+countIf(unsubscribed_at IS NOT NULL) AS unsubscribed
+
+-- fragment: rates
+-- 0 to 1, and NULL where there is nothing to divide by. Bounces are a share of sent, what people do of delivered.
+delivered / nullIf(sent, 0) AS delivery_rate,
+hard_bounced / nullIf(sent, 0) AS hard_bounce_rate,
+soft_bounced / nullIf(sent, 0) AS soft_bounce_rate,
+blocked / nullIf(sent, 0) AS block_rate,
+opened / nullIf(delivered, 0) AS open_rate,
+raw_opened / nullIf(delivered, 0) AS raw_open_rate,
+machine_opened / nullIf(delivered, 0) AS machine_open_rate,
+clicked / nullIf(delivered, 0) AS click_rate,
+raw_clicked / nullIf(delivered, 0) AS raw_click_rate,
+clicked / nullIf(opened, 0) AS click_to_open_rate,
+raw_clicked / nullIf(raw_opened, 0) AS raw_click_to_open_rate,
+unsubscribed / nullIf(delivered, 0) AS unsubscribe_rate
+
+-- name: headline
+-- Counts and rates of the emails sent in the period, and of those sent in the period of equal length before it. Always
+-- two rows: `period` 0 is the one before, 1 is the one asked for.
+WITH
+    -- include: period
+    , subtractMilliseconds(since, dateDiff('millisecond', since, until)) AS before
+SELECT
+    sent_at >= since AS period,
+    -- include: counts
+    ,
+    -- include: rates
+FROM v_outcomes
+WHERE sent_at >= before AND sent_at < until AND
+    -- include: of_chosen
+GROUP BY period
+ORDER BY period WITH FILL FROM 0 TO 2
+
+-- name: funnel
+-- Of the emails sent in the period, how many got how far. `share` and `raw_share` are of sent. Four rows in order.
+WITH
+    -- include: period
+SELECT
+    row.1 AS stage,
+    row.2 AS emails,
+    row.3 AS raw_emails,
+    emails / nullIf(sent, 0) AS share,
+    raw_emails / nullIf(sent, 0) AS raw_share
+FROM
+(
+    SELECT
+        -- include: counts
+    FROM v_outcomes
+    WHERE
+        -- include: cohort
+)
+ARRAY JOIN [
+    ('Sent', sent, NULL),
+    ('Delivered', delivered, NULL),
+    ('Opened', opened, raw_opened),
+    ('Clicked', clicked, raw_clicked)
+]::Array(Tuple(String, UInt64, Nullable(UInt64))) AS row
+
+-- name: activity
+-- What happened when: emails sent, opened and clicked for the first time by a person, and unsubscribed from, each at
+-- its own time, whenever the email was sent. Counts, so no denominator. By minute up to 3 hours, by hour up to 3 days,
+-- else by day of {timezone}; quiet times are rows of zeros.
+WITH
+    -- include: period
+    , {timezone:String} AS timezone
+    , dateDiff('second', since, until) AS seconds
+    , multiIf(seconds <= 10800, 'minute', seconds <= 259200, 'hour', 'day') AS grain
+    , toDateTime(dateTrunc(grain, since, timezone), timezone) AS start
+SELECT
+    time,
+    countIf(happened = 'sent') AS sent,
+    countIf(happened = 'opened') AS opened,
+    countIf(happened = 'clicked') AS clicked,
+    countIf(happened = 'unsubscribed') AS unsubscribed
+FROM
+(
+    SELECT toDateTime(dateTrunc(grain, assumeNotNull(at), timezone), timezone) AS time, happened
+    FROM v_outcomes
+    ARRAY JOIN
+        [sent_at, first_open_at, first_click_at, unsubscribed_at] AS at,
+        ['sent', 'opened', 'clicked', 'unsubscribed'] AS happened
+    WHERE at >= since AND at < until AND
+        -- include: of_chosen
+    UNION ALL
+    -- Days are added as days, because a day is not always 24 hours.
+    SELECT
+        multiIf(
+            grain = 'minute', addMinutes(start, number),
+            grain = 'hour', addHours(start, number),
+            addDays(start, number)
+        ) AS time,
+        '' AS happened
+    FROM numbers(5000)
+    WHERE time < until
+)
+GROUP BY time
+ORDER BY time
+
+-- name: by_campaign
+-- Counts and rates of the emails sent in the period, for each campaign, the largest first.
+WITH
+    -- include: period
+SELECT
+    campaign AS campaign_id,
+    if(any(known.name) = '', campaign, any(known.name)) AS campaign_name,
+    if(any(known.paused), 'Paused', 'Active') AS state,
+    -- include: counts
+    ,
+    -- include: rates
+FROM v_outcomes
+LEFT JOIN (SELECT id, name, paused FROM campaigns FINAL) AS known ON known.id = campaign
+WHERE
+    -- include: cohort
+GROUP BY campaign
+ORDER BY sent DESC, campaign_name, campaign_id
+LIMIT 500
+
+-- name: by_variant
+-- Counts and rates of the emails sent in the period, for each variant of each step of each campaign.
+WITH
+    -- include: period
+SELECT
+    campaign AS campaign_id,
+    if(any(known.name) = '', campaign, any(known.name)) AS campaign_name,
+    step,
+    variant,
+    -- include: counts
+    ,
+    -- include: rates
+FROM v_outcomes
+LEFT JOIN (SELECT id, name FROM campaigns FINAL) AS known ON known.id = campaign
+WHERE
+    -- include: cohort
+GROUP BY campaign, step, variant
+ORDER BY campaign_name, campaign_id, step, variant
+LIMIT 500

@@ -1,0 +1,83 @@
+"""ClickHouse at arm's length: connecting, and inserting lines it never decodes.
+
+clickhouse-connect over HTTP is the only client anywhere, so the embedded database and a real cluster differ by
+SENDLENS_CLICKHOUSE_URL alone.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
+
+from schemas.errors import Misconfigured, Reject, Retry
+from schemas.settings import Settings
+
+# Server error codes that blame the rows, not the server (ClickHouse, src/Common/ErrorCodes.cpp): sending the same rows
+# again can't help. Everything else may pass.
+_ROWS_TO_BLAME = frozenset(
+    {6, 25, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 131, 158, 321, 349, 376, 467, 469, 675, 676}
+)
+_CREDENTIALS_TO_BLAME = frozenset({192, 193, 194, 516})
+_CODE = re.compile(r"\b[Cc]ode: (\d+)")
+
+_INSERT_SETTINGS = {
+    "async_insert": 0,  # answered means stored
+    "date_time_input_format": "best_effort",  # RFC 3339
+    "input_format_skip_unknown_fields": 0,  # a field nobody stores is a broken contract, not noise
+}
+
+
+def connect(settings: Settings, *, database: str | None = None, **options: Any) -> Client:
+    """Open a client. It may be shared by threads; close it when done.
+
+    Raises Retry when nothing answers there yet and Misconfigured when the credentials are refused.
+    """
+    url = urlsplit(settings.clickhouse_url)
+    https = url.scheme == "https"
+    try:
+        return clickhouse_connect.get_client(
+            host=url.hostname or "127.0.0.1",
+            port=url.port or (8443 if https else 8123),
+            interface=url.scheme,
+            username=settings.clickhouse_user,
+            password=settings.clickhouse_password,
+            database=settings.clickhouse_database if database is None else database,
+            autogenerate_session_id=False,  # a session would make queries of several threads wait for each other
+            **options,
+        )
+    except ClickHouseError as error:
+        raise _next_move(error) from error
+
+
+def insert_lines(client: Client, table: str, lines: bytes) -> None:
+    """Insert newline-delimited JSON. Raises Reject when a row is at fault, Retry when the database is."""
+    try:
+        client.raw_insert(table, insert_block=lines, fmt="JSONEachRow", settings=_INSERT_SETTINGS)
+    except ClickHouseError as error:
+        raise _next_move(error) from error
+
+
+def _next_move(error: ClickHouseError) -> Exception:
+    code = error_code(error)
+    if code in _ROWS_TO_BLAME and not isinstance(error, OperationalError):
+        return Reject("rows-refused", _first_line(error))
+    if code in _CREDENTIALS_TO_BLAME:
+        return Misconfigured(f"SENDLENS_CLICKHOUSE_USER or _PASSWORD: ClickHouse refuses them ({_first_line(error)})")
+    return Retry(f"ClickHouse: {_first_line(error)}")
+
+
+def error_code(error: Exception) -> int:
+    """The server's error code, 0 when the error is not the server's."""
+    found = _CODE.search(str(error))
+    return int(found[1]) if found else 0
+
+
+def _first_line(error: Exception) -> str:
+    """Enough to act on; never the rows, which may name people."""
+    text = str(error).partition("\n")[0]
+    return re.split(r": \(?(?:while|at row|\(at row|Buffer|Row \d)", text)[0][:300]

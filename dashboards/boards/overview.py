@@ -1,0 +1,294 @@
+"""The Overview: what became of the emails of a period, and whose doing it was."""
+
+from __future__ import annotations
+
+from clickhouse.queries import get
+from dashboards.panels import Area, Better, Board, Color, Field, Kind, Of, Panel, Threshold, Unit
+
+NOTHING_SENT = "No emails sent"
+NOTHING_DELIVERED = "No emails delivered"
+NO_HITS = "No opens or clicks"
+
+# Where mailbox providers start to distrust a sender, and where they start to refuse it.
+_HARD_BOUNCES = (Threshold(0.02, Color.ORANGE), Threshold(0.05, Color.VERMILLION))
+
+_CAMPAIGN = Field("campaign_name", "Campaign", Unit.TEXT, "The campaign's name. Choose it to see this campaign alone.")
+
+_RATES = (
+    Field("sent", "Sent", Unit.COUNT, "Emails put to the recipient's mail server, which took or refused them."),
+    Field("delivered", "Delivered", Unit.COUNT, "Sent minus bounced."),
+    Field("open_rate", "Open rate", Unit.RATE, "Emails that a person opened, of delivered."),
+    Field("raw_open_rate", "Open rate, raw", Unit.RATE, "Emails that anybody opened, robots included, of delivered."),
+    Field("click_rate", "Click rate", Unit.RATE, "Emails in which a person followed a link, of delivered."),
+    Field("raw_click_rate", "Click rate, raw", Unit.RATE, "Emails in which anybody followed a link, of delivered."),
+    Field("click_to_open_rate", "Click-to-open", Unit.RATE, "Emails a person clicked in, of those a person opened."),
+    Field("hard_bounce_rate", "Hard bounces", Unit.RATE, "Refused for good, of sent.", thresholds=_HARD_BOUNCES),
+    Field("soft_bounce_rate", "Soft bounces", Unit.RATE, "Refused for a reason that may pass, of sent."),
+    Field("block_rate", "Blocked", Unit.RATE, "Refused as spam, by policy or for the sender's reputation, of sent."),
+    Field("unsubscribe_rate", "Unsubscribes", Unit.RATE, "Emails that were unsubscribed from, of delivered."),
+)
+
+_PANELS = (
+    Panel(
+        id=1,
+        key="sent",
+        kind=Kind.STAT,
+        title="Emails sent",
+        description="Emails put to a recipient's mail server in the period, which took or refused them. Each email "
+        "counts once. A count, without a denominator: it is the denominator of bounces and deliveries.",
+        query=get("headline"),
+        fields=(Field("sent", "Sent", Unit.COUNT, color=Color.GREY),),
+        area=Area(0, 0, 6, 5),
+        no_value=NOTHING_SENT,
+    ),
+    Panel(
+        id=2,
+        key="open-rate",
+        kind=Kind.STAT,
+        title="Open rate",
+        description="Of the emails sent in the period and delivered (sent minus bounced), the share that a person "
+        "opened, however often. Raw counts opens by anybody: people, robots and privacy proxies.",
+        query=get("headline"),
+        fields=(
+            Field("open_rate", "Human", Unit.RATE),
+            Field("raw_open_rate", "Raw", Unit.RATE, color=Color.GREY),
+        ),
+        area=Area(6, 0, 6, 5),
+        no_value=NOTHING_DELIVERED,
+        of=Of("opened", "delivered", "delivered"),
+        better=Better.UP,
+    ),
+    Panel(
+        id=3,
+        key="click-rate",
+        kind=Kind.STAT,
+        title="Click rate",
+        description="Of the emails sent in the period and delivered (sent minus bounced), the share in which a person "
+        "followed a link. Raw counts clicks by anybody, security scanners included.",
+        query=get("headline"),
+        fields=(
+            Field("click_rate", "Human", Unit.RATE),
+            Field("raw_click_rate", "Raw", Unit.RATE, color=Color.GREY),
+        ),
+        area=Area(12, 0, 6, 5),
+        no_value=NOTHING_DELIVERED,
+        of=Of("clicked", "delivered", "delivered"),
+        better=Better.UP,
+    ),
+    Panel(
+        id=4,
+        key="unsubscribe-rate",
+        kind=Kind.STAT,
+        title="Unsubscribe rate",
+        description="Of the emails sent in the period and delivered (sent minus bounced), the share whose recipient "
+        "unsubscribed through it, on the page or by one click in the mail client.",
+        query=get("headline"),
+        fields=(Field("unsubscribe_rate", "Unsubscribed", Unit.RATE),),
+        area=Area(18, 0, 6, 5),
+        no_value=NOTHING_DELIVERED,
+        of=Of("unsubscribed", "delivered", "delivered"),
+        better=Better.DOWN,
+    ),
+    Panel(
+        id=5,
+        key="delivery-rate",
+        kind=Kind.STAT,
+        title="Delivered",
+        description="Of the emails sent in the period, the share that did not bounce. An email that was taken at "
+        "first and returned later counts as bounced.",
+        query=get("headline"),
+        fields=(Field("delivery_rate", "Delivered", Unit.RATE),),
+        area=Area(0, 5, 4, 4),
+        no_value=NOTHING_SENT,
+        of=Of("delivered", "sent", "sent"),
+        better=Better.UP,
+    ),
+    Panel(
+        id=6,
+        key="hard-bounce-rate",
+        kind=Kind.STAT,
+        title="Hard bounces",
+        description="Of the emails sent in the period, the share refused for good: no such mailbox or domain. Above "
+        "2 % is a warning; above 5 % harms the sender.",
+        query=get("headline"),
+        fields=(Field("hard_bounce_rate", "Hard", Unit.RATE, thresholds=_HARD_BOUNCES),),
+        area=Area(4, 5, 4, 4),
+        no_value=NOTHING_SENT,
+        of=Of("hard_bounced", "sent", "sent"),
+        better=Better.DOWN,
+    ),
+    Panel(
+        id=7,
+        key="soft-bounce-rate",
+        kind=Kind.STAT,
+        title="Soft bounces",
+        description="Of the emails sent in the period, the share refused for a reason that may pass, such as a full "
+        "mailbox. Blocked, of sent too, are those refused as spam, by policy or for the sender's reputation.",
+        query=get("headline"),
+        fields=(
+            Field("soft_bounce_rate", "Soft", Unit.RATE),
+            Field("block_rate", "Blocked", Unit.RATE, color=Color.GREY),
+        ),
+        area=Area(8, 5, 4, 4),
+        no_value=NOTHING_SENT,
+        of=Of("soft_bounced", "sent", "sent"),
+        better=Better.DOWN,
+    ),
+    Panel(
+        id=8,
+        key="click-to-open-rate",
+        kind=Kind.STAT,
+        title="Click-to-open",
+        description="Of the emails sent in the period that a person opened, the share in which a person followed a "
+        "link. Raw divides clicks by anybody by opens by anybody. Above 100 % when people click without loading "
+        "images.",
+        query=get("headline"),
+        fields=(
+            Field("click_to_open_rate", "Human", Unit.RATE),
+            Field("raw_click_to_open_rate", "Raw", Unit.RATE, color=Color.GREY),
+        ),
+        area=Area(12, 5, 4, 4),
+        no_value="No emails opened",
+        of=Of("clicked", "opened", "opened"),
+        better=Better.UP,
+    ),
+    Panel(
+        id=9,
+        key="machine-open-rate",
+        kind=Kind.STAT,
+        title="Machine opens",
+        description="Of the emails sent in the period and delivered, the share whose pixel was fetched ahead by a "
+        "mailbox provider's privacy proxy. It says nothing about the person, so it is in the raw open rate only.",
+        query=get("headline"),
+        fields=(Field("machine_open_rate", "Machine", Unit.RATE, color=Color.PURPLE),),
+        area=Area(16, 5, 4, 4),
+        no_value=NOTHING_DELIVERED,
+        of=Of("machine_opened", "delivered", "delivered"),
+    ),
+    Panel(
+        id=10,
+        key="bot-share",
+        kind=Kind.STAT,
+        title="Bot share",
+        description="Of all opens and clicks that came in during the period, repeats included, the share made by "
+        "robots: security scanners, crawlers, link checkers.",
+        query=get("hits"),
+        fields=(Field("bot_share", "Robots", Unit.RATE, color=Color.VERMILLION),),
+        area=Area(20, 5, 4, 4),
+        no_value=NO_HITS,
+        of=Of("bot_hits", "hits", "hits"),
+    ),
+    Panel(
+        id=11,
+        key="activity",
+        kind=Kind.TIME_SERIES,
+        title="Daily activity",
+        description="Emails sent, opened and clicked by a person for the first time, and unsubscribed from, each at "
+        "the time it happened, whenever the email was sent. Counts of emails, without a denominator. By the hour for "
+        "ranges of up to 3 days, by the minute up to 3 hours.",
+        query=get("activity"),
+        label=Field("time", "Time", Unit.TEXT),
+        fields=(
+            Field("sent", "Sent", Unit.COUNT, "Emails sent.", Color.GREY),
+            Field("opened", "Opened", Unit.COUNT, "Emails a person opened for the first time.", Color.BLUE, line=True),
+            Field("clicked", "Clicked", Unit.COUNT, "Emails a person first clicked in.", Color.GREEN, line=True),
+            Field("unsubscribed", "Unsubscribed", Unit.COUNT, "Emails unsubscribed from.", Color.VERMILLION, line=True),
+        ),
+        area=Area(0, 9, 16, 9),
+        no_value="Nothing happened",
+    ),
+    Panel(
+        id=12,
+        key="funnel",
+        kind=Kind.BAR,
+        title="Funnel",
+        description="Of the emails sent in the period, how many were delivered, opened by a person and clicked in by "
+        "a person. Beside them raw: opened and clicked in by anybody. Shares are of sent.",
+        query=get("funnel"),
+        label=Field("stage", "Stage", Unit.TEXT),
+        fields=(
+            Field("emails", "Human", Unit.COUNT, "Emails that got this far by a person's doing."),
+            Field("raw_emails", "Raw", Unit.COUNT, "Emails that got this far by anybody's doing.", Color.GREY),
+        ),
+        area=Area(16, 9, 8, 9),
+        no_value=NOTHING_SENT,
+        of=Of("emails", "sent", "sent"),
+    ),
+    Panel(
+        id=13,
+        key="campaigns",
+        kind=Kind.TABLE,
+        title="Campaigns",
+        description="The emails sent in the period, campaign by campaign. Bounces are shares of sent; opens, clicks "
+        "and unsubscribes of delivered (sent minus bounced); click-to-open of opened.",
+        query=get("by_campaign"),
+        label=_CAMPAIGN,
+        link="campaign_id",
+        fields=(Field("state", "State", Unit.TEXT, "Paused: nothing more is sent."), *_RATES),
+        area=Area(0, 18, 24, 8),
+        no_value=NOTHING_SENT,
+    ),
+    Panel(
+        id=14,
+        key="variants",
+        kind=Kind.TABLE,
+        title="Steps and variants",
+        description="The emails sent in the period, for each variant of each step, to compare A with B. Bounces are "
+        "shares of sent; opens, clicks and unsubscribes of delivered (sent minus bounced); click-to-open of opened.",
+        query=get("by_variant"),
+        label=_CAMPAIGN,
+        link="campaign_id",
+        fields=(
+            Field("step", "Step", Unit.COUNT, "The email's place in the sequence."),
+            Field("variant", "Variant", Unit.TEXT, "The version of the text that was sent."),
+            *_RATES,
+        ),
+        area=Area(0, 26, 24, 8),
+        no_value=NOTHING_SENT,
+    ),
+    Panel(
+        id=15,
+        key="verdicts",
+        kind=Kind.BAR,
+        title="Who opened and clicked",
+        description="All opens and clicks that came in during the period, repeats included, by whose they were: a "
+        "person's, a privacy proxy's (machine) or a robot's. Counts of hits; the whole bar is the denominator.",
+        query=get("hits_by_verdict"),
+        label=Field("hit", "Hits", Unit.TEXT),
+        fields=(
+            Field("human", "Human", Unit.COUNT, "Hits by people.", Color.BLUE),
+            Field("machine", "Machine", Unit.COUNT, "Hits by privacy proxies.", Color.PURPLE),
+            Field("bot", "Robot", Unit.COUNT, "Hits by robots.", Color.VERMILLION),
+        ),
+        area=Area(0, 34, 10, 9),
+        no_value=NO_HITS,
+        stacked=True,
+    ),
+    Panel(
+        id=16,
+        key="reasons",
+        kind=Kind.TABLE,
+        title="Why we say so",
+        description="All opens and clicks that came in during the period, by the rule that judged them. The share is "
+        "of all hits, so the shares add up to 100 %.",
+        query=get("hits_by_reason"),
+        label=Field("reason", "Reason", Unit.TEXT, "The rule that gave the verdict."),
+        fields=(
+            Field("verdict", "Verdict", Unit.TEXT, "human, machine or bot."),
+            Field("opens", "Opens", Unit.COUNT, "Pixel fetches."),
+            Field("clicks", "Clicks", Unit.COUNT, "Links followed."),
+            Field("share", "Share of hits", Unit.RATE, "Of all hits of the period."),
+            Field("emails", "Emails", Unit.COUNT, "Different emails that were hit."),
+        ),
+        area=Area(10, 34, 14, 9),
+        no_value=NO_HITS,
+    ),
+)
+
+OVERVIEW = Board(
+    key="overview",
+    uid="sendlens-overview",
+    title="Overview",
+    description="What became of the emails sent in the period, by people and by machines.",
+    panels=_PANELS,
+)

@@ -1,0 +1,264 @@
+"""`/v1`: what a campaign platform calls to declare campaigns and to have emails sent.
+
+Answered when Kafka has every record. Whether an email was sent before is decided downstream, by its delivery id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import uuid4
+
+import msgspec
+import structlog
+from fastapi import APIRouter, Depends, Path, Request
+from fastapi.responses import Response
+
+from ingest.auth import caller_of
+from ingest.metrics import Metrics
+from ingest.problems import Problem, described
+from ingest.publisher import Publisher
+from ingest.requests import (
+    MAX_BODY_BYTES,
+    MAX_SENDS,
+    CampaignRequest,
+    SendRequest,
+    SendsRequest,
+    check_campaign,
+    check_send,
+    decode,
+)
+from schemas.errors import Reject, Retry
+from schemas.events import Campaign, Send
+from schemas.settings import Settings
+from schemas.state import StateTopic
+from schemas.tokens import delivery_id
+from schemas.topics import CAMPAIGNS, SENDS, text_partition
+
+log = structlog.get_logger()
+
+_SMALL_BODY_BYTES = 64 * 1024
+# How long a campaign we do not know may take to reach us before it is unknown, in seconds.
+_CAMPAIGN_PATIENCE = 2.0
+# Within this many seconds Kafka has to take a whole batch.
+_BATCH_SECONDS = 30.0
+_SHARE = 20  # sends handled before hits get the loop again: about a millisecond
+
+_decode_campaign = msgspec.json.Decoder(CampaignRequest).decode
+_decode_sends = msgspec.json.Decoder(SendsRequest).decode
+_decode_send = msgspec.json.Decoder(SendRequest).decode
+
+
+class Accepted(msgspec.Struct):
+    """A send that will be an email: its place in the request, and the id that every event about it carries."""
+
+    index: int
+    delivery_id: str
+
+
+class Rejected(msgspec.Struct):
+    """A send that won't, and why: `reason` is one word, `detail` says where."""
+
+    index: int
+    reason: str
+    detail: str
+
+
+class SendsAnswer(msgspec.Struct):
+    """What became of each send of the batch."""
+
+    accepted: int
+    deliveries: list[Accepted]
+    rejected: list[Rejected]
+
+
+def api_routes(
+    settings: Settings, publisher: Publisher, campaigns: StateTopic[Campaign], metrics: Metrics
+) -> APIRouter:
+    """The router of `/v1`."""
+    router = APIRouter(
+        prefix="/v1",
+        tags=["platform"],
+        dependencies=[Depends(caller_of(settings))],
+        responses={
+            **described(401, "The API key is missing or wrong."),
+            **described(413, "The body is too large."),
+            **described(503, "Kafka did not take it; the same request may be sent again."),
+        },
+    )
+
+    async def known(campaign: str) -> Campaign | None:
+        """The campaign, if there is one; raises Retry when that can't be said for sure just now."""
+        found = campaigns.get(campaign)
+        if found is None:
+            current = await campaigns.wait_until_current(time.time(), _CAMPAIGN_PATIENCE)
+            found = campaigns.get(campaign)
+            if found is None and not current:
+                raise Retry("the list of campaigns can't be read right now")
+        return found
+
+    @router.post(
+        "/campaigns",
+        summary="Declare a campaign",
+        status_code=201,
+        max_body_size=_SMALL_BODY_BYTES,
+        openapi_extra=_body(CampaignRequest),
+        responses={
+            200: {"description": "It is there already, as asked for.", **_content(Campaign)},
+            201: {"description": "Declared.", **_content(Campaign)},
+            **described(409, "The id belongs to a campaign of another name."),
+            **described(422, "The body is not as described."),
+        },
+    )
+    async def declare(request: Request) -> Response:
+        """Sends name a campaign by its id, and only a declared one. Doing it again is fine."""
+        try:
+            asked = decode(_decode_campaign, await request.body())
+            check_campaign(asked)
+        except Reject as error:
+            raise Problem(422, str(error), reason=error.reason) from None
+        found = await known(asked.id)
+        if found is not None:
+            if found.name != asked.name:
+                raise Problem(409, "The id belongs to a campaign of another name; its numbers could not be told apart.")
+            return _json(200, found)
+        campaign = Campaign(id=asked.id, name=asked.name, created_at=_now())
+        await publisher.publish(
+            CAMPAIGNS,
+            text_partition(campaign.id, settings.partitions_of(CAMPAIGNS)),
+            campaign.id,
+            msgspec.json.encode(campaign),
+            settings.answer_within_ms / 1000,
+        )
+        campaigns.put(campaign)
+        log.info("campaign declared", campaign=campaign.id)
+        return _json(201, campaign)
+
+    @router.get(
+        "/campaigns/{id}",
+        summary="A campaign, and whether it is paused",
+        responses={200: _content(Campaign), **described(404, "There is none of this id.")},
+    )
+    async def campaign(id: Annotated[str, Path(examples=["spring-launch"])]) -> Response:
+        found = await known(id)
+        if found is None:
+            raise Problem(404, "There is no campaign of this id.")
+        return _json(200, found)
+
+    @router.post(
+        "/sends",
+        summary="Have emails sent",
+        status_code=202,
+        max_body_size=MAX_BODY_BYTES,
+        openapi_extra=_body(SendsRequest, sends={"type": "array", "minItems": 1, "maxItems": MAX_SENDS}),
+        responses={
+            202: {"description": "At least one was accepted; see `rejected` for the others.", **_content(SendsAnswer)},
+            400: {"description": "The body is no batch of 1 to 1,000 sends."},
+            422: {"description": "None was accepted; see `rejected`.", **_content(SendsAnswer)},
+        },
+    )
+    async def send(request: Request) -> Response:
+        """Up to 1,000 emails in one request. Each is accepted or rejected by itself.
+
+        Campaign, step and lead make an email: asking for the same three again, in this request or another, never
+        mails twice. Links, pixel, unsubscribe footer and headers are added before it leaves.
+        """
+        try:
+            batch = decode(_decode_sends, await request.body()).sends
+        except Reject as error:
+            raise Problem(400, str(error), reason=error.reason) from None
+        if not 1 <= len(batch) <= MAX_SENDS:
+            raise Problem(400, f"A batch has 1 to {MAX_SENDS} sends; this one has {len(batch)}.", reason="batch-size")
+        sends, accepted, rejected = await _sort(batch, known)
+        for one in rejected:
+            metrics.sends_rejected.labels(one.reason).inc()
+        metrics.sends.labels("rejected").inc(len(rejected))
+        await _publish_all(settings, publisher, sends)
+        metrics.sends.labels("accepted").inc(len(accepted))
+        log.info("sends taken", accepted=len(accepted), rejected=len(rejected))
+        return _json(202 if accepted else 422, SendsAnswer(len(accepted), accepted, rejected))
+
+    return router
+
+
+async def _sort(batch: list[msgspec.Raw], known: Any) -> tuple[list[Send], list[Accepted], list[Rejected]]:
+    """Check every send of the batch; the loop is shared with hits all the while."""
+    sends: list[Send] = []
+    accepted: list[Accepted] = []
+    rejected: list[Rejected] = []
+    campaigns: dict[str, bool] = {}
+    first_with: dict[str, int] = {}
+    now = _now()
+    for index, raw in enumerate(batch):
+        if index % _SHARE == _SHARE - 1:
+            await asyncio.sleep(0)
+        try:
+            asked = decode(_decode_send, raw)
+            check_send(asked)
+            if asked.campaign not in campaigns:
+                campaigns[asked.campaign] = await known(asked.campaign) is not None
+            if not campaigns[asked.campaign]:
+                raise Reject("campaign-unknown", "declare it with POST /v1/campaigns first")
+            delivery = str(delivery_id(asked.campaign, asked.step, asked.lead))
+            if delivery in first_with:
+                raise Reject("duplicate", f"same campaign, step and lead as index {first_with[delivery]}")
+        except Reject as error:
+            rejected.append(Rejected(index, error.reason, error.detail))
+            continue
+        first_with[delivery] = index
+        accepted.append(Accepted(index, delivery))
+        fields = {name: getattr(asked, name) for name in SendRequest.__struct_fields__}
+        sends.append(Send(request_id=str(uuid4()), delivery_id=delivery, requested_at=now, **fields))
+    return sends, accepted, rejected
+
+
+async def _publish_all(settings: Settings, publisher: Publisher, sends: list[Send]) -> None:
+    """Publish every send, or raise Retry: those that arrived by then are recognised when they are asked for again."""
+    partitions = settings.partitions_of(SENDS)
+    async with asyncio.timeout(_BATCH_SECONDS):
+        answers = []
+        for index, one in enumerate(sends):
+            if index % _SHARE == _SHARE - 1:
+                await asyncio.sleep(0)
+            value = msgspec.json.encode(one)
+            partition = text_partition(one.lead, partitions)
+            answers.append(asyncio.ensure_future(publisher.publish(SENDS, partition, one.lead, value, _BATCH_SECONDS)))
+        await asyncio.gather(*answers)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _json(status: int, body: msgspec.Struct) -> Response:
+    return Response(msgspec.json.encode(body), status, media_type="application/json")
+
+
+def _schema(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    """The struct's JSON Schema, with what it refers to written out in place."""
+    (schema,), parts = msgspec.json.schema_components([struct], ref_template="{name}")
+
+    def written_out(node: Any) -> Any:
+        if isinstance(node, dict):
+            if "$ref" in node:
+                return written_out(parts[node["$ref"]])
+            return {key: written_out(value) for key, value in node.items()}
+        return [written_out(item) for item in node] if isinstance(node, list) else node
+
+    found: dict[str, Any] = written_out(schema)
+    return found
+
+
+def _content(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    return {"content": {"application/json": {"schema": _schema(struct)}}}
+
+
+def _body(struct: type[msgspec.Struct], **lists: dict[str, Any]) -> dict[str, Any]:
+    """The OpenAPI description of a body that we decode ourselves."""
+    content = _content(struct)
+    properties = content["content"]["application/json"]["schema"]["properties"]
+    for name, shape in lists.items():
+        properties[name] = {**shape, "items": _schema(SendRequest)}
+    return {"requestBody": {"required": True, **content}}

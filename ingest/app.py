@@ -1,0 +1,85 @@
+"""The ingest application, put together: the hot path in front, FastAPI behind, one lifespan for both."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from fastapi import APIRouter, FastAPI
+
+from ingest.api import api_routes
+from ingest.commit import GroupCommit
+from ingest.docs import docs_routes
+from ingest.health import health_routes
+from ingest.hits import App, Hits
+from ingest.metrics import Metrics
+from ingest.problems import answer_with_problems
+from ingest.publisher import Publisher
+from ingest.unsubscribe import unsubscribe_routes
+from schemas.events import Campaign, Link
+from schemas.settings import Settings
+from schemas.state import StateTopic
+from schemas.topics import CAMPAIGNS, EVENTS, HITS, LEADS, LINKS, SENDS
+
+log = structlog.get_logger()
+
+# Together under what process managers grant before they kill: 10 s (Docker). In seconds.
+_DRAIN_PATIENCE = 5.0
+_CLOSE_PATIENCE = 2.0
+_DEFAULT_BODY_BYTES = 64 * 1024
+
+_DESCRIPTION = """
+What a campaign platform calls (`/v1`), what recipients and their mail clients fetch (`/o/`, `/c/`, `/u/`), and what
+operators look at. Errors are problem details (RFC 9457).
+
+`GET /o/{token}.gif` is always answered with a transparent pixel. `GET /c/{token}/{link_id}` redirects to a link that
+was in the mail, and to nothing else. Both are recorded before they are answered.
+"""
+
+
+def create_app(settings: Settings, *routers: APIRouter) -> App:
+    """The ASGI application of ingest. `routers` are served beside its own routes. Connects when it is started."""
+    _keep_kafka_quiet()
+    metrics = Metrics()
+    publisher = Publisher(settings, (HITS, EVENTS, SENDS, CAMPAIGNS, LEADS))
+    commit = GroupCommit(settings, publisher, metrics)
+    links = StateTopic(settings, LINKS, Link, lambda link: link.link_id)
+    campaigns = StateTopic(settings, CAMPAIGNS, Campaign, lambda campaign: campaign.id)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        publisher.start()
+        commit.start()
+        links.start()
+        campaigns.start()
+        log.info("ingest serves", host=settings.ingest_host, port=settings.ingest_port)
+        yield
+        await commit.stop(_DRAIN_PATIENCE)
+        await publisher.stop(_CLOSE_PATIENCE)
+        links.stop()
+        campaigns.stop()
+        log.info("ingest stopped", hits_lost=commit.in_flight)
+
+    app = FastAPI(
+        title="Sendlens",
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,  # FastAPI's own pages load their parts from another host; ours do not
+        redoc_url=None,
+        max_body_size=_DEFAULT_BODY_BYTES,
+    )
+    answer_with_problems(app)
+    app.include_router(unsubscribe_routes(settings, publisher, metrics))
+    app.include_router(api_routes(settings, publisher, campaigns, metrics))
+    app.include_router(health_routes(publisher, (links, campaigns), metrics))
+    app.include_router(docs_routes(app))
+    for router in routers:
+        app.include_router(router)
+    return Hits(app, settings.keyring, links, commit, metrics)
+
+
+def _keep_kafka_quiet() -> None:
+    """At DEBUG kafka-python logs whole records, people and all; below WARNING it says nothing an operator needs."""
+    logging.getLogger("kafka").setLevel(logging.WARNING)

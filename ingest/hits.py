@@ -1,0 +1,268 @@
+"""The hot path: pixels and wrapped links, answered in front of the FastAPI app.
+
+A pixel is always answered with the pixel, and a known link always redirects, whatever becomes of the record. Nothing
+here looks a hit up anywhere but in its token and the link map.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import structlog
+
+from ingest.commit import Fate, GroupCommit
+from ingest.metrics import Metrics
+from ingest.pages import HEADERS, NOT_FOUND, NOT_YET
+from schemas.errors import Reject
+from schemas.events import Hit, HitKind, Link
+from schemas.state import StateTopic
+from schemas.tokens import BadToken, Claim, Keyring, Purpose
+
+log = structlog.get_logger()
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+# The smallest transparent GIF that every client draws: GIF89a, 1 x 1, two colours, the first one transparent.
+PIXEL = (
+    b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\x00\x00\x00!\xf9\x04\x01\x00\x00\x00\x00"
+    b",\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
+)
+# How long a click on a link we do not know yet may wait for the link map to catch up, in seconds.
+_LINK_PATIENCE = 2.0
+_BEHIND = "links-behind"
+# Headers that rules read. Everything else a client says is not kept.
+_KEPT_HEADERS = frozenset(
+    (
+        b"accept",
+        b"accept-language",
+        b"if-modified-since",
+        b"if-none-match",
+        b"purpose",
+        b"range",
+        b"sec-fetch-dest",
+        b"sec-fetch-mode",
+        b"sec-fetch-site",
+        b"sec-fetch-user",
+        b"sec-purpose",
+        b"via",
+        b"x-moz",
+        b"x-purpose",
+    )
+)
+_HEADER_BYTES = 256
+_USER_AGENT_BYTES = 1024
+
+_PRIVATE = [
+    (b"cache-control", b"no-store, no-cache, must-revalidate, private, max-age=0"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", HEADERS["Content-Security-Policy"].encode()),
+    (b"x-robots-tag", b"noindex, nofollow"),
+    (b"x-content-type-options", b"nosniff"),
+]
+
+
+def _start(status: int, *headers: tuple[bytes, bytes]) -> Message:
+    return {"type": "http.response.start", "status": status, "headers": [*headers, *_PRIVATE]}
+
+
+def _page(status: int, page: bytes, *headers: tuple[bytes, bytes]) -> tuple[Message, Message]:
+    length = (b"content-length", str(len(page)).encode())
+    start = _start(status, (b"content-type", b"text/html; charset=utf-8"), length, *headers)
+    return start, {"type": "http.response.body", "body": page}
+
+
+_ALLOW = (b"allow", b"GET, HEAD, OPTIONS")
+_NOTHING: Message = {"type": "http.response.body", "body": b""}
+_PIXEL_START = _start(
+    200,
+    (b"content-type", b"image/gif"),
+    (b"content-length", str(len(PIXEL)).encode()),
+    (b"pragma", b"no-cache"),
+    (b"cross-origin-resource-policy", b"cross-origin"),
+)
+_PIXEL_BODY: Message = {"type": "http.response.body", "body": PIXEL}
+_OPTIONS_START = _start(204, _ALLOW)
+_METHOD_START = _start(405, _ALLOW, (b"content-length", b"0"))
+_NOT_FOUND = _page(404, NOT_FOUND)
+_NOT_YET = _page(503, NOT_YET, (b"retry-after", b"5"))
+
+
+class Hits:
+    """The ASGI application in front: answers `/o/` and `/c/`, hands everything else on."""
+
+    def __init__(
+        self, app: App, keyring: Keyring, links: StateTopic[Link], commit: GroupCommit, metrics: Metrics
+    ) -> None:
+        self._app = app
+        self._keyring = keyring
+        self._links = links
+        self._commit = commit
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            start = path[:3]
+            if start == "/o/":
+                await self._open(scope, path[3:], send)
+                return
+            if start == "/c/":
+                await self._click(scope, path[3:], send)
+                return
+        await self._app(scope, receive, send)
+
+    async def _open(self, scope: Scope, rest: str, send: Send) -> None:
+        method = scope["method"]
+        if method not in ("GET", "HEAD"):
+            await self._other_method("open", method, send)
+            return
+        try:
+            claim = self._keyring.verify(Purpose.OPEN, rest.removesuffix(".gif"))
+            await self._record("open", scope, claim, "")
+        except BadToken as bad:
+            self._metrics.reject("open", bad.reason)
+        except Exception as error:  # the pixel is answered whatever happens
+            self._metrics.reject("open", "error")
+            log.error("an open was not recorded", error=repr(error))
+        await send(_PIXEL_START)
+        await send(_NOTHING if method == "HEAD" else _PIXEL_BODY)
+
+    async def _click(self, scope: Scope, rest: str, send: Send) -> None:
+        method = scope["method"]
+        if method not in ("GET", "HEAD"):
+            await self._other_method("click", method, send)
+            return
+        token, _, link_id = rest.partition("/")
+        try:
+            claim = self._keyring.verify(Purpose.CLICK, token)
+            location = await self._location(claim, link_id)
+        except Reject as bad:
+            self._metrics.reject("click", bad.reason)
+            start, body = _NOT_FOUND if bad.reason != _BEHIND else _NOT_YET
+            await send(start)
+            await send(_NOTHING if method == "HEAD" else body)
+            return
+        try:
+            await self._record("click", scope, claim, link_id)
+        except Exception as error:  # a known link redirects whatever happens
+            self._metrics.reject("click", "error")
+            log.error("a click was not recorded", error=repr(error))
+        await send(_start(302, (b"location", location), (b"content-length", b"0")))
+        await send(_NOTHING)
+
+    async def _location(self, claim: Claim, link_id: str) -> bytes:
+        """Where the link leads, or Reject when it is no link of this email's campaign."""
+        link = self._links.get(link_id)
+        if link is None:
+            # The mail may be younger than our copy of the map: only an up-to-date map can say that there is no link.
+            current = await self._links.wait_until_current(time.time(), _LINK_PATIENCE)
+            link = self._links.get(link_id)
+            if link is None:
+                raise Reject("link" if current else _BEHIND)
+        if link.campaign != claim.campaign:
+            raise Reject("link")
+        return _header(link.url)
+
+    async def _record(self, kind: HitKind, scope: Scope, claim: Claim, link_id: str) -> None:
+        """Have the hit written, and return when it is safe or has waited long enough."""
+        waiter = self._commit.add(str(claim.delivery_id), _line(_hit(kind, scope, claim, link_id)))
+        fate = Fate.LOST if waiter is None else await waiter
+        if waiter is None:
+            self._metrics.rejected.labels(kind, "in-flight").inc()
+        self._metrics.hit[kind, fate.value].inc()
+
+    async def _other_method(self, kind: HitKind, method: str, send: Send) -> None:
+        if method != "OPTIONS":
+            self._metrics.reject(kind, "method")
+        await send(_OPTIONS_START if method == "OPTIONS" else _METHOD_START)
+        await send(_NOTHING)
+
+
+def client_ip(scope: Scope) -> str:
+    """Whose request it is: the address that the connection comes from."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def clean(raw: bytes, limit: int) -> str:
+    """Text a client sent, as valid UTF-8 of at most `limit` bytes without control characters."""
+    if len(raw) <= limit and raw.isascii():
+        text = raw.decode("ascii")
+        if text.isprintable():
+            return text
+    text = "".join(c for c in raw[:limit].decode("utf-8", "replace") if c.isprintable())
+    return text.encode()[:limit].decode("utf-8", "ignore")
+
+
+def _hit(kind: HitKind, scope: Scope, claim: Claim, link_id: str) -> Hit:
+    user_agent, headers = _headers(scope["headers"])
+    now = time.time_ns() // 1_000_000
+    return Hit(
+        id=_new_id(now),
+        kind=kind,
+        at=datetime.fromtimestamp(now / 1000, UTC),
+        delivery_id=str(claim.delivery_id),
+        campaign=claim.campaign,
+        step=claim.step,
+        variant=claim.variant,
+        lead=claim.lead,
+        minted_at=datetime.fromtimestamp(claim.minted_at, UTC),
+        link_id=link_id,
+        method=scope["method"],
+        user_agent=user_agent,
+        ip=client_ip(scope),
+        headers=headers,
+    )
+
+
+def _headers(raw: Iterable[tuple[bytes, bytes]]) -> tuple[str, dict[str, str]]:
+    """The user agent, and the headers that rules read. Of a referrer only that there was one: it is personal."""
+    user_agent, kept = "", {}
+    for name, value in raw:
+        if name == b"user-agent":
+            user_agent = clean(value, _USER_AGENT_BYTES)
+        elif name in _KEPT_HEADERS:
+            kept[name.decode()] = clean(value, _HEADER_BYTES)
+        elif name == b"referer":
+            kept["referer"] = "present"
+    return user_agent, kept
+
+
+def _new_id(milliseconds: int) -> str:
+    """A UUID of version 7 (RFC 9562, 5.7): unique without coordination, and in order of time for the database."""
+    tail = os.urandom(10)
+    number = (
+        milliseconds << 80
+        | 0x7 << 76
+        | (int.from_bytes(tail[:2], "big") & 0x0FFF) << 64
+        | 0b10 << 62
+        | int.from_bytes(tail[2:], "big") & 0x3FFF_FFFF_FFFF_FFFF
+    )
+    digits = f"{number:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def _header(url: str) -> bytes:
+    """The URL as a header value. The map holds what mails held: what can't be a Location is no link."""
+    if not url.startswith(("http://", "https://")) or any(c <= " " or c == "\x7f" for c in url):
+        raise Reject("link-url")
+    try:
+        return url.encode()
+    except UnicodeEncodeError:
+        raise Reject("link-url") from None
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def _line(hit: Hit) -> bytes:
+    return _encode(hit) + b"\n"

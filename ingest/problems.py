@@ -1,0 +1,72 @@
+"""Errors of the API as problem details (RFC 9457): one JSON object that says what is wrong and what to do."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from schemas.errors import Retry
+
+log = structlog.get_logger()
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = "5"
+
+
+class Problem(Exception):
+    """An answer that is an error. `detail` is for the caller's engineer; `more` are further members of the object."""
+
+    def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None, **more: object) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = headers or {}
+        self.more = more
+
+
+def described(status: int, text: str) -> dict[int | str, dict[str, object]]:
+    """An entry of a route's `responses`, for the OpenAPI document."""
+    schema = {
+        "type": "object",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+        },
+    }
+    return {status: {"description": text, "content": {MEDIA_TYPE: {"schema": schema}}}}
+
+
+def answer_with_problems(app: FastAPI) -> None:
+    """Make every error of `app` a problem; an exception nobody expected is logged and says no more than 500."""
+
+    @app.exception_handler(Problem)
+    async def problem(request: Request, error: Problem) -> Response:
+        return _response(error.status, error.detail, error.headers, error.more)
+
+    @app.exception_handler(Retry)
+    async def retry(request: Request, error: Retry) -> Response:
+        detail = f"{error}. Nothing was promised; the same request may be sent again."
+        return _response(503, detail, {"Retry-After": RETRY_SECONDS}, {})
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> Response:
+        return _response(error.status_code, str(error.detail), dict(error.headers or {}), {})
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> Response:
+        log.error("a request failed", method=request.method, error=type(error).__name__)
+        return _response(500, "The server failed. It is logged.", {}, {})
+
+
+def _response(status: int, detail: str, headers: dict[str, str], more: dict[str, object]) -> Response:
+    title = HTTPStatus(status).phrase
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
+    return Response(json.dumps(body), status, headers, media_type=MEDIA_TYPE)

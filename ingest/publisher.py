@@ -1,0 +1,209 @@
+"""The one way from ingest to Kafka: a producer that connects by itself, answers on the event loop and never blocks it.
+
+kafka-python's futures call back on its own thread, and its accumulator has no bound. Both are mended here: answers
+cross to the loop in one wake-up for however many there are, and what awaits an answer is bounded in bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import structlog
+from kafka import KafkaProducer
+from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError, RetriableError
+
+from schemas.errors import Misconfigured, Reject, Retry
+from schemas.settings import Settings
+from schemas.topics import Topic
+
+log = structlog.get_logger()
+
+Done = Callable[[Exception | None], None]
+
+# What `publish` may have awaiting Kafka's answer; kafka-python keeps it in memory until it is delivered or given up.
+_OUTSTANDING_BYTES = 64 * 1024 * 1024
+# Above Kafka's own default for a record: the topic's limit decides, not ours.
+_REQUEST_BYTES = 8 * 1024 * 1024
+# Metadata is fetched before a producer is used, so a send that would wait for it means the topic is gone just now.
+_METADATA_MS = 2
+_CONNECT_MS = 2000
+_RECONNECT_SECONDS = 0.5
+
+
+class Publisher:
+    """Publishes records with acks=all by an idempotent producer.
+
+    Connects in a thread of its own and again whenever the producer has failed for good. Call everything but the
+    constructor on the event loop.
+    """
+
+    def __init__(self, settings: Settings, topics: Sequence[Topic]) -> None:
+        self.problem: str | None = "not connected to Kafka yet"
+        self._settings = settings
+        self._topics = topics
+        self._producer: KafkaProducer | None = None
+        self._stopping = threading.Event()
+        self._answers: deque[tuple[Done, Exception | None]] = deque()
+        self._waking = False
+        self._outstanding = 0
+
+    def start(self) -> None:
+        """Begin to connect. Returns at once; `problem` is None when connected."""
+        self._loop = asyncio.get_running_loop()
+        self._connect_soon()
+
+    async def stop(self, patience: float) -> None:
+        """Wait up to `patience` seconds for what was handed to Kafka, then close."""
+        self._stopping.set()
+        producer, self._producer, self.problem = self._producer, None, "stopping"
+        if producer is not None:
+            await asyncio.to_thread(_close, producer, patience)
+
+    def send(self, topic: Topic, partition: int, key: bytes | None, value: bytes, done: Done) -> None:
+        """Hand a record to Kafka; `done` is called on the loop, once, with None or the error. Raises Retry if away."""
+        producer = self._producer
+        if producer is None:
+            raise Retry(self.problem or "not connected to Kafka")
+        try:
+            future = producer.send(self._settings.topic(topic), value=value, key=key, partition=partition)
+        except KafkaError as error:
+            raise Retry(f"Kafka did not take the record: {error!r}") from error
+        except ValueError as error:  # the partition is not there: the topic was made with fewer than we are set to use
+            raise Retry(str(error)) from error
+        future.add_both(lambda result: self._answered(done, result, producer))
+
+    async def publish(self, topic: Topic, partition: int, key: str, value: bytes, within: float) -> None:
+        """Publish one record and return when it is safe. Raises Retry when Kafka has not confirmed it `within` seconds.
+
+        After a Retry the record may still arrive: publish only what may arrive twice. Raises Reject when the broker
+        will never take it.
+        """
+        if self._outstanding + len(value) > _OUTSTANDING_BYTES:
+            raise Retry("too much is waiting for Kafka")
+        answer: asyncio.Future[None] = self._loop.create_future()
+
+        def done(error: Exception | None) -> None:
+            self._outstanding -= len(value)
+            if answer.done():
+                return
+            if error is None:
+                answer.set_result(None)
+            elif is_too_large(error):
+                answer.set_exception(Reject("too-large", "larger than the broker takes"))
+            else:
+                answer.set_exception(Retry(repr(error)))
+
+        self.send(topic, partition, key.encode(), value, done)
+        self._outstanding += len(value)
+        try:
+            await asyncio.wait_for(answer, within)
+        except TimeoutError:
+            raise Retry("Kafka has not confirmed the record in time") from None
+
+    def _answered(self, done: Done, result: object, producer: KafkaProducer) -> None:
+        """Kafka's answer, on the producer's thread: queue it, and wake the loop unless a wake-up is under way."""
+        error = result if isinstance(result, Exception) else None
+        if error is not None and not isinstance(error, RetriableError) and not is_too_large(error):
+            done = self._then_replace(done, producer)
+        self._answers.append((done, error))
+        if not self._waking:
+            self._waking = True
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to hear it
+                self._loop.call_soon_threadsafe(self._hear)
+
+    def _hear(self) -> None:
+        self._waking = False  # before the queue is read: what comes after wakes us again
+        while self._answers:
+            done, error = self._answers.popleft()
+            done(error)
+
+    def _then_replace(self, done: Done, producer: KafkaProducer) -> Done:
+        """A producer that failed for another reason than time (its id is unknown to the broker, say) is done for."""
+
+        def replace(error: Exception | None) -> None:
+            if self._producer is producer:
+                log.warning("producer failed, making another", error=repr(error))
+                self._producer, self.problem = None, "connecting to Kafka again"
+                threading.Thread(target=_close, args=(producer, 0), daemon=True).start()
+                self._connect_soon()
+            done(error)
+
+        return replace
+
+    def _connect_soon(self) -> None:
+        threading.Thread(target=self._connect, name="kafka-connect", daemon=True).start()
+
+    def _connect(self) -> None:
+        problem = ""
+        while not self._stopping.is_set():
+            producer = None
+            try:
+                producer = self._make()
+                self._warm(producer)
+            except (KafkaError, Misconfigured) as error:
+                if repr(error) != problem:
+                    problem = repr(error)
+                    log.warning("waiting for Kafka", servers=self._settings.kafka, error=problem)
+                self.problem = str(error) if isinstance(error, Misconfigured) else "Kafka can't be reached"
+                if producer is not None:
+                    _close(producer, 0)
+                self._stopping.wait(_RECONNECT_SECONDS)
+                continue
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._connected, producer)
+            return
+
+    def _connected(self, producer: KafkaProducer) -> None:
+        if self._stopping.is_set():
+            _close(producer, 0)
+            return
+        self._producer, self.problem = producer, None
+        log.info("connected to Kafka", servers=self._settings.kafka)
+
+    def _make(self) -> KafkaProducer:
+        return KafkaProducer(
+            bootstrap_servers=self._settings.kafka_servers,
+            client_id="sendlens-ingest",
+            # Said outright: a conflicting setting would otherwise turn idempotence off without a word.
+            enable_idempotence=True,
+            acks="all",
+            linger_ms=0,
+            batch_size=256 * 1024,
+            max_request_size=_REQUEST_BYTES,
+            max_block_ms=_METADATA_MS,
+            bootstrap_timeout_ms=_CONNECT_MS,
+            reconnect_backoff_max_ms=1000,
+            allow_auto_create_topics=False,
+            metrics_enabled=False,
+        )
+
+    def _warm(self, producer: KafkaProducer) -> None:
+        """Fetch what `send` would otherwise wait for. Raises Misconfigured when a topic is not as we are set."""
+        for topic in self._topics:
+            name, want = self._settings.topic(topic), self._settings.partitions_of(topic)
+            found = None
+            for _ in range(_CONNECT_MS // 20):
+                with contextlib.suppress(RetriableError):
+                    found = producer.partitions_for(name)
+                if found or self._stopping.wait(0.02):
+                    break
+            if not found:
+                raise Misconfigured(f"topic {name} is missing: run `sendlens migrate`")
+            if len(found) != want:
+                raise Misconfigured(f"topic {name} has {len(found)} partitions, SENDLENS_PARTITIONS says {want}")
+
+
+def is_too_large(error: Exception) -> bool:
+    """Whether the broker will never take this record, because of its size."""
+    return isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError)
+
+
+def _close(producer: KafkaProducer, patience: float) -> None:
+    try:
+        producer.close(timeout=patience)
+    except KafkaError as error:
+        log.warning("Kafka did not take everything before the end", error=repr(error))

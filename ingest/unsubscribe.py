@@ -1,0 +1,130 @@
+"""`/u/{token}`: a page that asks, and a POST that does it. A GET changes nothing, because scanners follow links.
+
+The POST comes from the page's form or from the mail client itself (one-click, RFC 8058), and is answered only when
+Kafka has both records: the lead's state and the event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import HTMLResponse, Response
+
+from ingest import pages
+from ingest.metrics import Metrics
+from ingest.publisher import Publisher
+from schemas.errors import Reject, Retry
+from schemas.events import Lead, Unsubscribed, lines
+from schemas.settings import Settings
+from schemas.tokens import BadToken, Claim, Purpose, event_id
+from schemas.topics import EVENTS, LEADS, delivery_partition, text_partition
+
+_BODY_BYTES = 16 * 1024
+_FORM = {
+    "requestBody": {
+        "content": {
+            kind: {"schema": {"type": "object", "additionalProperties": {"type": "string"}}}
+            for kind in ("application/x-www-form-urlencoded", "multipart/form-data")
+        }
+    }
+}
+_ANSWERS: dict[int | str, dict[str, object]] = {
+    400: {"description": "Neither a confirmation nor a one-click request; nothing was changed."},
+    404: {"description": "The token proves nothing."},
+    503: {"description": "Kafka did not take it; nothing is promised. Try again after `Retry-After` seconds."},
+}
+
+
+def unsubscribe_routes(settings: Settings, publisher: Publisher, metrics: Metrics) -> APIRouter:
+    """The router of `/u/`."""
+    router = APIRouter(tags=["recipients"], default_response_class=HTMLResponse)
+
+    @router.api_route("/u/{token:path}", methods=["GET", "HEAD"], summary="Ask whether to unsubscribe")
+    async def ask(token: str) -> Response:
+        """The confirmation page. Changes nothing, however often it is fetched."""
+        try:
+            settings.keyring.verify(Purpose.UNSUBSCRIBE, token)
+        except BadToken as bad:
+            metrics.unsubscribes.labels("page", bad.reason).inc()
+            return _answer(404, pages.NOT_FOUND)
+        return _answer(200, pages.CONFIRM)
+
+    @router.post(
+        "/u/{token:path}",
+        summary="Unsubscribe",
+        responses=_ANSWERS,
+        openapi_extra=_FORM,
+        max_body_size=_BODY_BYTES,
+    )
+    async def unsubscribe(token: str, request: Request) -> Response:
+        """Suppress the lead for every campaign. Answered once Kafka has it; doing it again is fine.
+
+        The form says `confirm=1` (the page) or `List-Unsubscribe=One-Click` (RFC 8058), urlencoded or multipart.
+        """
+        via = await _way(request)
+        try:
+            claim = settings.keyring.verify(Purpose.UNSUBSCRIBE, token)
+        except BadToken as bad:
+            metrics.unsubscribes.labels(via or "none", bad.reason).inc()
+            return _answer(404, pages.NOT_FOUND)
+        if via is None:
+            metrics.unsubscribes.labels("none", "unclear").inc()
+            return _answer(400, pages.UNCLEAR)
+        try:
+            await _publish(settings, publisher, claim, via)
+        except (Retry, Reject):
+            metrics.unsubscribes.labels(via, "unavailable").inc()
+            return _answer(503, pages.UNAVAILABLE, {"Retry-After": "60"})
+        metrics.unsubscribes.labels(via, "recorded").inc()
+        return _answer(200, pages.UNSUBSCRIBED)
+
+    return router
+
+
+async def _way(request: Request) -> Literal["page", "one-click"] | None:
+    try:
+        async with request.form(max_files=0, max_fields=10) as form:
+            if form.get("List-Unsubscribe") == "One-Click":
+                return "one-click"
+            return "page" if form.get("confirm") == "1" else None
+    except HTTPException as error:
+        if error.status_code == 400:  # a body that is no form says as little as an empty one
+            return None
+        raise
+
+
+async def _publish(settings: Settings, publisher: Publisher, claim: Claim, via: Literal["page", "one-click"]) -> None:
+    now = datetime.now(UTC)
+    delivery = str(claim.delivery_id)
+    event = Unsubscribed(
+        id=str(event_id(claim.delivery_id, "unsubscribe")),
+        at=now,
+        delivery_id=delivery,
+        campaign=claim.campaign,
+        step=claim.step,
+        variant=claim.variant,
+        lead=claim.lead,
+        via=via,
+    )
+    lead = Lead(lead=claim.lead, unsubscribed_at=now)
+    within = settings.answer_within_ms / 1000
+    await asyncio.gather(
+        publisher.publish(
+            LEADS,
+            text_partition(claim.lead, settings.partitions_of(LEADS)),
+            claim.lead,
+            msgspec.json.encode(lead),
+            within,
+        ),
+        publisher.publish(
+            EVENTS, delivery_partition(delivery, settings.partitions_of(EVENTS)), delivery, lines([event]), within
+        ),
+    )
+
+
+def _answer(status: int, page: bytes, more: dict[str, str] | None = None) -> Response:
+    return HTMLResponse(page, status, headers={**pages.HEADERS, **(more or {})})

@@ -1,0 +1,142 @@
+"""Runs the Procfile on one machine, under honcho: readable prefixed logs, one Ctrl-C stops all, in the right order.
+
+The broker keeps records in memory, so the order matters: first what takes hits in, then the worker once it has drained
+the topics, then broker and database.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import honcho.manager
+from honcho.environ import parse_procfile
+from honcho.printer import Printer
+
+PROCFILE = Path(__file__).with_name("Procfile")
+STOP_ORDER = (("world", "ingest"), ("worker",), ("broker", "clickhouse"))
+
+_LONGEST_STOP = 60.0  # of one step; a worker drains for half of that at the most
+_TAKEN = "is taken"
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether a server could listen there now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
+def port_or_free(wanted: int, host: str = "127.0.0.1") -> int:
+    """The port wanted, or a free one when something else has it."""
+    return wanted if is_free(host, wanted) else free_port(host)
+
+
+def port_of(url: str) -> int:
+    """The port in a URL or `host:port`."""
+    return urlsplit(url if "//" in url else f"//{url}").port or 0
+
+
+class _Remembering(Printer):  # type: ignore[misc]  # honcho is untyped
+    """Prints, and remembers the last lines of each process, so that a death can be explained."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.last: dict[str, deque[str]] = {}
+
+    def write(self, message: Any) -> None:
+        if message.type == "line":
+            text = message.data.decode("utf-8", "replace") if isinstance(message.data, bytes) else message.data
+            if message.name == "system" and not text.startswith("SIG"):
+                return  # honcho's own housekeeping: pids and signals
+            if text.strip():
+                self.last.setdefault(message.name, deque(maxlen=5)).append(text.strip())
+        super().write(message)
+
+
+class Stack(honcho.manager.Manager):  # type: ignore[misc]  # honcho is untyped
+    """The processes of a Procfile and what is added to them. `run` blocks until all have stopped."""
+
+    def __init__(self, environment: Mapping[str, str], extra: Sequence[tuple[str, str]] = ()) -> None:
+        honcho.manager.KILL_WAIT = 10 * _LONGEST_STOP  # we kill by ourselves, in order
+        self.printer = _Remembering(sys.stdout, colour=sys.stdout.isatty())
+        super().__init__(self.printer)
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+        shared = {**os.environ, **environment, "PATH": path, "PYTHONUNBUFFERED": "1"}
+        procfile = parse_procfile(PROCFILE.read_text())
+        for name, command in [*procfile.processes.items(), *extra]:
+            self.add_process(name, command, env=shared)
+
+    def run(self) -> int:
+        """Run until Ctrl-C, or until one process ends, which ends the rest. Returns the exit code: that of the process
+        that ended first, 0 after Ctrl-C."""
+        self.loop()
+        first = self.first_to_stop
+        if first is None:
+            return 0
+        if self.returncode:
+            why = " | ".join(list(self.printer.last.get(first, []))[-1:])
+            sys.stdout.flush()
+            print(f"sendlens: {first} stopped with exit code {self.returncode}: {why}", file=sys.stderr, flush=True)
+        return int(self.returncode or 0)
+
+    @property
+    def first_to_stop(self) -> str | None:
+        """The process that stopped without being asked."""
+        return self._unasked
+
+    _unasked: str | None = None
+    _terminating: bool
+
+    def terminate(self) -> None:
+        """Stop all, in order; called again, stop all at once."""
+        if self._terminating:
+            self.kill()
+            return
+        self._terminating = True
+        self._unasked = next((name for name, p in self._processes.items() if "returncode" in p), None)
+        threading.Thread(target=self._stop_in_order, daemon=True).start()
+
+    def _stop_in_order(self) -> None:
+        named = {name for step in STOP_ORDER for name in step}
+        rest = tuple(name for name in self._processes if name not in named)
+        for step in (rest, *STOP_ORDER):
+            alive = [name for name in step if name in self._processes and self._is_alive(name)]
+            for name in alive:
+                self._signal(name, signal.SIGTERM)
+            deadline = time.monotonic() + _LONGEST_STOP
+            while any(self._is_alive(name) for name in alive) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            for name in alive:
+                if self._is_alive(name):
+                    self._signal(name, signal.SIGKILL)
+
+    def _is_alive(self, name: str) -> bool:
+        return "returncode" not in self._processes[name]
+
+    def _signal(self, name: str, number: signal.Signals) -> None:
+        """Signal the process and its children: honcho gives each a session of its own."""
+        try:
+            os.killpg(self._processes[name]["pid"], number)
+        except (ProcessLookupError, KeyError):
+            return

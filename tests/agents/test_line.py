@@ -1,0 +1,226 @@
+"""The waiting line: in order, nothing acknowledged before it is done, nothing lost, poison set aside."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents.line import Line
+from agents.pipeline import Hold
+from agents.records import Handled, Handler, Out, Poison, Record
+from schemas.errors import Reject, Retry
+from schemas.topics import EVENTS, HITS
+
+PROMPT = Hold(batch=4, held=100)
+
+
+def record(offset: int, *, partition: int = 0, value: bytes = b"fine", at: float = 0.0) -> Record:
+    return Record(HITS, partition, offset, b"", value, at)
+
+
+class Echo(Handler):
+    """Gives each record back on `events`; b"poison" is rejected, b"odd" breaks it; may be told to say Retry first."""
+
+    def __init__(self, retries: int = 0, pause: asyncio.Event | None = None) -> None:
+        self.retries = retries
+        self.pause = pause
+        self.groups: list[list[int]] = []
+
+    async def handle(self, records: Sequence[Record]) -> Handled:
+        self.groups.append([one.offset for one in records])
+        if self.pause is not None:
+            await self.pause.wait()
+        if self.retries:
+            self.retries -= 1
+            raise Retry("the database is away")
+        for one in records:
+            if one.value == b"poison":
+                raise Reject("unreadable", "not JSON")
+            if one.value == b"odd":
+                raise ZeroDivisionError("a fault of ours")
+        return Handled(out=[Out(EVENTS, one.partition, b"", one.value + str(one.offset).encode()) for one in records])
+
+
+class World:
+    """A line with all that surrounds it, and what it did in order."""
+
+    def __init__(self, hold: Hold, handler: Echo, **options: float) -> None:
+        self.done: list[tuple[str, int]] = []
+        self.written: list[bytes] = []
+        self.dead: list[Poison] = []
+        self.refuse_writes = 0
+        self.now = 1000.0
+        self.line = Line("test", hold, handler, self.write, clock=lambda: self.now, **options)
+
+    async def write(self, out: Sequence[Out], dead: Sequence[Poison]) -> None:
+        if self.refuse_writes:
+            self.refuse_writes -= 1
+            raise Retry("the broker is away")
+        self.written += [one.value for one in out]
+        self.dead += dead
+
+    async def feed(self, *records: Record) -> None:
+        for one in records:
+            await self.line.feed(one, lambda one=one: self.done.append((f"p{one.partition}", one.offset)))  # type: ignore[misc]
+
+    async def until(self, count: int) -> None:
+        async with asyncio.timeout(20):
+            while len(self.done) < count:
+                await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def running(world: World) -> AsyncIterator[World]:
+    task = asyncio.create_task(world.line.run())
+    try:
+        yield world
+    finally:
+        world.line.stop()
+        async with asyncio.timeout(20):
+            await task
+
+
+async def test_records_are_acknowledged_in_order_after_they_were_written() -> None:
+    async with running(World(PROMPT, Echo())) as world:
+        await world.feed(*(record(n) for n in range(10)))
+        await world.until(10)
+        assert world.done == [("p0", n) for n in range(10)]
+        assert world.written == [b"fine%d" % n for n in range(10)]
+
+
+async def test_nothing_is_acknowledged_while_the_handler_says_retry() -> None:
+    handler = Echo(retries=1)
+    async with running(World(PROMPT, handler)) as world:
+        await world.feed(record(0), record(1))
+        await world.until(2)
+        assert handler.groups[0] == handler.groups[1], "the same records were tried again"
+        assert world.written == [b"fine0", b"fine1"]
+
+
+async def test_what_the_broker_did_not_take_is_written_again_but_not_handled_again() -> None:
+    handler = Echo()
+    world = World(PROMPT, handler)
+    world.refuse_writes = 1
+    async with running(world):
+        await world.feed(record(0))
+        await world.until(1)
+    assert handler.groups == [[0]], "an email must not be sent twice because Kafka was away"
+    assert world.written == [b"fine0"]
+
+
+@pytest.mark.parametrize(("value", "reason"), [(b"poison", "unreadable"), (b"odd", "error")])
+async def test_one_poison_record_is_set_aside_and_the_rest_goes_on(value: bytes, reason: str) -> None:
+    async with running(World(PROMPT, Echo())) as world:
+        await world.feed(record(0), record(1, value=value), record(2))
+        await world.until(3)
+        assert [(one.record.offset, one.reason) for one in world.dead] == [(1, reason)]
+        assert world.dead[0].record.value == value
+        assert world.written == [b"fine0", b"fine2"]
+
+
+async def test_a_record_waits_for_its_settle_delay_since_it_was_written() -> None:
+    handler = Echo()
+    world = World(Hold(batch=4, held=100, settle=True), handler, settle=5.0)
+    async with running(world):
+        await world.feed(record(0, at=996.0), record(1, at=1000.0))
+        await asyncio.sleep(0.3)
+        assert not handler.groups
+        world.now = 1001.0
+        await world.until(1)
+        assert handler.groups == [[0]]
+        world.now = 1005.0
+        await world.until(2)
+
+
+async def test_a_producer_whose_clock_is_ahead_delays_a_record_by_no_more_than_the_settle_delay() -> None:
+    world = World(Hold(batch=4, held=100, settle=True), Echo(), settle=5.0)
+    async with running(world):
+        await world.feed(record(0, at=99_999.0))
+        world.now = 1005.0
+        await world.until(1)
+
+
+async def test_calls_run_side_by_side_and_are_acknowledged_in_order() -> None:
+    first = asyncio.Event()
+
+    class Slow(Echo):
+        async def handle(self, records: Sequence[Record]) -> Handled:
+            if records[0].offset == 0:
+                await first.wait()
+            return await super().handle(records)
+
+    async with running(World(Hold(batch=1, held=100, calls=3), Slow())) as world:
+        await world.feed(record(0), record(1), record(2))
+        async with asyncio.timeout(20):
+            while len(world.written) < 2:
+                await asyncio.sleep(0.005)
+        assert world.done == [], "1 and 2 are done, but 0 is not: acknowledging them would commit past it"
+        first.set()
+        await world.until(3)
+        assert [offset for _, offset in world.done] == [0, 1, 2]
+
+
+async def test_a_full_line_makes_its_feeder_wait() -> None:
+    gate = asyncio.Event()
+    async with running(World(Hold(batch=1, held=2), Echo(pause=gate))) as world:
+        await world.feed(record(0))
+        await asyncio.sleep(0.02)  # the first is being handled and no longer held
+        await world.feed(record(1), record(2))
+        fourth = asyncio.create_task(world.feed(record(3)))
+        await asyncio.sleep(0.05)
+        assert not fourth.done()
+        gate.set()
+        await world.until(4)
+
+
+async def test_after_a_rebalance_what_was_held_is_forgotten_and_never_acknowledged() -> None:
+    gate = asyncio.Event()
+    handler = Echo(pause=gate)
+    async with running(World(Hold(batch=1, held=100), handler)) as world:
+        await world.feed(record(0), record(1))
+        async with asyncio.timeout(20):
+            while not handler.groups:
+                await asyncio.sleep(0.005)
+        world.line.drop()
+        gate.set()
+        await world.feed(record(0), record(1))  # Kafka delivers again what was not committed
+        await world.until(2)
+        assert handler.groups == [[0], [0], [1]]
+        assert world.done == [("p0", 0), ("p0", 1)], "the first handling of 0 was of an older assignment"
+
+
+async def test_stopping_while_waiting_to_try_again_acknowledges_nothing() -> None:
+    world = World(PROMPT, Echo(retries=1000))
+    async with running(world):
+        await world.feed(record(0))
+        await asyncio.sleep(0.05)
+    assert world.done == []
+    assert world.written == []
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    values=st.lists(st.sampled_from([b"fine", b"fine", b"fine", b"poison", b"odd"]), max_size=30),
+    batch=st.integers(1, 7),
+    calls=st.integers(1, 4),
+    retries=st.integers(0, 1),
+)
+def test_every_record_is_written_or_set_aside_exactly_once(
+    values: list[bytes], batch: int, calls: int, retries: int
+) -> None:
+    async def play() -> None:
+        world = World(Hold(batch=batch, held=10, calls=calls), Echo(retries=retries))
+        async with running(world):
+            await world.feed(*(record(n, value=value) for n, value in enumerate(values)))
+            await world.until(len(values))
+        assert [offset for _, offset in world.done] == list(range(len(values)))
+        fine = [b"fine%d" % n for n, value in enumerate(values) if value == b"fine"]
+        assert sorted(world.written) == sorted(fine)
+        assert sorted(p.record.offset for p in world.dead) == [n for n, v in enumerate(values) if v != b"fine"]
+
+    asyncio.run(play())

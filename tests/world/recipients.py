@@ -1,0 +1,145 @@
+"""Who lives in the mail world, and what each does with an email. The truth about each is known because it is written here.
+
+Times are seconds after the mail server took the email (SMTP 250). A person is never quicker than 4 s, twice what
+Sendlens calls a robot's; a scanner that can't be in time within 1 s stays away, so that no machine's slowness makes a
+hit doubtful.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Literal
+
+Verdict = Literal["human", "bot", "machine"]
+What = Literal["open", "click", "click-all", "unsubscribe-page", "unsubscribe-one-click", "look-at-unsubscribe"]
+
+_MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko)"
+_WINDOWS = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko)"
+SAFARI = f"{_MAC} Version/18.1 Safari/605.1.15"
+CHROME = f"{_WINDOWS} Chrome/131.0.0.0 Safari/537.36"
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0"
+IPHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+    "Version/18.1 Mobile/15E148 Safari/604.1"
+)
+APPLE_MAIL = _MAC
+OUTLOOK = "Microsoft Office/16.0 (Windows NT 10.0; Microsoft Outlook 16.0.17928; Pro)"
+THUNDERBIRD = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Thunderbird/128.5.0"
+GMAIL_PROXY = "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)"
+YAHOO_PROXY = "YahooMailProxy; https://help.yahoo.com/kb/yahoo-mail-proxy-SLN28749.html"
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing done with an email: `after` is the earliest and latest moment."""
+
+    what: What
+    agent: str
+    after: tuple[float, float]
+    verdict: Verdict = "human"
+    method: str = "GET"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of recipient. `share` is its weight in the population; `before_250` acts while the mail server still
+    holds its answer back; `refused` has no mailbox."""
+
+    name: str
+    share: int
+    actions: tuple[Action, ...] = ()
+    before_250: tuple[Action, ...] = ()
+    refused: bool = False
+
+
+_SOON, _LATER = (4.0, 8.0), (8.5, 11.0)
+_AT_ONCE = (0.0, 0.4)
+
+
+def _scan(agent: str) -> tuple[Action, ...]:
+    return (
+        Action("open", agent, _AT_ONCE, "bot"),
+        Action("click-all", agent, _AT_ONCE, "bot"),
+        Action("look-at-unsubscribe", agent, _AT_ONCE, "bot"),
+    )
+
+
+KINDS: tuple[Kind, ...] = (
+    Kind("nobody", 24),
+    Kind("reads in Apple Mail", 8, (Action("open", APPLE_MAIL, _SOON),)),
+    Kind("reads in Apple Mail and clicks", 6, (Action("open", APPLE_MAIL, _SOON), Action("click", SAFARI, _LATER))),
+    Kind("reads in Gmail", 9, (Action("open", GMAIL_PROXY, _SOON),)),
+    Kind("reads in Gmail and clicks", 6, (Action("open", GMAIL_PROXY, _SOON), Action("click", CHROME, _LATER))),
+    Kind("reads in Outlook", 6, (Action("open", OUTLOOK, _SOON),)),
+    Kind("reads in Yahoo and clicks", 4, (Action("open", YAHOO_PROXY, _SOON), Action("click", IPHONE, _LATER))),
+    Kind(
+        "reads twice in Thunderbird and clicks twice",
+        4,
+        (
+            Action("open", THUNDERBIRD, _SOON),
+            Action("click", FIREFOX, _SOON),
+            Action("open", THUNDERBIRD, _LATER),
+            Action("click", FIREFOX, _LATER),
+        ),
+    ),
+    Kind("blocks images and clicks", 3, (Action("click", CHROME, _SOON),)),
+    Kind(
+        "unsubscribes on the page", 2, (Action("open", APPLE_MAIL, _SOON), Action("unsubscribe-page", SAFARI, _LATER))
+    ),
+    Kind("unsubscribes with one click", 2, (Action("unsubscribe-one-click", CHROME, _SOON),)),
+    Kind("a scanner, then nobody", 6, _scan(CHROME)),
+    Kind(
+        "a scanner, then the person",
+        5,
+        (*_scan(CHROME), Action("open", OUTLOOK, _SOON), Action("click", CHROME, _LATER)),
+    ),
+    Kind(
+        "a scanner before the 250",
+        5,
+        before_250=(Action("open", CHROME, (0, 0), "bot"), Action("click-all", CHROME, (0, 0), "bot")),
+    ),
+    Kind(
+        "a gateway that names itself",
+        3,
+        (
+            Action("open", "Barracuda Sentinel (EE)", _SOON, "bot"),
+            Action("click-all", "Barracuda Sentinel (EE)", _SOON, "bot"),
+        ),
+    ),
+    Kind(
+        "a link preview",
+        3,
+        (Action("click", "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)", _SOON, "bot"),),
+    ),
+    Kind(
+        "a crawler",
+        2,
+        (
+            Action(
+                "click-all", "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", _SOON, "bot"
+            ),
+        ),
+    ),
+    Kind(
+        "a script",
+        2,
+        (Action("open", "python-requests/2.32.3", _SOON, "bot"), Action("click", "curl/8.11.0", _LATER, "bot")),
+    ),
+    Kind(
+        "a HEAD request, then the person",
+        2,
+        (Action("click", CHROME, _SOON, "bot", "HEAD"), Action("click", CHROME, _LATER)),
+    ),
+    Kind("an image prefetch without a user agent", 2, (Action("open", "", _SOON, "machine"),)),
+    Kind("has no mailbox", 3, refused=True),
+)
+
+
+def population(leads: int, seed: int) -> list[Kind]:
+    """`leads` recipients: every kind at least once when there is room, the rest by weight, shuffled by `seed`."""
+    luck = random.Random(seed)
+    people = list(KINDS)[:leads]
+    people += luck.choices(KINDS, weights=[kind.share for kind in KINDS], k=leads - len(people))
+    luck.shuffle(people)
+    return people
