@@ -121,6 +121,10 @@ class Keyring:
         mac.update(body)
         return mac.digest()[:length]
 
+    @cached_property
+    def _link_key(self) -> bytes:
+        return hmac.digest(self._first[1], b"sendlens link", "sha256")
+
     def sign(self, purpose: Purpose, claim: Claim) -> str:
         """Make the token of a pixel, link, unsubscribe or Message-ID. Raises Reject when an id is too long."""
         key_id, _ = self._first
@@ -183,8 +187,7 @@ class Keyring:
 
     def link_id(self, campaign: str, url: str) -> str:
         """The id of a wrapped link: 64 hex digits of a keyed SHA-256, from which nobody can read the destination."""
-        key = hmac.digest(self._first[1], b"sendlens link", hashlib.sha256)
-        return hmac.new(key, f"{campaign}\x1f{url}".encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+        return hmac.digest(self._link_key, f"{campaign}\x1f{url}".encode("utf-8", "surrogatepass"), "sha256").hex()
 
     def _open(self, raw: bytes, purpose: Purpose, mac_bytes: int) -> bytes:
         """Check key, MAC and purpose; return what was signed."""

@@ -32,7 +32,7 @@ def stream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stream]:
 
 def count(stream: Stream, table: str, campaign: str) -> tuple[int, int]:
     """Rows after merging, and different ids."""
-    sql = f"SELECT count(), uniqExact(id) FROM {table} FINAL WHERE campaign = {{campaign:String}}"  # noqa: S608
+    sql = f"SELECT count(), uniqExact(id) FROM {table} FINAL WHERE campaign = {{campaign:String}}"
     (row,) = stream.ask(sql, campaign=campaign)
     return row[0], row[1]
 
