@@ -99,9 +99,9 @@ def router(settings: Settings, connect: Callable[[], Client] | None = None) -> A
                 "since": asked.since.isoformat(),
                 "until": asked.until.isoformat(),
                 "timezone": asked.timezone,
-                "campaigns": answers.pop(_CAMPAIGNS.name).get("rows", []),
-                "any_emails": any(row["any_emails"] for row in answers.pop(_ANY_EMAILS.name).get("rows", [])),
-                "answers": answers,
+                "campaigns": answers[_CAMPAIGNS.name].get("rows", []),
+                "any_emails": any(row["any_emails"] for row in answers[_ANY_EMAILS.name].get("rows", [])),
+                "answers": {query.name: answers[query.name] for query in board.queries},
             },
             headers=_HEADERS | {"Cache-Control": "no-store"},
         )

@@ -46,7 +46,7 @@ class Reader:
         self._answers: dict[object, tuple[float, asyncio.Task[dict[str, Answer]]]] = {}
 
     async def answers(self, key: object, queries: list[Query], values: Mapping[str, Any]) -> dict[str, Answer]:
-        """The queries' answers by name; `key` says which questions are the same.
+        """The queries' answers by name, shared with others: not to be changed. `key` says which questions are the same.
 
         Raises Retry when ClickHouse does not answer, Misconfigured when it refuses us.
         """

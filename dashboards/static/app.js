@@ -99,16 +99,17 @@ function nothingHere() {
 }
 
 function welcome() {
-  const key = `-H 'Authorization: Bearer '$SENDLENS_API_KEY`;
-  const json = "-H 'Content-Type: application/json'";
+  const headers = `  -H "Authorization: Bearer $SENDLENS_API_KEY" -H "Content-Type: application/json" \\`;
   const commands = [
-    `curl ${location.origin}/v1/campaigns ${json} ${key} \\`,
+    `curl ${location.origin}/v1/campaigns \\`,
+    headers,
     `  -d '{"id": "spring", "name": "Spring"}'`,
     "",
-    `curl ${location.origin}/v1/sends ${json} ${key} -d '{"sends": [{`,
-    `  "campaign": "spring", "step": 1, "variant": "A", "lead": "lead-1",`,
-    `  "to": "ada@example.com", "sender": "grace@example.net", "subject": "Hello",`,
-    `  "html": "<p>Hello <a href=https://example.com/>Ada</a></p>"}]}'`,
+    `curl ${location.origin}/v1/sends \\`,
+    headers,
+    `  -d '{"sends": [{"campaign": "spring", "step": 1, "variant": "A", "lead": "lead-1",`,
+    `       "to": "ada@example.com", "sender": "grace@example.net", "subject": "Hello",`,
+    `       "html": "<p>Hello <a href=https://example.com/>Ada</a></p>"}]}'`,
   ].join("\n");
   return el("div", { class: "welcome" }, el("h2", {}, "No emails yet"),
     el("p", {}, "Declare a campaign, then POST /v1/sends: the first numbers appear here within seconds of the first email."),
