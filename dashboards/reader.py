@@ -22,7 +22,7 @@ from clickhouse.queries import Query
 from clickhouse.store import error_code
 from schemas.errors import Retry
 
-THREADS = 4  # queries of the page that ClickHouse may have at once
+THREADS = 2  # queries at once; more make a board slower on a small machine, each being parallel in itself
 KEEP_SECONDS = 1.0
 QUERY_SECONDS = 10  # then ClickHouse gives up by itself
 WAITING = 64  # different questions under way before more are refused

@@ -53,7 +53,7 @@ export function series(panel) {
       animationDuration: 250,
       animationDurationUpdate: 250,
       textStyle: { fontFamily: font, color: text },
-      grid: { left: 8, right: 12, top: 14, bottom: 4, containLabel: true },
+      grid: { left: 8, right: 24, top: 14, bottom: 4, containLabel: true },
       legend: { show: false },
       tooltip: { trigger: "axis", confine: true, className: "chart-tip", renderMode: "html", appendTo: "body", formatter: tooltip, backgroundColor: "transparent", borderWidth: 0, padding: 0, extraCssText: "box-shadow:none", axisPointer: { type: "line", lineStyle: { color: muted, type: "dashed" } }, transitionDuration: 0 },
       xAxis: { type: "category", data: moments.map(form.short), axisTick: { show: false }, axisLine: { lineStyle: { color: line } }, axisLabel: { color: muted, fontSize: 11.5, hideOverlap: true, margin: 12 } },

@@ -14,8 +14,8 @@ from tests.dashboards.data import Email
 
 # id, name, first day before the end, days, emails a day, steps, share opened by a person, share of those clicked, hard bounces
 _CAMPAIGNS = (
-    ("spring-launch", "Spring launch", 50, 49, 90, 2, 0.44, 0.31, 0.012),
-    ("webinar-follow-up", "Webinar follow-up", 24, 16, 60, 3, 0.52, 0.24, 0.008),
+    ("spring-launch", "Spring launch", 50, 51, 90, 2, 0.44, 0.31, 0.012),
+    ("webinar-follow-up", "Webinar follow-up", 24, 25, 60, 3, 0.52, 0.24, 0.008),
     ("dormant-accounts", "Dormant accounts", 16, 10, 45, 1, 0.19, 0.14, 0.058),
 )
 
