@@ -68,6 +68,7 @@ class Reader:
 
     async def _ask(self, queries: list[Query], values: Mapping[str, Any]) -> dict[str, Answer]:
         loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads, self._connected)  # one attempt, not one for each query
         asked = [loop.run_in_executor(self._threads, self._run, query, query.values(values)) for query in queries]
         answers = await asyncio.gather(*asked, return_exceptions=True)
         for answer in answers:
