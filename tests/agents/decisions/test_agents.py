@@ -114,6 +114,15 @@ def test_the_name_of_a_phone_makes_no_robot(rules: Rules) -> None:
     assert rules.classify(hidden).reason == "crawler-agent"
 
 
+@pytest.mark.parametrize(
+    ("name", "verdict"), [("FooMail/1.0", "human"), ("MailGuard/2", "bot"), ("EmailSiphon", "bot")]
+)
+def test_what_calls_itself_mail_is_a_mail_client_unless_it_guards_or_gathers(
+    rules: Rules, name: str, verdict: str
+) -> None:
+    assert rules.classify(name).open.verdict == verdict
+
+
 def test_every_row_of_every_table_says_where_it_comes_from() -> None:
     for name, columns in (("agents.tsv", 6), ("networks.tsv", 5), ("crawlers_left_out.tsv", 2)):
         found = list(rows(name, columns))
