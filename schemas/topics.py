@@ -12,6 +12,9 @@ from dataclasses import dataclass
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
 
+# The largest is a dead letter: a send of 2 MB of HTML and 1 MB of text, escaped in JSON and then in base64.
+MAX_RECORD_BYTES = 8 * 1024 * 1024
+
 
 @dataclass(frozen=True)
 class Topic:
@@ -27,9 +30,10 @@ class Topic:
 
     def config(self) -> dict[str, str]:
         """The topic's configuration in Kafka's own words."""
+        size = {"max.message.bytes": str(MAX_RECORD_BYTES)}
         if self.compacted:
-            return {"cleanup.policy": "compact"}
-        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
+            return size | {"cleanup.policy": "compact"}
+        return size | {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
 
 
 HITS = Topic("hits", key="delivery", holds="Hit", batch=True)
