@@ -57,7 +57,7 @@ _STATUSES: Final[dict[int, tuple[int, ...]]] = {
 }
 _STATUS_OF: Final = {code: status for status, codes in _STATUSES.items() for code in codes}
 
-_CODE = re.compile(r"Code: (\d+)\. DB::Exception: ")
+_CODE = re.compile(r"Code: (\d+)\. DB::\w*Exception: ")
 # The engine wraps its own message once for each layer that passed it on.
 _TAIL = re.compile(r"(?:\s*\(version [^)]*\)\.?|\s*\(([A-Z][A-Z0-9_]+)\)\.?)+\s*$")
 
