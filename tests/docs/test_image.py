@@ -17,7 +17,15 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 INSTRUCTIONS = re.findall(r"^([A-Z]+) +((?:.*\\\n)*.*)$", re.sub(r"^#.*\n", "", DOCKERFILE, flags=re.M), flags=re.M)
 LOCK = ROOT / "requirements-cluster.lock"
 # What the three services import at their start.
-ENTRANCES = ("sendlens", "ingest.app", "ingest.serve", "agents.worker", "agents.restore", "clickhouse.migrate", "dashboards.page")
+ENTRANCES = (
+    "sendlens",
+    "ingest.app",
+    "ingest.serve",
+    "agents.worker",
+    "agents.restore",
+    "clickhouse.migrate",
+    "dashboards.page",
+)
 _STARTS_WITHOUT = """
 import importlib, sys
 missing = set(sys.argv[1].split(","))

@@ -63,7 +63,7 @@ def test_every_sendlens_command_that_is_shown_would_run(text: str) -> None:
             assert complaint([word.replace("NAME", "judge") for word in arguments]) is None, call
 
 
-def test_every_file_that_is_linked_is_there(request: pytest.FixtureRequest) -> None:
+def test_every_file_that_is_linked_is_there() -> None:
     for document in DOCUMENTS:
         for link in links(document.read_text()):
             assert (document.parent / link).exists(), f"{document.name} links to {link}"

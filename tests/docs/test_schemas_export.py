@@ -20,10 +20,18 @@ FILES = sorted(export.FOLDER.glob("*.json"))
 AT = datetime(2026, 3, 2, 9, 0, 0, 123000, tzinfo=UTC)
 ID = str(UUID(int=7))
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=64)
-TIMES = st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1), timezones=st.just(UTC))
-OF_DELIVERY = {"delivery_id": ID, "campaign": "spring", "step": 1, "variant": "A", "lead": "lead-4711"}
-OF_EVENT = {"id": ID, "at": AT, **OF_DELIVERY}
-JUDGED = {"verdict": "bot", "reason": "too-quick", "rules_version": "1", "user_agent": "curl/8", "ip": "192.0.2.1"}
+TIMES = st.integers(0, 4_000_000_000_000).map(
+    lambda ms: datetime.fromtimestamp(ms // 1000, UTC).replace(microsecond=ms % 1000 * 1000)
+)
+OF_DELIVERY: dict[str, Any] = {"delivery_id": ID, "campaign": "spring", "step": 1, "variant": "A", "lead": "lead-4711"}
+OF_EVENT: dict[str, Any] = {"id": ID, "at": AT, **OF_DELIVERY}
+JUDGED: dict[str, Any] = {
+    "verdict": "bot",
+    "reason": "too-quick",
+    "rules_version": "1",
+    "user_agent": "curl/8",
+    "ip": "192.0.2.1",
+}
 
 SAMPLES: list[msgspec.Struct] = [
     events.Sent(
@@ -43,9 +51,7 @@ SAMPLES: list[msgspec.Struct] = [
     events.Opened(**OF_EVENT, **JUDGED),
     events.Clicked(**OF_EVENT, **JUDGED, link_id="a" * 64),
     events.Unsubscribed(**OF_EVENT, via="one-click"),
-    events.Hit(
-        **OF_EVENT, kind="click", minted_at=AT, link_id="a" * 64, method="HEAD", headers={"accept": "image/*"}
-    ),
+    events.Hit(**OF_EVENT, kind="click", minted_at=AT, link_id="a" * 64, method="HEAD", headers={"accept": "image/*"}),
     events.Send(
         **OF_DELIVERY,
         request_id=ID,

@@ -59,7 +59,7 @@ def test_a_cluster_makes_no_key_up(tmp_path: Path) -> None:
     assert not (tmp_path / "var").exists()
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "example.com"])  # noqa: S104  # to be refused
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "example.com"])  # to be refused
 def test_beyond_loopback_nothing_starts_without_an_api_key(host: str) -> None:
     with pytest.raises(Misconfigured, match="SENDLENS_API_KEY"):
         load(ingest_host=host)
@@ -136,7 +136,16 @@ def test_every_wrong_value_is_named_at_once() -> None:
 
 @pytest.mark.parametrize(
     "keys",
-    [SECRET, f"one:{SECRET}", f"300:{SECRET}", f"1:{SECRET},1:{SECRET}", "1:tooshort", f":{SECRET}", f"-1:{SECRET}", ","],
+    [
+        SECRET,
+        f"one:{SECRET}",
+        f"300:{SECRET}",
+        f"1:{SECRET},1:{SECRET}",
+        "1:tooshort",
+        f":{SECRET}",
+        f"-1:{SECRET}",
+        ",",
+    ],
 )
 def test_wrong_signing_keys_are_refused_and_not_repeated(keys: str) -> None:
     with pytest.raises(Misconfigured) as error:
@@ -167,7 +176,7 @@ def test_kafka_servers_are_separated_by_commas() -> None:
 def test_settings_do_not_change_after_they_were_read() -> None:
     settings = load()
     with pytest.raises(ValueError, match="frozen"):
-        settings.partitions = 5  # type: ignore[misc]
+        settings.partitions = 5
 
 
 def test_the_keyring_is_that_of_the_keys() -> None:

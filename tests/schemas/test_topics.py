@@ -10,7 +10,19 @@ from hypothesis import strategies as st
 
 from schemas.settings import load
 from schemas.tokens import delivery_id
-from schemas.topics import ALL, CAMPAIGNS, DEAD, DELIVERIES, EVENTS, HITS, LEADS, LINKS, Topic, delivery_partition, text_partition
+from schemas.topics import (
+    ALL,
+    CAMPAIGNS,
+    DEAD,
+    DELIVERIES,
+    EVENTS,
+    HITS,
+    LEADS,
+    LINKS,
+    Topic,
+    delivery_partition,
+    text_partition,
+)
 
 KEYS = "1:0123456789abcdef0123456789abcdef"
 
