@@ -276,7 +276,9 @@ def test_an_error_that_quotes_bytes_that_are_no_utf8_keeps_its_code(client: Clie
 def test_a_row_that_breaks_a_constraint_fails_the_insert_and_leaves_nothing(
     client: Client, table: str, rows: bytes
 ) -> None:
-    client.command(f"CREATE TABLE {table} (name String, CONSTRAINT named CHECK name != '') ENGINE = MergeTree ORDER BY name")
+    client.command(
+        f"CREATE TABLE {table} (name String, CONSTRAINT named CHECK name != '') ENGINE = MergeTree ORDER BY name"
+    )
     with pytest.raises(DatabaseError, match="VIOLATED_CONSTRAINT"):
         client.raw_insert(table, insert_block=rows, fmt="JSONEachRow")
     assert client.query(f"SELECT count() FROM {table}").result_rows == [(0,)]
@@ -298,4 +300,6 @@ def test_settings_inside_an_insert_hold_and_empty_lines_end_nothing(client: Clie
         f"INSERT INTO {table} (at) SETTINGS date_time_input_format = 'best_effort', async_insert=0 FORMAT JSONEachRow\n"
         '{"at":"2026-01-02T03:04:05Z"}\n\n\n{"at":"2026-01-02T03:04:06Z"}\n'
     )
-    assert client.query(f"SELECT count(), toString(max(at)) FROM {table}").result_rows == [(2, "2026-01-02 03:04:06.000")]
+    assert client.query(f"SELECT count(), toString(max(at)) FROM {table}").result_rows == [
+        (2, "2026-01-02 03:04:06.000")
+    ]
