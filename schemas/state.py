@@ -84,7 +84,7 @@ class StateTopic(Generic[T]):
         return iter(list(self._records.values()))
 
     async def wait_until_current(self, moment: float, patience: float) -> bool:
-        """Wait until what was written before `moment` (epoch seconds) is readable here; False after `patience` seconds."""
+        """Wait until what was written before `moment` (epoch seconds) is here; False after `patience` seconds."""
         deadline = time.monotonic() + patience
         while self.current_at < moment:
             if time.monotonic() >= deadline or self._stopping.is_set():
