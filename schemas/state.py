@@ -108,20 +108,27 @@ class StateTopic(Generic[T]):
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=_POLL_MS,
+            reconnect_backoff_max_ms=1000,
+            bootstrap_timeout_ms=2000,
         )
+        # A topic made in passing would have the broker's number of partitions. kafka-python 3.0.12 does not hand its
+        # setting allow_auto_create_topics on to where the requests are made.
+        consumer._cluster.config["allow_auto_create_topics"] = False
         try:
             partitions = [TopicPartition(self.topic, p) for p in sorted(self._partitions(consumer))]
+            if not partitions:
+                return
             consumer.assign(partitions)
             consumer.seek_to_beginning(*partitions)
             while not self._stopping.is_set():
                 asked_at = time.time()
                 ends = consumer.end_offsets(partitions)
-                while any(consumer.position(tp) < ends[tp] for tp in partitions) and not self._stopping.is_set():
+                while any(_is_behind(consumer, tp, ends[tp]) for tp in partitions) and not self._stopping.is_set():
                     self._take(consumer.poll(timeout_ms=_POLL_MS))
                 if self._stopping.is_set():
                     return
-                self.current_at = asked_at
                 self._forget(asked_at)
+                self.current_at = asked_at
                 self._take(consumer.poll(timeout_ms=_POLL_MS))
         finally:
             consumer.close(autocommit=False)
@@ -161,6 +168,13 @@ class StateTopic(Generic[T]):
                 break
             del self._written_at[key]
             self._records.pop(key, None)
+
+
+def _is_behind(consumer: KafkaConsumer, partition: TopicPartition, end: int) -> bool:
+    """Whether records are left to read. The embedded broker gives the first offset of the last batch, plus one, as a
+    partition's end; only its answer to a fetch says where the last batch ends."""
+    position: int = consumer.position(partition)
+    return position < max(end, consumer.highwater(partition) or 0)
 
 
 def _place(record: object) -> str:
