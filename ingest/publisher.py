@@ -70,6 +70,8 @@ class Publisher:
             raise Retry(self.problem or "not connected to Kafka")
         try:
             future = producer.send(self._settings.topic(topic), value=value, key=key, partition=partition)
+        except MessageSizeTooLargeError as error:
+            raise Reject("too-large", str(error)) from error
         except KafkaError as error:
             raise Retry(f"Kafka did not take the record: {error!r}") from error
         except ValueError as error:  # the partition is not there: the topic was made with fewer than we are set to use

@@ -25,6 +25,7 @@ log = structlog.get_logger()
 
 _POLL_MS = 200  # how stale an idle view may be: the broker answers an empty fetch after this long
 _RECONNECT_SECONDS = 1.0
+_ANSWER_MS = 2000  # without an answer for this long the broker is away: connect anew
 
 
 class StateTopic(Generic[T]):
@@ -109,7 +110,7 @@ class StateTopic(Generic[T]):
             auto_offset_reset="earliest",
             fetch_max_wait_ms=_POLL_MS,
             reconnect_backoff_max_ms=1000,
-            bootstrap_timeout_ms=2000,
+            bootstrap_timeout_ms=_ANSWER_MS,
         )
         # A topic made in passing would have the broker's number of partitions. kafka-python 3.0.12 does not hand its
         # setting allow_auto_create_topics on to where the requests are made.
@@ -122,7 +123,7 @@ class StateTopic(Generic[T]):
             consumer.seek_to_beginning(*partitions)
             while not self._stopping.is_set():
                 asked_at = time.time()
-                ends = consumer.end_offsets(partitions)
+                ends = consumer.end_offsets(partitions, timeout_ms=_ANSWER_MS)
                 while any(_is_behind(consumer, tp, ends[tp]) for tp in partitions) and not self._stopping.is_set():
                     self._take(consumer.poll(timeout_ms=_POLL_MS))
                 if self._stopping.is_set():
@@ -131,7 +132,7 @@ class StateTopic(Generic[T]):
                 self.current_at = asked_at
                 self._take(consumer.poll(timeout_ms=_POLL_MS))
         finally:
-            consumer.close(autocommit=False)
+            consumer.close(autocommit=False, timeout_ms=0)
 
     def _partitions(self, consumer: KafkaConsumer) -> set[int]:
         """The topic's partitions; waits for `sendlens migrate` to have made it."""

@@ -96,7 +96,7 @@ async def running(settings: Settings, *routers: APIRouter) -> AsyncIterator[Room
     lifespan = asyncio.ensure_future(app({"type": "lifespan", "state": {}}, to_app.get, from_app.put))
     await to_app.put({"type": "lifespan.startup"})
     assert (await from_app.get())["type"] == "lifespan.startup.complete"
-    transport = httpx.ASGITransport(app=app, client=("192.0.2.7", 4711))  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(app=app, client=("192.0.2.7", 4711))
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=PATIENCE) as client:
             yield Room(settings, app, client)

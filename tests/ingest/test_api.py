@@ -169,6 +169,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"html": "  \n"}, "empty"),
     ({"html": "x" * 2_000_001}, "too-large"),
     ({"text": "x" * 500_001}, "too-large"),
+    ({"html": "x" + "\x01" * 1_400_000}, "too-large"),
     ({"headers": {"From": "eve@example.com"}}, "header-forbidden"),
     ({"headers": {"MESSAGE-ID": "<a@b>"}}, "header-forbidden"),
     ({"headers": {"List-Unsubscribe": "<mailto:a@example.com>"}}, "header-forbidden"),
@@ -272,7 +273,7 @@ async def test_a_body_above_the_limit_is_refused_before_it_is_read(spring: Room)
 async def test_without_the_key_nobody_gets_in(settings: Settings, header: dict[str, str]) -> None:
     async with running(settings.model_copy(update={"api_key": "the-key"})) as room:
         await room.until_ready()
-        raw = {name: value.encode("latin-1") for name, value in header.items()}
+        raw = [(name.encode(), value.encode("latin-1")) for name, value in header.items()]
         for path, body in (("/v1/campaigns", CAMPAIGN), ("/v1/sends", {"sends": [a_send()]})):
             answer = await room.client.post(path, json=body, headers=raw)
             assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")

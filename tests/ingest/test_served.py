@@ -101,19 +101,34 @@ def test_the_main_path_over_real_http(settings: Settings) -> None:
 
 
 RAW = {
-    "percent-encoded CR and LF": (b"GET /o/a%0d%0aSet-Cookie:%20a=b.gif HTTP/1.1\r\nHost: x\r\n\r\n", 200),
-    "invalid UTF-8, encoded": (b"GET /o/%ff%fe.gif HTTP/1.1\r\nHost: x\r\n\r\n", 200),
-    "NUL bytes, encoded": (b"GET /c/%00/%00 HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+    "percent-encoded CR and LF": (
+        b"GET /o/a%0d%0aSet-Cookie:%20a=b.gif HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        200,
+    ),
+    "invalid UTF-8, encoded": (b"GET /o/%ff%fe.gif HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 200),
+    "NUL bytes, encoded": (b"GET /c/%00/%00 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 404),
     "HTTP/1.0": (b"GET /o/a.gif HTTP/1.0\r\n\r\n", 200),
-    "a header that is not ASCII": (b"GET /o/a.gif HTTP/1.1\r\nHost: x\r\nUser-Agent: \xff\xe9\r\n\r\n", 200),
-    "a bare CR in a header": (b"GET /o/a.gif HTTP/1.1\r\nHost: x\r\nUser-Agent: a\rb\r\n\r\n", 400),
-    "a NUL in a header": (b"GET /o/a.gif HTTP/1.1\r\nHost: x\r\nUser-Agent: a\x00b\r\n\r\n", 400),
-    "a URL of 60 kB": (b"GET /o/" + b"a" * 60_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 200),
-    "a URL of 100 kB": (b"GET /o/" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
-    "a click's URL of 100 kB": (b"GET /c/" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+    "a header that is not ASCII": (
+        b"GET /o/a.gif HTTP/1.1\r\nHost: x\r\nConnection: close\r\nUser-Agent: \xff\xe9\r\n\r\n",
+        200,
+    ),
+    "a bare CR in a header": (
+        b"GET /o/a.gif HTTP/1.1\r\nHost: x\r\nConnection: close\r\nUser-Agent: a\rb\r\n\r\n",
+        400,
+    ),
+    "a NUL in a header": (b"GET /o/a.gif HTTP/1.1\r\nHost: x\r\nConnection: close\r\nUser-Agent: a\x00b\r\n\r\n", 400),
+    "a URL of 60 kB": (b"GET /o/" + b"a" * 60_000 + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 200),
+    "a URL of 100 kB": (b"GET /o/" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 414),
+    "a click's URL of 100 kB": (
+        b"GET /c/" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        414,
+    ),
     "headers of 1 MB": (b"GET /o/a.gif HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 1_000_000 + b"\r\n\r\n", 431),
-    "a body where none belongs": (b"GET /o/a.gif HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", 200),
-    "a method nobody knows": (b"BREW /o/a.gif HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+    "a body where none belongs": (
+        b"GET /o/a.gif HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc",
+        200,
+    ),
+    "a method nobody knows": (b"BREW /o/a.gif HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 405),
     "no HTTP at all": (b"\x16\x03\x01 hello\r\n\r\n", 400),
 }
 
