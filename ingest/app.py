@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -50,6 +51,7 @@ def create_app(settings: Settings, *routers: APIRouter) -> App:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        _tame_garbage_collection()
         publisher.start()
         commit.start()
         links.start()
@@ -78,6 +80,13 @@ def create_app(settings: Settings, *routers: APIRouter) -> App:
     for router in routers:
         app.include_router(router)
     return Hits(app, settings.keyring, links, commit, metrics)
+
+
+def _tame_garbage_collection() -> None:
+    """Leave what was loaded out of every collection, and collect less often: a third of the hot path went there."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def _keep_kafka_quiet() -> None:

@@ -172,7 +172,6 @@ class Publisher:
             enable_idempotence=True,
             acks="all",
             linger_ms=0,
-            batch_size=256 * 1024,
             max_request_size=_REQUEST_BYTES,
             max_block_ms=_METADATA_MS,
             bootstrap_timeout_ms=_CONNECT_MS,

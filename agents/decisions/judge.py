@@ -31,7 +31,6 @@ _RULE_FILES = (
     "tables.py",
     "timing.py",
     "data/agents.tsv",
-    "data/apple_relay.txt",
     "data/crawlers_left_out.tsv",
     "data/networks.tsv",
 )

@@ -54,8 +54,9 @@ def read_statement(source: bytes) -> Statement:
     first = _FIRST_WORD.match(source)
     word = (first.group(1) or b"").upper() if first else b""
     if not word:
-        kind = Kind.OTHER if source.strip(b" \t\r\n;") and not _only_blank(source) else Kind.EMPTY
-        return Statement(kind, "", source)
+        start = next(_tokens(source), (b"\0", 0, 0))[0]
+        # To the engine's lexer NUL is the end of the query.
+        return Statement(Kind.EMPTY if start in (b"\0", b";") else Kind.OTHER, "", source)
     if word == b"INSERT":
         return _read_insert(source)
     kind = Kind.SELECT if word in _STREAMED else Kind.OTHER
@@ -68,10 +69,6 @@ def _tokens(source: bytes, start: int = 0) -> Iterator[tuple[bytes, int, int]]:
         if token.lastgroup != "blank":
             text = token.group()
             yield (text.upper() if token.group("word") else text), token.start(), token.end()
-
-
-def _only_blank(source: bytes) -> bool:
-    return next(_tokens(source), None) is None
 
 
 def _read_insert(source: bytes) -> Statement:
