@@ -61,7 +61,7 @@ async def test_an_accepted_email_arrives_byte_for_byte(server: Server, make_pool
 
 
 async def test_many_emails_share_the_connections(server: Server, make_pool: MakePool) -> None:
-    server.seconds_per_mail = 0.005
+    server.seconds_per_mail = 0.02
     pool = make_pool(smtp_connections=3)
     await asyncio.gather(*(deliver(pool, f"lead{n}@example.net") for n in range(30)))
     assert sorted(server.recipients()) == sorted(f"lead{n}@example.net" for n in range(30))
