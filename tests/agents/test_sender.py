@@ -322,6 +322,18 @@ async def test_a_campaign_that_is_still_on_its_way_is_waited_for(house: House) -
     assert result.delivery is not None
 
 
+async def test_a_campaign_declared_after_its_send_was_asked_for_is_still_found(house: House) -> None:
+    sender = house.sender()
+    house.campaigns.current_at = datetime.now(UTC).timestamp()  # as far as the request needs, and no further
+    sending = asyncio.create_task(sender.send([a_send(campaign="autumn")]))
+    await asyncio.wait([sending], timeout=0.1)
+    house.campaigns.put(Campaign(id="autumn", name="Autumn", created_at=NOW))
+    house.campaigns.current_at = math.inf
+    async with asyncio.timeout(PATIENCE):
+        (result,) = await sending
+    assert result.delivery is not None
+
+
 async def test_a_pause_counts_for_what_has_not_gone_out_yet(house: House) -> None:
     house.server.at_rcpt["ada@example.net"].append("451 4.7.1 later")
 

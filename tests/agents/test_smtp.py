@@ -107,9 +107,12 @@ async def test_a_refused_sender_is_refused_at_mail(server: Server, make_pool: Ma
     assert (answer.stage, answer.status) == ("mail", "5.1.8")
 
 
-async def test_a_server_that_says_goodbye_gets_a_new_connection(server: Server, make_pool: MakePool) -> None:
+@pytest.mark.parametrize("stage", ["rcpt", "data"])
+async def test_a_server_that_says_goodbye_gets_a_new_connection(
+    server: Server, make_pool: MakePool, stage: str
+) -> None:
     pool = make_pool()
-    server.at_rcpt[TO].append("421 4.7.0 Too many messages on this connection")
+    (server.at_rcpt if stage == "rcpt" else server.at_data)[TO].append("421 4.7.0 Too many messages, goodbye")
     answer = await deliver(pool)
     assert isinstance(answer, Refused)
     assert not answer.permanent
@@ -197,7 +200,8 @@ async def test_a_cancelled_email_does_not_spoil_its_connection_for_the_next(
         await asyncio.sleep(0.001)
     task.cancel()
     await asyncio.wait([task])
-    assert isinstance(await deliver(pool, "bob@example.net"), Accepted)
+    async with asyncio.timeout(5):  # sooner than the connection's timeout would tell
+        assert isinstance(await deliver(pool, "bob@example.net"), Accepted)
 
 
 @pytest.fixture(scope="session")

@@ -172,6 +172,7 @@ def test_any_subject_survives_folding_and_encoding(subject: str) -> None:
 def test_any_text_survives_its_part(text: str) -> None:
     raw = body("plain", text)
     assert max(map(len, raw.split(b"\r\n"))) <= 78
+    assert b"\r" not in raw.replace(b"\r\n", b"")
     read = email.message_from_bytes(raw, policy=email.policy.default).get_payload(decode=True)
     assert isinstance(read, bytes)
     made = read.decode().replace("\r\n", "\n")
