@@ -5,14 +5,14 @@ from __future__ import annotations
 import html as _html
 import re
 
-from agents.decisions.rewrite import ATTRIBUTES, END_OF_NAME, Scan, href_of
+from agents.decisions.rewrite import ATTRIBUTES, END_OF_NAME, WS, Scan, href_of
 
 _LINK = re.compile(rf"<[aA]{END_OF_NAME}({ATTRIBUTES})>((?:[^<]++|<(?!/?[aA]{END_OF_NAME}))*+)")
 _BREAK = re.compile(
     rf"</?(?i:br|p|div|tr|table|h[1-6]|ul|ol|li|blockquote|section|article|header|footer|hr|center|pre)"
     rf"{END_OF_NAME}{ATTRIBUTES}>"
 )
-_TAG = re.compile(rf"</?[a-zA-Z!?]{ATTRIBUTES}>|<![^>]*+>")
+_TAG = re.compile(rf"</?[a-zA-Z][^{WS}/>]*+{ATTRIBUTES}>|</?[!?][^>]*+>")
 # What preheaders are padded with, besides what str.split takes for white space.
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u034f\u00ad"
 

@@ -11,10 +11,15 @@ import html as _html
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from html.entities import html5
 
 WS = r"\t\n\f\r "
-# What may stand between a tag's name and its ">": quotes hide a ">" only right after "=".
-ATTRIBUTES = rf"""(?:[^>=]++|=[{WS}]*+(?:"[^"]*+"|'[^']*+'|(?!["'])[^{WS}>]*+))*+"""
+# What may stand between a tag's name and its ">": quotes hide a ">" only around a value, and a name may begin with "=".
+_NAME = rf"[^{WS}/>][^{WS}/>=]*+"
+_IS = rf"[{WS}]*+=[{WS}]*+"
+ATTRIBUTES = (
+    rf"""(?:[{WS}/]*+{_NAME}(?:="[^"]*+"|{_IS}(?:"[^"]*+"|'[^']*+'|(?!["'])[^{WS}>]*+)|(?![{WS}]*+=)))*+[{WS}/]*+"""
+)
 END_OF_NAME = rf"(?=[{WS}/>])"
 # VML shapes are how Outlook gets its buttons; their href is as clickable as that of <a>.
 _LINKED = r"(?i:a|area|v:[a-z]+)"
@@ -22,8 +27,10 @@ _LINKED = r"(?i:a|area|v:[a-z]+)"
 _RAW = r"(?i:script|style|textarea|title|xmp|iframe|noembed|noframes|plaintext)"
 _CLOSING = r"(?i:body|html)"
 # The start of every other tag's name, told by its first letter as far as that goes: most tags of a mail are these.
-_OTHER = rf"(?:[bcdefghjklmoqruwyzBCDEFGHJKLMOQRUWYZ]|(?!(?:{_LINKED}|{_RAW}){END_OF_NAME})[aintpsvxAINTPSVX])"
-_OTHER_END = rf"(?:[acdefgijklmnopqrstuvwxyzACDEFGIJKLMNOPQRSTUVWXYZ]|(?!{_CLOSING}{END_OF_NAME})[bhBH])"
+_OTHER = (
+    rf"(?:[bcdefghjklmoqruwyzBCDEFGHJKLMOQRUWYZ]|(?!(?:{_LINKED}|{_RAW}){END_OF_NAME})[aintpsvxAINTPSVX])[^{WS}/>]*+"
+)
+_OTHER_END = rf"(?:[acdefgijklmnopqrstuvwxyzACDEFGIJKLMNOPQRSTUVWXYZ]|(?!{_CLOSING}{END_OF_NAME})[bhBH])[^{WS}/>]*+"
 
 # Each match is either a run of everything that needs no attention, or one token that does: most of the work is done
 # inside the regular expression engine. Possessive throughout: linear on any input.
@@ -42,8 +49,8 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-_VALUE = rf"""[{WS}]*+=[{WS}]*+(?:"([^"]*+)"|'([^']*+)'|([^{WS}>"'][^{WS}>]*+))"""
-_OTHER_ATTRIBUTE = rf"(?!(?i:href)[{WS}=])[^{WS}/>=]++(?:{_VALUE.replace('([', '(?:[')})?+[{WS}/]*+"
+_VALUE = rf"""{_IS}(?:"([^"]*+)"|'([^']*+)'|([^{WS}>"'][^{WS}>]*+))"""
+_OTHER_ATTRIBUTE = rf"(?!(?i:href)[{WS}=]){_NAME}(?:{_VALUE.replace('([', '(?:[')})?+[{WS}/]*+"
 _HREF = re.compile(rf"[{WS}/]*+(?:{_OTHER_ATTRIBUTE})*+(?i:href){_VALUE}")
 _COMMENT_END = re.compile(r"-->|(?<!<!)--!>")
 _CONDITIONAL = re.compile(r"\s*\[if\b", re.IGNORECASE)
@@ -85,7 +92,7 @@ def scan(html: str) -> Scan:
     """
     found = Scan()
     places: dict[str, int] = {}
-    end = _scan(html, 0, len(html), found, places)
+    end = _scan(html, 0, len(html), found, places, in_comment=False)
     found.tail = places.get("body", places.get("html", end))
     return found
 
@@ -134,7 +141,13 @@ def decode_attribute(raw: str) -> str:
         return raw
     if raw.count("&") == raw.count("&amp;"):  # nearly always
         return raw.replace("&amp;", "&")
-    return _REFERENCE.sub(lambda m: _html.unescape(m.group()), raw)
+    return _REFERENCE.sub(_decode_reference, raw)
+
+
+def _decode_reference(m: re.Match[str]) -> str:
+    reference = m.group()
+    # By its whole name only: the prefix that text allows (`&copyright` is ©right) an attribute does not.
+    return _html.unescape(reference) if reference[1] == "#" else html5.get(reference[1:], reference)
 
 
 def href_of(attributes: str, offset: int = 0) -> Href | None:
@@ -149,7 +162,7 @@ def href_of(attributes: str, offset: int = 0) -> Href | None:
     return Href(offset + m.start(group), offset + m.end(group), url)
 
 
-def _scan(html: str, at: int, end: int, found: Scan, places: dict[str, int]) -> int:
+def _scan(html: str, at: int, end: int, found: Scan, places: dict[str, int], *, in_comment: bool) -> int:
     """Scan one stretch; return where it stopped: `end`, or the start of something unclosed."""
     while at < end:
         token = _TOKEN.match(html, at, end)
@@ -169,12 +182,12 @@ def _scan(html: str, at: int, end: int, found: Scan, places: dict[str, int]) -> 
             if close is None:
                 return start
             at = close.start()
-        elif kind == "comment":
+        elif kind == "comment" and not in_comment:  # comments don't nest
             close = _COMMENT_END.search(html, start + 2, end)
             stop = close.start() if close else end
             # Outlook shows what a conditional comment holds, so its links count.
             if _CONDITIONAL.match(html, at, stop):
-                _scan(html, at, stop, found, {})
+                _scan(html, at, stop, found, {}, in_comment=True)
             else:
                 found.hidden.append((start, stop))
             if close is None:
