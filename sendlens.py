@@ -57,6 +57,8 @@ def _settings(**overrides: Any) -> Settings:
     logging.basicConfig(
         level=max(level, logging.WARNING), format="%(levelname)s %(name)s: %(message)s", stream=sys.stdout
     )
+    for chatty in ("urllib3", "clickhouse_connect"):  # they report what we report better, as Retry
+        logging.getLogger(chatty).setLevel(logging.ERROR)
     eyes = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=0)
     structlog.configure(
         processors=[
@@ -161,7 +163,8 @@ def clickhouse() -> None:
             url.hostname or "127.0.0.1",
             url.port or 8123,
             settings.data_dir / "clickhouse",
-            readonly=("reader", settings.clickhouse_reader_password),
+            readonly_user="reader",
+            readonly_password=settings.clickhouse_reader_password,
         )
 
 
@@ -202,7 +205,7 @@ def _insist(seconds: float, attempt: Callable[[], T]) -> T:
 def ingest() -> None:
     """Take in hits, unsubscribes and the API; serve the page."""
     with _explained():
-        from ingest.app import serve
+        from ingest.serve import serve
 
         serve(_settings(), "sendlens:ingest_app")
 
@@ -231,12 +234,10 @@ def work(
 @boards.command("render")
 def boards_render() -> None:
     """Write the Grafana JSON of every board to dashboards/dist/."""
-    from dashboards.grafana import render
+    from dashboards.grafana import write
 
-    for path, text in render().items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        print(path.name)
+    changed = write()
+    print(f"boards render: {', '.join(path.name for path in changed) or 'nothing changed'}")
 
 
 @boards.command("check")

@@ -57,7 +57,7 @@ def port_of(url: str) -> int:
     return urlsplit(url if "//" in url else f"//{url}").port or 0
 
 
-class _Remembering(Printer):
+class _Remembering(Printer):  # type: ignore[misc]  # honcho is untyped
     """Prints, and remembers the last lines of each process, so that a death can be explained."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -106,6 +106,7 @@ class Stack(honcho.manager.Manager):  # type: ignore[misc]  # honcho is untyped
         return self._unasked
 
     _unasked: str | None = None
+    _terminating: bool
 
     def terminate(self) -> None:
         """Stop all, in order; called again, stop all at once."""

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from agents.decisions.judge import Rules, to_event
+from agents.decisions.judge import Rules
+from agents.decisions.judgement import to_event
 from agents.metrics import VERDICTS
-from agents.records import Handled, Out, Poison, Record, Write
+from agents.records import Handled, Handler, Out, Poison, Record, Write
 from schemas.errors import Retry
 from schemas.events import Delivery, Hit, lines
 from schemas.settings import Settings
@@ -24,7 +25,7 @@ _PATIENCE = 5.0  # seconds that the view of deliveries may lag before the stage 
 _RECENT = 48 * 3600.0  # how far back a hit may lag and still be judged with its delivery's time
 
 
-class Judge:
+class Judge(Handler):
     """Judges each hit once and for good, when all that it needs has been read."""
 
     def __init__(self, settings: Settings, rules: Rules, clock: Callable[[], float] = time.time) -> None:

@@ -19,7 +19,7 @@ def lag(settings: Settings, stages: tuple[Stage, ...] = STAGES) -> dict[str, int
     """Records not yet acknowledged, by stage. Raises Retry when the broker can't be reached."""
     try:
         admin = KafkaAdminClient(bootstrap_servers=settings.kafka_servers)
-        consumer = KafkaConsumer(bootstrap_servers=settings.kafka_servers)
+        consumer = KafkaConsumer(bootstrap_servers=settings.kafka_servers, enable_auto_commit=False)
         try:
             behind: dict[str, int] = {}
             for stage in stages:

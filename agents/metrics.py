@@ -1,8 +1,15 @@
-"""What the worker counts, for Prometheus."""
+"""What the workers count, for Prometheus: `/metrics` on SENDLENS_WORKER_METRICS_PORT."""
 
 from __future__ import annotations
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
+
+HANDLED = Counter("sendlens_records_handled", "Records that a stage took, handled and acknowledged.", ["stage"])
+HELD = Gauge("sendlens_records_held", "Records that a stage holds unacknowledged, waiting their turn.", ["stage"])
+RETRIES = Counter("sendlens_stage_retries", "Times a stage waited for something it needs to come back.", ["stage"])
+DEAD_LETTERS = Counter("sendlens_dead_letters", "Records set aside in the topic dead.", ["stage", "reason"])
+VERDICTS = Counter("sendlens_verdicts", "Hits judged.", ["kind", "verdict", "reason"])
+ROWS = Counter("sendlens_rows_stored", "Rows inserted into ClickHouse.", ["table"])
 
 SENDER_OUTCOMES = Counter(
     "sendlens_sender_emails", "Send requests by what came of them.", ["outcome"]

@@ -6,7 +6,6 @@ import base64
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
 
 import msgspec
 
@@ -58,15 +57,24 @@ class Handled:
 Write = Callable[[Sequence[Out]], Awaitable[None]]
 
 
-class Handler(Protocol):
+class Handler:
     """A stage at work. `handle` raises Retry to be called again later with the same records, and Reject when one of
     them is poison and it can't say which; anything that it says of its own accord it says in Handled."""
 
-    async def start(self, write: Write) -> None: ...
+    async def start(self, write: Write) -> None:
+        """Open what is needed. Nothing here may wait for a service to come up: `handle` says Retry for that."""
 
-    async def stop(self) -> None: ...
+    def assigned(self) -> None:
+        """Partitions were assigned: records that another worker has handled in part may come."""
 
-    async def handle(self, records: Sequence[Record]) -> Handled: ...
+    def interrupt(self) -> None:
+        """The stage is stopping: end every wait inside `handle`."""
+
+    async def stop(self) -> None:
+        """Close what was opened; no call of `handle` is under way."""
+
+    async def handle(self, records: Sequence[Record]) -> Handled:
+        raise NotImplementedError
 
 
 def poison(record: Record, error: Reject) -> Poison:

@@ -84,7 +84,7 @@ def _partition(settings: Settings, topic: Topic, key: str) -> int:
 
 
 def _is_empty(settings: Settings, topic: Topic) -> bool:
-    consumer = KafkaConsumer(bootstrap_servers=settings.kafka_servers)
+    consumer = KafkaConsumer(bootstrap_servers=settings.kafka_servers, enable_auto_commit=False)
     try:
         partitions = [TopicPartition(settings.topic(topic), p) for p in range(settings.partitions_of(topic))]
         ends = consumer.end_offsets(partitions)

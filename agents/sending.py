@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 
 import msgspec
+import structlog
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from agents.records import Handled, Out, Record, Write, poison
+from agents.decisions.gate import Already
+from agents.records import Handled, Handler, Out, Record, Write, poison
 from agents.sender import Result, Sender
 from clickhouse.store import connect
 from schemas.errors import Reject, Retry
@@ -19,19 +20,21 @@ from schemas.settings import Settings
 from schemas.state import StateTopic
 from schemas.topics import CAMPAIGNS, DELIVERIES, EVENTS, LEADS, LINKS, Topic, delivery_partition, text_partition
 
-_VIEW_PATIENCE = 30.0
+log = structlog.get_logger()
+
 _RECENT = 3600.0  # what ClickHouse has not stored yet is younger than this, or the stage has long been waiting for it
 
-# Asked by campaign as well, because that is how events are sorted.
+_WRITE_AGAIN_SECONDS = 0.5
+
 _ALREADY_SENT = """
 SELECT toString(delivery_id), any(request_id)
 FROM events
-WHERE kind = 'sent' AND campaign IN {campaigns:Array(String)} AND delivery_id IN {deliveries:Array(UUID)}
+WHERE kind = 'sent' AND delivery_id IN {deliveries:Array(UUID)}
 GROUP BY delivery_id
 """
 
 
-class Sending:
+class Sending(Handler):
     """Joins the sender with Kafka's state topics and with ClickHouse's memory of what was sent."""
 
     def __init__(self, settings: Settings) -> None:
@@ -55,22 +58,24 @@ class Sending:
             deliveries=self._deliveries,
             already_sent=self._already_sent,
             publish_links=self._publish_links,
-            clock=time.time,
         )
-        await self._sender.start()
+
+    def assigned(self) -> None:
+        self._sender.partitions_assigned()
+
+    def interrupt(self) -> None:
+        self._sender.stop()
 
     async def stop(self) -> None:
-        await self._sender.stop()
+        await self._sender.close()
         for view in (self._campaigns, self._leads, self._deliveries):
             view.stop()
         if self._client is not None:
             self._client.close()
 
     async def handle(self, records: Sequence[Record]) -> Handled:
-        """Send what may be sent. Raises Retry until the state topics have been read once."""
-        for view in (self._campaigns, self._leads, self._deliveries):
-            if not view.ready and not await view.wait_until_current(0.001, _VIEW_PATIENCE):
-                raise Retry(f"the topic {view.topic} has not been read to its end yet")
+        """Send what may be sent. What came of an email is written at once, not when its batch is done: the judge
+        waits for its delivery's time."""
         handled = Handled()
         readable: list[tuple[Record, Send]] = []
         for record in records:
@@ -78,12 +83,24 @@ class Sending:
                 readable.append((record, self._decode(record.value)))
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 handled.dead.append(poison(record, Reject("unreadable", str(error))))
-        results = await self._sender.send([send for _, send in readable])
+        results = await self._sender.send([send for _, send in readable], self._publish)
+        if any(result.unfinished for result in results):
+            raise Retry("stopped before every email was sent")
         for (record, _), result in zip(readable, results, strict=True):
-            handled.out += self._records(result)
             if result.dead is not None:
                 handled.dead.append(poison(record, result.dead))
         return handled
+
+    async def _publish(self, result: Result) -> None:
+        """Write what came of an email, however long that takes: it can't be found out again."""
+        records = self._records(result)
+        while records:
+            try:
+                await self._write(records)
+                return
+            except Retry as error:
+                log.warning("an email's events wait for Kafka", why=str(error)[:200])
+                await asyncio.sleep(_WRITE_AGAIN_SECONDS)
 
     def _records(self, result: Result) -> list[Out]:
         out = []
@@ -104,19 +121,15 @@ class Sending:
     async def _publish_links(self, links: Sequence[Link]) -> None:
         await self._write([self._out(LINKS, link.link_id, msgspec.json.encode(link)) for link in links])
 
-    async def _already_sent(self, sends: Sequence[Send]) -> dict[str, str]:
-        """The request id of each delivery that was sent before, by delivery id. Raises Retry while nobody can say."""
-        return await asyncio.to_thread(self._already_sent_now, sends)
+    async def _already_sent(self, deliveries: Sequence[str]) -> dict[str, Already]:
+        """Which of these were sent before, and by which request. Raises Retry while nobody can say."""
+        return await asyncio.to_thread(self._already_sent_now, deliveries)
 
-    def _already_sent_now(self, sends: Sequence[Send]) -> dict[str, str]:
+    def _already_sent_now(self, deliveries: Sequence[str]) -> dict[str, Already]:
         if self._client is None:
             self._client = connect(self._settings)
-        parameters = {
-            "campaigns": sorted({send.campaign for send in sends}),
-            "deliveries": sorted({send.delivery_id for send in sends}),
-        }
         try:
-            rows = self._client.query(_ALREADY_SENT, parameters=parameters).result_rows
+            rows = self._client.query(_ALREADY_SENT, parameters={"deliveries": list(deliveries)}).result_rows
         except ClickHouseError as error:
             raise Retry(f"ClickHouse can't say what was sent before: {str(error)[:200]}") from error
-        return {str(delivery): str(request) for delivery, request in rows}
+        return {str(delivery): Already(str(request) or None) for delivery, request in rows}

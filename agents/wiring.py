@@ -70,6 +70,7 @@ class StageApp:
                 concurrency=1,
             )(self._taker(topic))
         self._app.on_partitions_revoked.connect(self._on_revoked)
+        self._app.on_partitions_assigned.connect(self._on_assigned)
 
     async def start(self) -> None:
         """Start the handler, then read."""
@@ -93,6 +94,7 @@ class StageApp:
     async def stop(self) -> None:
         """End the calls under way, commit, leave the group."""
         self._line.stop()
+        self._handler.interrupt()
         if self._running is not None:
             await asyncio.wait([self._running], timeout=10)
         await self._app.stop()
@@ -122,6 +124,9 @@ class StageApp:
     async def _on_revoked(self, _app: Any, /, *revoked: Any, signal: Any, **_kwargs: Any) -> None:
         self._line.drop()
         log.debug("partitions revoked, what was held will come again", stage=self.stage.name)
+
+    async def _on_assigned(self, _app: Any, /, *assigned: Any, signal: Any, **_kwargs: Any) -> None:
+        self._handler.assigned()
 
     async def _write(self, out: Sequence[Out], dead: Sequence[Poison] = ()) -> None:
         """Write all and return when the broker has acknowledged all; raises Retry when it has not."""

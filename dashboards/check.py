@@ -40,7 +40,7 @@ def check(client: Client | None = None, boards: Mapping[str, Any] | None = None)
 
     With a client, whose database must be migrated, every target and variable is run as well, for each of CHOICES.
     """
-    models = boards if boards is not None else {name: json.loads(text) for name, text in grafana.render().items()}
+    models = boards if boards is not None else _rendered()
     problems = [f"{name}: {problem}" for name, model in models.items() for problem in _form(model)]
     uids = Counter(model.get("uid") for model in models.values())
     problems += [f"uid {uid} is used by {count} boards" for uid, count in uids.items() if count > 1]
@@ -50,11 +50,8 @@ def check(client: Client | None = None, boards: Mapping[str, Any] | None = None)
     return problems
 
 
-def stale() -> list[str]:
-    """Files of `dashboards/dist` that are not what `render` makes now."""
-    wanted = grafana.render()
-    there = {path.name: path.read_text() for path in grafana.DIST.glob("*.json")}
-    return sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
+def _rendered() -> dict[str, Any]:
+    return {path.name: json.loads(text) for path, text in grafana.render().items()}
 
 
 def _form(model: Mapping[str, Any]) -> Iterator[str]:

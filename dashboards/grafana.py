@@ -40,21 +40,16 @@ _MACROS = {
 _CHANGE = {Better.UP: "standard", Better.DOWN: "inverted", Better.NEITHER: "same_as_value"}
 
 
-def render() -> dict[str, str]:
-    """The files of `dashboards/dist/`: name to text. The same boards always give the same text."""
-    return {f"{board.key}.json": _text(dashboard(board)) for board in BOARDS}
+def render() -> dict[Path, str]:
+    """The files of `dashboards/dist/`, path to text. The same boards always give the same text."""
+    return {DIST / f"{board.key}.json": _text(dashboard(board)) for board in BOARDS}
 
 
-def write(folder: Path = DIST) -> list[Path]:
-    """Write the files that differ from what is there; returns those."""
-    folder.mkdir(parents=True, exist_ok=True)
-    changed = []
-    for name, text in render().items():
-        path = folder / name
-        if not path.exists() or path.read_text() != text:
-            path.write_text(text)
-            changed.append(path)
-    return changed
+def stale() -> list[Path]:
+    """Files of `dashboards/dist/` that are missing, or are not what `render` makes now."""
+    wanted = render()
+    there = {path: path.read_text() for path in DIST.glob("*.json")}
+    return sorted(path for path in wanted.keys() | there.keys() if wanted.get(path) != there.get(path))
 
 
 def dashboard(board: Board) -> dict[str, Any]:

@@ -43,7 +43,13 @@ class SendRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     variant: Annotated[Text, Meta(examples=["A"])] = ""
     lead: Annotated[Text, Meta(min_length=1, examples=["lead-4711"])]
     to: Annotated[str, Meta(description="The lead's address.", examples=["ada@example.com"])]
-    sender: Annotated[str, Meta(description="Whose mailbox it is from.", examples=["grace@example.net"])]
+    sender: Annotated[
+        str,
+        Meta(
+            description="Whose mailbox it is from, a name before it or not.",
+            examples=["Garden Shop <news@example.net>"],
+        ),
+    ]
     subject: Annotated[str, Meta(examples=["A question about spring"])]
     html: Annotated[
         str, Meta(description="At most 2 MB. Html, text or both.", examples=["<p>Hello <b>Ada</b></p>"])
@@ -89,6 +95,8 @@ _HEADER_NAME = re.compile(rf"[!-9;-~]{{1,{MAX_HEADER_NAME_BYTES}}}")  # RFC 5322
 # and never a lead's; an internationalised domain comes in its ASCII form.
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+# A display name, then the address in angle brackets (RFC 5322, 3.4).
+_NAMED_ADDRESS = re.compile(r"[^<>@]{1,200} <([^<>]+)>")
 _ADDRESS = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@((?:{_LABEL}\.)+{_LABEL})")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -116,7 +124,9 @@ def check_send(send: SendRequest) -> None:
     _check_id("variant", send.variant)
     _check_line("subject", send.subject, MAX_HEADER_BYTES)
     _check_address("to", send.to)
-    _check_address("sender", send.sender)
+    _check_line("sender", send.sender, MAX_HEADER_BYTES)
+    named = _NAMED_ADDRESS.fullmatch(send.sender)
+    _check_address("sender", named[1] if named else send.sender)
     if len(send.headers) > MAX_HEADERS:
         raise Reject("header-invalid", f"at most {MAX_HEADERS} headers")
     for name, value in send.headers.items():
@@ -149,7 +159,7 @@ def _check_address(field: str, value: str) -> None:
     match = _ADDRESS.fullmatch(value)
     # RFC 5321, 4.5.3.1: 64 octets of local part, 254 in all (the path's 256 less its brackets).
     if not match or len(match[1]) > 64 or len(value) > 254:
-        raise Reject("address-invalid", f"{field}: want local@domain.example, no display name")
+        raise Reject("address-invalid", f"{field}: want local@domain.example; only sender may have a name before <it>")
 
 
 def _check_header(name: str, value: str) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from schemas import events
 
 FOLDER = Path(__file__).with_name("json")
-_STRUCTS = (
+_STRUCTS: tuple[type[msgspec.Struct], ...] = (
     *events.EVENTS,
     events.Hit,
     events.Send,

@@ -38,7 +38,7 @@ def delivered(send: Send, mail: Instrumented, answer: Accepted, attempt: int) ->
     """Sent and Delivered, and the record that the timing rule and the duplicate check read."""
     events: list[AnyEvent] = [
         _sent(send, mail, answer.started_at, attempt),
-        Delivered(**_of(send, "delivered", answer.at), sender=mail.sender),
+        Delivered(**_of(send, "delivered", answer.at), sender=mail.sender, request_id=send.request_id),
     ]
     return events, Delivery(delivery_id=send.delivery_id, request_id=send.request_id, at=_ms(answer.at))
 
@@ -82,6 +82,7 @@ def _sent(send: Send, mail: Instrumented, at: datetime, attempt: int) -> Sent:
         sender=mail.sender,
         recipient_domain=mail.envelope_to.rpartition("@")[2],
         message_id=mail.message_id,
+        request_id=send.request_id,
         attempt=attempt,
     )
 

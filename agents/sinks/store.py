@@ -11,7 +11,7 @@ import msgspec
 from clickhouse_connect.driver.client import Client
 
 from agents.metrics import ROWS
-from agents.records import Handled, Poison, Record, Write, poison
+from agents.records import Handled, Handler, Poison, Record, poison
 from clickhouse.store import connect, insert_lines
 from schemas.errors import Reject
 from schemas.events import AnyEvent, Campaign, Hit, Lead, Link
@@ -27,15 +27,12 @@ _DECODERS: dict[Topic, msgspec.json.Decoder[Any]] = {
 }
 
 
-class Store:
+class Store(Handler):
     """Inserts what it is handed, at most `store_rows` rows an insert; a row it can't insert goes to `dead`."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._client: Client | None = None
-
-    async def start(self, write: Write) -> None:
-        """Nothing to do: the database may come later than we do."""
 
     async def stop(self) -> None:
         if self._client is not None:

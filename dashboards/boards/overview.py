@@ -18,9 +18,21 @@ _RATES = (
     Field("sent", "Sent", Unit.COUNT, "Emails put to the recipient's mail server, which took or refused them."),
     Field("delivered", "Delivered", Unit.COUNT, "Sent minus bounced."),
     Field("open_rate", "Open rate", Unit.RATE, "Emails that a person opened, of delivered."),
-    Field("raw_open_rate", "Open rate, raw", Unit.RATE, "Emails that anybody opened, robots included, of delivered."),
+    Field(
+        "raw_open_rate",
+        "Open rate, raw",
+        Unit.RATE,
+        "Emails that anybody opened, robots included, of delivered.",
+        Color.GREY,
+    ),
     Field("click_rate", "Click rate", Unit.RATE, "Emails in which a person followed a link, of delivered."),
-    Field("raw_click_rate", "Click rate, raw", Unit.RATE, "Emails in which anybody followed a link, of delivered."),
+    Field(
+        "raw_click_rate",
+        "Click rate, raw",
+        Unit.RATE,
+        "Emails in which anybody followed a link, of delivered.",
+        Color.GREY,
+    ),
     Field("click_to_open_rate", "Click-to-open", Unit.RATE, "Emails a person clicked in, of those a person opened."),
     Field("hard_bounce_rate", "Hard bounces", Unit.RATE, "Refused for good, of sent.", thresholds=_HARD_BOUNCES),
     Field("soft_bounce_rate", "Soft bounces", Unit.RATE, "Refused for a reason that may pass, of sent."),
@@ -182,7 +194,7 @@ _PANELS = (
         id=11,
         key="activity",
         kind=Kind.TIME_SERIES,
-        title="Daily activity",
+        title="Activity",
         description="Emails sent, opened and clicked by a person for the first time, and unsubscribed from, each at "
         "the time it happened, whenever the email was sent. Counts of emails, without a denominator. By the hour for "
         "ranges of up to 3 days, by the minute up to 3 hours.",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agents.line import Line
 from agents.pipeline import Hold
-from agents.records import Handled, Out, Poison, Record, Write
+from agents.records import Handled, Handler, Out, Poison, Record
 from schemas.errors import Reject, Retry
 from schemas.topics import EVENTS, HITS
 
@@ -23,17 +23,13 @@ def record(offset: int, *, partition: int = 0, value: bytes = b"fine", at: float
     return Record(HITS, partition, offset, b"", value, at)
 
 
-class Echo:
+class Echo(Handler):
     """Gives each record back on `events`; b"poison" is rejected, b"odd" breaks it; may be told to say Retry first."""
 
     def __init__(self, retries: int = 0, pause: asyncio.Event | None = None) -> None:
         self.retries = retries
         self.pause = pause
         self.groups: list[list[int]] = []
-
-    async def start(self, write: Write) -> None: ...
-
-    async def stop(self) -> None: ...
 
     async def handle(self, records: Sequence[Record]) -> Handled:
         self.groups.append([one.offset for one in records])

@@ -20,7 +20,18 @@ from clickhouse_connect.driver.client import Client
 from msgspec import Struct
 
 from clickhouse.store import insert_lines
-from schemas.events import AnyEvent, Bounced, BounceClass, Clicked, Delivered, Opened, Sent, Unsubscribed, Verdict, lines
+from schemas.events import (
+    AnyEvent,
+    Bounced,
+    BounceClass,
+    Clicked,
+    Delivered,
+    Opened,
+    Sent,
+    Unsubscribed,
+    Verdict,
+    lines,
+)
 from schemas.tokens import delivery_id, event_id
 
 SINCE = datetime(2026, 3, 2, tzinfo=UTC)

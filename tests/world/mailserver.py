@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from selectolax.parser import HTMLParser
+from selectolax.lexbor import LexborHTMLParser
 
 Refuses = Callable[[str], bool]
 Receives = Callable[[str, "Received"], Awaitable[None]]
@@ -23,7 +23,7 @@ class Received:
         assert isinstance(message, EmailMessage)
         html = message.get_body(("html",))
         assert html is not None, "a campaign email without an HTML part"
-        tree = HTMLParser(html.get_content())
+        tree = LexborHTMLParser(html.get_content())
         self.headers = message
         links = [a.attributes.get("href") or "" for a in tree.css("a")]
         self.pixels = [

@@ -144,7 +144,8 @@ class Play:
 
     async def _post(self, path: str, body: object) -> None:
         answer = await self._http.post(self._url + path, json=body, headers=self._headers)
-        answer.raise_for_status()
+        if answer.is_error:
+            raise RuntimeError(f"{path} was answered {answer.status_code}: {answer.text[:500]}")
 
     def _refuses(self, address: str) -> bool:
         return self.leads[address].kind.refused

@@ -1,0 +1,201 @@
+"""The built-in page: `/`, its files under `/static/`, and `/boards/NAME.json` with a board's numbers."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import gzip
+import hashlib
+import hmac
+import mimetypes
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+from clickhouse_connect.driver.client import Client
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from clickhouse import queries, store
+from dashboards.asked import DEFAULT_SINCE, DEFAULT_UNTIL, ask
+from dashboards.boards import BOARDS
+from dashboards.panels import Board, Field, Panel
+from dashboards.reader import Reader
+from schemas.errors import Misconfigured, Reject, Retry
+from schemas.settings import Settings
+
+STATIC = Path(__file__).with_name("static")
+
+# Everything comes from here and nothing else is allowed: neither other hosts nor scripts or styles within the HTML.
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+_RETRY = {"Retry-After": "3"}
+
+_CAMPAIGNS, _ANY_EMAILS = queries.get("campaigns"), queries.get("any_emails")
+
+
+def router(settings: Settings, connect: Callable[[], Client] | None = None) -> APIRouter:
+    """The page's routes. Connects to ClickHouse when a board is first asked for.
+
+    With SENDLENS_API_KEY set the page wants it too: as the password of HTTP Basic, which browsers ask for, with any
+    user name, or as a bearer token.
+    """
+    # Short, because a viewer waits and the page asks again by itself.
+    patience: dict[str, Any] = {"connect_timeout": 3, "send_receive_timeout": 20, "query_retries": 0}
+    reader = Reader(connect or partial(store.connect, settings, **patience))
+    boards = {board.key: board for board in BOARDS}
+    files = {str(path.relative_to(STATIC)): _File.read(path) for path in STATIC.rglob("*") if path.is_file()}
+
+    @asynccontextmanager
+    async def lifespan(_: Any) -> AsyncIterator[None]:
+        yield
+        await asyncio.to_thread(reader.close)
+
+    routes = APIRouter(lifespan=lifespan, dependencies=[Depends(_viewer_of(settings))], include_in_schema=False)
+
+    @routes.get("/")
+    async def page(request: Request) -> Response:
+        return files["index.html"].answer(request, keep=False)
+
+    @routes.get("/static/{name:path}")
+    async def static(name: str, request: Request) -> Response:
+        if name not in files:
+            raise HTTPException(404, "There is no such file.")
+        return files[name].answer(request, keep=name.startswith("vendor/"))
+
+    @routes.get("/boards/{key}.json")
+    async def numbers(
+        key: str,
+        since: str = DEFAULT_SINCE,
+        until: str = DEFAULT_UNTIL,
+        campaign: Annotated[list[str] | None, Query()] = None,
+        timezone: str = "UTC",
+    ) -> Response:
+        if key not in boards:
+            raise HTTPException(404, f"There is no board {key[:40]!r}. There are: {', '.join(boards)}.")
+        try:
+            asked = ask(since, until, campaign or [], timezone, datetime.now(UTC))
+        except Reject as reject:
+            raise HTTPException(422, str(reject)) from None
+        board = boards[key]
+        same = (key, since, until, asked.campaigns, timezone)
+        try:
+            answers = await reader.answers(same, [*board.queries, _CAMPAIGNS, _ANY_EMAILS], asked.parameters())
+        except (Retry, Misconfigured) as error:
+            raise HTTPException(503, f"{error}. The page tries again by itself.", _RETRY) from error
+        return JSONResponse(
+            {
+                "board": _board(board),
+                "since": asked.since.isoformat(),
+                "until": asked.until.isoformat(),
+                "timezone": asked.timezone,
+                "campaigns": answers.pop(_CAMPAIGNS.name).get("rows", []),
+                "any_emails": any(row["any_emails"] for row in answers.pop(_ANY_EMAILS.name).get("rows", [])),
+                "answers": answers,
+            },
+            headers=_HEADERS | {"Cache-Control": "no-store"},
+        )
+
+    return routes
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file of the page, held in memory, plain and compressed."""
+
+    media_type: str
+    etag: str
+    plain: bytes
+    packed: bytes
+
+    @classmethod
+    def read(cls, path: Path) -> _File:
+        plain = path.read_bytes()
+        media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        etag = f'"{hashlib.sha256(plain).hexdigest()[:20]}"'
+        return cls(media_type, etag, plain, gzip.compress(plain, mtime=0))
+
+    def answer(self, request: Request, *, keep: bool) -> Response:
+        """`keep` is for files whose name changes with their content; others are asked for again, and cost a 304."""
+        control = "public, max-age=31536000, immutable" if keep else "no-cache"
+        headers = _HEADERS | {"ETag": self.etag, "Cache-Control": control, "Vary": "Accept-Encoding"}
+        if request.headers.get("If-None-Match") == self.etag:
+            return Response(status_code=304, headers=headers)
+        if "gzip" in request.headers.get("Accept-Encoding", ""):
+            return Response(self.packed, headers=headers | {"Content-Encoding": "gzip"}, media_type=self.media_type)
+        return Response(self.plain, headers=headers, media_type=self.media_type)
+
+
+def _viewer_of(settings: Settings) -> Callable[[Request], None]:
+    expected = settings.api_key.encode()
+
+    def check(request: Request) -> None:
+        if expected and not hmac.compare_digest(_given_key(request.headers.get("Authorization", "")), expected):
+            raise HTTPException(401, "Log in with SENDLENS_API_KEY as the password.", {"WWW-Authenticate": _CHALLENGE})
+
+    return check
+
+
+_CHALLENGE = 'Basic realm="Sendlens", charset="UTF-8"'
+
+
+def _given_key(authorization: str) -> bytes:
+    scheme, _, given = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return given.strip().encode()
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(given, validate=True).partition(b":")[2]
+        except (binascii.Error, ValueError):
+            return b""
+    return b""
+
+
+def _board(board: Board) -> dict[str, Any]:
+    """The board as the page draws it."""
+    return {
+        "key": board.key,
+        "title": board.title,
+        "description": board.description,
+        "panels": [_panel(panel) for panel in board.panels],
+    }
+
+
+def _panel(panel: Panel) -> dict[str, Any]:
+    return {
+        "key": panel.key,
+        "kind": panel.kind.value,
+        "title": panel.title,
+        "description": panel.description,
+        "query": panel.query.name,
+        "label": _field(panel.label) if panel.label else None,
+        "fields": [_field(field) for field in panel.fields],
+        "link": panel.link,
+        "of": asdict(panel.of) if panel.of else None,
+        "better": panel.better.value,
+        "stacked": panel.stacked,
+        "no_value": panel.no_value,
+        "width": panel.area.width,
+    }
+
+
+def _field(field: Field) -> dict[str, Any]:
+    return {
+        "column": field.column,
+        "title": field.title,
+        "unit": field.unit.value,
+        "about": field.about,
+        "color": field.color.name.lower(),
+        "line": field.line,
+        "thresholds": [{"value": step.value, "color": step.color.name.lower()} for step in field.thresholds],
+    }
