@@ -24,6 +24,7 @@ async def run(settings: Settings) -> None:
     """Judge what is on the topic, and what comes, until killed."""
     rules, decode = Rules.load(), msgspec.json.Decoder(Hit).decode
     deliveries = await known_deliveries(settings)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
     app = faust.App(
         f"{settings.topic_prefix}bench-stock",
         broker=[f"kafka://{server}" for server in settings.kafka_servers],
