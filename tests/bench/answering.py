@@ -13,7 +13,7 @@ from schemas.topics import HITS
 from tests.bench import wrk
 from tests.bench.broker import Deployment, deployment, ids_on
 from tests.bench.figures import Ratio, Samples, Section, Table, Wrong
-from tests.bench.workshop import Job, Workshop, free_port, listens, python
+from tests.bench.workshop import Job, Stopwatch, Workshop, free_port, listens, python
 
 CONNECTIONS = (64, 256)
 
@@ -40,6 +40,7 @@ class Load:
     rate: float
     per_cpu_second: float
     busy: float
+    others: float
     p50: float
     p99: float
 
@@ -88,7 +89,7 @@ def measure(workshop: Workshop, *, quick: bool) -> Section:
                     answered += count
                     print(
                         f"  {name}, {connections} connections: {load.rate:,.0f}/s, p99 {load.p99:.1f} ms, "
-                        f"{load.per_cpu_second:,.0f} per CPU second, core used {load.busy:.0%}",
+                        f"{load.per_cpu_second:,.0f} per CPU second, core {load.busy:.0%}, others {load.others:.0%}",
                         flush=True,
                     )
                 server.check(answered)
@@ -103,11 +104,11 @@ def _requests(workshop: Workshop) -> Iterator[tuple[str, str]]:
 
 
 def _load(workshop: Workshop, server: Server, script: Path, connections: int, seconds: int) -> tuple[Load, int]:
-    before = server.job.cpu_seconds()
+    stopwatch = Stopwatch(server.job, workshop.server_core)
     seen = wrk.run(workshop, script, server.port, connections, seconds)
-    used = server.job.cpu_seconds() - before
-    rate = seen.requests / seen.seconds
-    return Load(rate, seen.requests / used, used / seen.seconds, seen.p50, seen.p99), seen.requests
+    spell = stopwatch.read()
+    shares = spell.used / seen.seconds, spell.others / seen.seconds
+    return Load(seen.requests / seen.seconds, seen.requests / spell.used, *shares, seen.p50, seen.p99), seen.requests
 
 
 def _report(section: Section, names: list[str], loads: dict[tuple[str, int], list[Load]]) -> None:
@@ -119,6 +120,7 @@ def _report(section: Section, names: list[str], loads: dict[tuple[str, int], lis
         for name in names:
             rate = samples(name, connections, lambda load: load.rate)
             p99 = samples(name, connections, lambda load: load.p99)
+            cpu = samples(name, connections, lambda load: load.per_cpu_second)
             rows.append(
                 (
                     name,
@@ -127,23 +129,37 @@ def _report(section: Section, names: list[str], loads: dict[tuple[str, int], lis
                     f"{rate.spread:.0%}",
                     f"{samples(name, connections, lambda load: load.p50).middle:.1f}",
                     f"{p99.middle:.1f} ({min(p99.values):.1f}-{max(p99.values):.1f})",
-                    f"{samples(name, connections, lambda load: load.per_cpu_second).middle:,.0f}",
+                    f"{cpu.middle:,.0f}",
+                    f"{cpu.spread:.0%}",
                     f"{samples(name, connections, lambda load: load.busy).middle:.0%}",
+                    f"{samples(name, connections, lambda load: load.others).middle:.0%}",
                 )
             )
         ours = samples(_OURS, connections, lambda load: load.rate)
-        over_naive = ours.over(samples(_NAIVE, connections, lambda load: load.rate))
-        section.ratios.append(Ratio(f"ours / naive route, {connections} connections", over_naive, 4.0))
-        if _NGINX in names:
-            over_nginx = ours.over(samples(_NGINX, connections, lambda load: load.rate))
-            section.ratios.append(Ratio(f"ours / nginx, {connections} connections", over_nginx, 0.2))
-    head = ("server", "connections", "hits/s", "spread", "p50 ms", "p99 ms", "hits per CPU second", "core used")
+        per_cpu = samples(_OURS, connections, lambda load: load.per_cpu_second)
+        for peer, target in ((_NAIVE, 4.0), (_NGINX, 0.2)):
+            if peer not in names:
+                continue
+            what = f"ours / {peer}, {connections} connections"
+            section.ratios.append(Ratio(what, ours.over(samples(peer, connections, lambda load: load.rate)), target))
+            over_cpu = per_cpu.over(samples(peer, connections, lambda load: load.per_cpu_second))
+            section.ratios.append(Ratio(f"{what}, per CPU second", over_cpu))
+    head = (
+        "server",
+        "connections",
+        "hits/s",
+        "spread",
+        "p50 ms",
+        "p99 ms",
+        "per CPU second",
+        "spread",
+        "core used",
+        "by others",
+    )
     section.tables.append(Table(head, rows))
     p99 = samples(_OURS, 256, lambda load: 50 / load.p99)
     section.ratios.append(Ratio("50 ms / p99 of ours, 256 connections", p99, 1.0))
     section.remarks += [
-        "Hits per CPU second divide by the processor time that the server got, not by the clock: on a machine that "
-        "others use too they are the steadier figure. Core used is that time over the clock's.",
         "wrk runs a little Lua for every request and needs most of a core to reach nginx's figure, so nginx could do "
         "more than is shown here and the ratio to it is flattering by that much.",
     ]

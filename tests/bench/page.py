@@ -11,6 +11,10 @@ _INTRO = """# Benchmarks
 Written by `make bench`; edit `tests/bench/` instead. Figures are medians over the rounds of one run, and the spread is
 largest less smallest as a share of the median. Absolute figures belong to the machine below. The ratios are what
 counts: both sides of each ran in this run, one after the other, in the same arrangement.
+
+"Per CPU second" divides by the processor time that the process got instead of by the clock. "Core used" is that time
+as a share of the clock's, "by others" what everybody else took of the same core meanwhile: where that is not near 0,
+the figures by the clock, and latencies most of all, say as much about the neighbours as about us.
 """
 
 

@@ -9,9 +9,10 @@ from clickhouse_connect.driver.client import Client
 
 from clickhouse.migrate import migrate
 from clickhouse.store import connect
-from tests.bench.broker import Deployment, deployment
-from tests.bench.draining import HEAD, Drained, rows, watch
-from tests.bench.figures import Ratio, Samples, Section, Table, Wrong
+from schemas.topics import EVENTS
+from tests.bench.broker import Deployment, Ends, deployment
+from tests.bench.draining import HEAD, Drained, of, row, watch
+from tests.bench.figures import Ratio, Section, Table, Wrong
 from tests.bench.material import HITS_A_RECORD, Load, preload
 from tests.bench.workshop import Workshop, free_port, listens, python
 
@@ -30,7 +31,7 @@ def measure(workshop: Workshop, *, quick: bool) -> Section:
             "The same hits, preloaded in records of 50, settle delay 0: judged, the events written to their topic and "
             "read back from it, and both the raw hits and the events inserted into the embedded ClickHouse with its "
             "materialised views, so two rows a hit. The worker is pinned to one core; broker and ClickHouse share the "
-            "other. The clock runs from the first output until both tables hold every row. Then every hit must be there "
+            "other. The clock runs from the first event written until both tables hold every row. Then every hit must be there "
             "once: rows and distinct ids are compared with what was loaded."
         ),
         command="python -m tests.bench --only storing",
@@ -41,12 +42,9 @@ def measure(workshop: Workshop, *, quick: bool) -> Section:
         for name in _COMMANDS:
             run = _stored(workshop, name, load)
             runs[name].append(run)
-            print(
-                f"  {name}: {run.rate:,.0f}/s, {run.per_cpu_second:,.0f} per CPU second, core used {run.busy:.0%}",
-                flush=True,
-            )
-    section.tables.append(Table(HEAD, [rows(name, "50 hits a record", runs[name]) for name in _COMMANDS]))
-    ours, bare = (Samples(tuple(run.rate for run in runs[name])) for name in _COMMANDS)
+            print(f"  {name}: {run}", flush=True)
+    section.tables.append(Table(HEAD, [row(name, "50 hits a record", runs[name]) for name in _COMMANDS]))
+    ours, bare = (of(runs[name], lambda run: run.rate) for name in _COMMANDS)
     section.ratios.append(Ratio("ours / bare loop that inserts", ours.over(bare)))
     section.remarks += [
         "The bare loop inserts what it has in memory; ours reads the events back from their topic, because the store is "
@@ -61,8 +59,13 @@ def _stored(workshop: Workshop, name: str, load: Load) -> Drained:
     with deployment(workshop) as made, _database(workshop, made) as client:
         preload(made.settings, load, HITS_A_RECORD)
         command = python("-m", *_COMMANDS[name])
-        with workshop.running(name.replace(" ", "-"), command, core=workshop.server_core, env=made.env) as job:
-            drained = watch(job, lambda: _rows(client), 2 * load.count, load.count, from_first=True)
+        events = Ends(made.settings, EVENTS)
+        try:
+            with workshop.running(name.replace(" ", "-"), command, core=workshop.server_core, env=made.env) as job:
+                core, rows = workshop.server_core, 2 * load.count
+                drained = watch(job, core, lambda: _rows(client), rows, load.count, lambda: events.count() > 0)
+        finally:
+            events.close()
         for table in ("hits", "events"):
             found, distinct = client.query(f"SELECT count(), uniqExact(id) FROM {table}").result_rows[0]  # noqa: S608
             if (found, distinct) != (load.count, load.count):

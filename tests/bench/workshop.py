@@ -75,6 +75,36 @@ class Job:
         return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-15:])
 
 
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """A span of time on the server core. `used` is the job's processor time in it, `others` everybody else's."""
+
+    seconds: float
+    used: float
+    others: float
+
+
+class Stopwatch:
+    """Times a job by the clock and by the processor, and sees what others took of its core meanwhile."""
+
+    def __init__(self, job: Job, core: int) -> None:
+        self._job, self._core = job, core
+        self._began, self._used, self._busy = time.monotonic(), job.cpu_seconds(), _busy_seconds(core)
+
+    def read(self, at: float | None = None) -> Spell:
+        """The spell since the start, up to the moment `at` of the monotonic clock if given."""
+        seconds = (at or time.monotonic()) - self._began
+        used, busy = self._job.cpu_seconds() - self._used, _busy_seconds(self._core) - self._busy
+        return Spell(seconds, used, max(0.0, busy - used))
+
+
+def _busy_seconds(core: int) -> float:
+    """Time that the core has not been idle, since the machine started (proc(5), stat)."""
+    line = next(text for text in Path("/proc/stat").read_text().splitlines() if text.startswith(f"cpu{core} "))
+    user, nice, system, _idle, _waiting, interrupts, soft, stolen = (int(field) for field in line.split()[1:9])
+    return (user + nice + system + interrupts + soft + stolen) / _TICKS
+
+
 class Workshop:
     """Use it as a context. What is measured runs on `server_core`, all that serves or loads it on `load_core`."""
 
