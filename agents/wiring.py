@@ -76,6 +76,8 @@ class StageApp:
 
     async def start(self) -> None:
         """Start the handler, then read."""
+        # Faust makes its own folder but not the one around it, which nothing else has made where the keys are given.
+        self._settings.data_dir.mkdir(parents=True, exist_ok=True)
         self._app.finalize()
         await self._handler.start(self._write)
         self._running = asyncio.create_task(self._line.run(), name=f"line-{self.stage.name}")

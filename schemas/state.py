@@ -10,6 +10,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice, takewhile
 from typing import Generic, TypeVar
 
 import msgspec
@@ -26,6 +27,7 @@ log = structlog.get_logger()
 _POLL_MS = 200  # how stale an idle view may be: the broker answers an empty fetch after this long
 _RECONNECT_SECONDS = 1.0
 _ANSWER_MS = 2000  # without an answer for this long the broker is away: connect anew
+_FORGET_STEP = 1_000
 
 
 class StateTopic(Generic[T]):
@@ -164,11 +166,15 @@ class StateTopic(Generic[T]):
     def _forget(self, now: float) -> None:
         if self._forget_after is None:
             return
-        for key, written_at in list(self._written_at.items()):
-            if written_at >= now - self._forget_after:
-                break
-            del self._written_at[key]
-            self._records.pop(key, None)
+        old = now - self._forget_after
+        expired = _FORGET_STEP
+        while expired == _FORGET_STEP:  # oldest first, in steps: copying millions several times a second is not free
+            oldest = list(islice(self._written_at.items(), _FORGET_STEP))
+            keys = [key for key, _ in takewhile(lambda item: item[1] < old, oldest)]
+            for key in keys:
+                self._written_at.pop(key, None)
+                self._records.pop(key, None)
+            expired = len(keys)
 
 
 def _is_behind(consumer: KafkaConsumer, partition: TopicPartition, end: int) -> bool:
