@@ -57,7 +57,7 @@ def _settings(**overrides: Any) -> Settings:
     logging.basicConfig(
         level=max(level, logging.WARNING), format="%(levelname)s %(name)s: %(message)s", stream=sys.stdout
     )
-    for chatty in ("urllib3", "clickhouse_connect"):  # they report what we report better, as Retry
+    for chatty in ("urllib3", "clickhouse_connect", "kafka"):  # they report what we report better, as Retry
         logging.getLogger(chatty).setLevel(logging.ERROR)
     eyes = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=0)
     structlog.configure(

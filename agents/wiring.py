@@ -52,6 +52,8 @@ class StageApp:
             stream_wait_empty=False,  # what is held is delivered again; waiting for it would stall a rebalance
             stream_buffer_maxsize=1_000,
             broker_commit_interval=1.0,
+            producer_max_request_size=DEAD.max_record_bytes,
+            consumer_max_fetch_size=DEAD.max_record_bytes,
             datadir=str(settings.data_dir / "faust"),
             **(_EMBEDDED_SESSION if settings.mode == "embedded" else _CLUSTER_SESSION),
         )
@@ -74,6 +76,8 @@ class StageApp:
 
     async def start(self) -> None:
         """Start the handler, then read."""
+        # Faust makes its own folder but not the one around it, which nothing else has made where the keys are given.
+        self._settings.data_dir.mkdir(parents=True, exist_ok=True)
         self._app.finalize()
         await self._handler.start(self._write)
         self._running = asyncio.create_task(self._line.run(), name=f"line-{self.stage.name}")

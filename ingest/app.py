@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 from collections.abc import AsyncIterator
@@ -59,9 +60,9 @@ def create_app(settings: Settings, *routers: APIRouter) -> App:
         log.info("ingest serves", host=settings.ingest_host, port=settings.ingest_port)
         yield
         await commit.stop(_DRAIN_PATIENCE)
-        await publisher.stop(_CLOSE_PATIENCE)
-        links.stop()
-        campaigns.stop()
+        await asyncio.gather(
+            publisher.stop(_CLOSE_PATIENCE), asyncio.to_thread(links.stop), asyncio.to_thread(campaigns.stop)
+        )
         log.info("ingest stopped", hits_lost=commit.in_flight)
 
     app = FastAPI(

@@ -57,7 +57,7 @@ _STATUSES: Final[dict[int, tuple[int, ...]]] = {
 }
 _STATUS_OF: Final = {code: status for status, codes in _STATUSES.items() for code in codes}
 
-_CODE = re.compile(r"Code: (\d+)\. DB::Exception: ")
+_CODE = re.compile(r"Code: (\d+)\. DB::\w*Exception: ")
 # The engine wraps its own message once for each layer that passed it on.
 _TAIL = re.compile(r"(?:\s*\(version [^)]*\)\.?|\s*\(([A-Z][A-Z0-9_]+)\)\.?)+\s*$")
 
@@ -81,9 +81,18 @@ class ServerError(Exception):
         return f"Code: {self.code}. DB::Exception: {self.text} ({self.name}) (version {version} (embedded))\n"
 
 
+def _text(error: BaseException) -> str:
+    """What chDB said. Where its message quotes bytes that are not UTF-8, chDB fails to decode its own message; the
+    bytes are then in the cause."""
+    undecoded: BaseException | None = error
+    while undecoded is not None and not isinstance(undecoded, UnicodeDecodeError):
+        undecoded = undecoded.__cause__ or undecoded.__context__
+    return str(error) if undecoded is None else undecoded.object.decode("utf-8", "replace")
+
+
 def from_engine(error: BaseException) -> ServerError:
     """Reads the code, the text and the name out of what chDB raised; an error without a code is STD_EXCEPTION."""
-    raw = str(error)
+    raw = _text(error)
     found = _CODE.search(raw)
     if found is None:
         return ServerError(STD_EXCEPTION, raw.strip() or type(error).__name__)

@@ -127,6 +127,8 @@ class Execution:
     def _prepare(self, link: Link) -> None:
         # The comment is how a query whose client left is found again.
         settings = {"log_comment": self._request.query_id} | self._request.settings
+        if self._statement.data_at is not None:
+            settings.setdefault("async_insert", "0")  # answered means stored, and counted
         if self._session is not None:
             # A SET must not meet, and keep, what other requests brought.
             link.adopt({} if self._statement.word == "SET" else settings, self._request.database)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import clickhouse_connect
 import httpx
-import pytest
 
 from tests.support.processes import ROOT, free_port, start_clickhouse, wait_until
 
@@ -26,29 +25,32 @@ def refused(path: Path, port: int | None = None) -> tuple[int, str]:
     return ended.returncode, ended.stderr
 
 
-@pytest.mark.parametrize("kill", [False, True], ids=["SIGTERM", "SIGKILL"])
-def test_acknowledged_rows_survive_the_end_of_the_process(tmp_path: Path, kill: bool) -> None:
+def test_acknowledged_rows_survive_the_end_of_the_process(tmp_path: Path) -> None:
+    """Each life inserts 500 rows and ends in its own way; the next finds them all, and the view goes on counting."""
     path = tmp_path / "data"
-    first = start_clickhouse(path)
-    try:
-        with clickhouse_connect.get_client(host="127.0.0.1", port=first.port) as client:
-            client.command("CREATE TABLE kept (n UInt32) ENGINE = MergeTree ORDER BY n")
-            client.command("CREATE TABLE sums (k UInt8, n UInt64) ENGINE = SummingMergeTree ORDER BY k")
-            client.command("CREATE MATERIALIZED VIEW v TO sums AS SELECT 1 AS k, sum(n) AS n FROM kept")
-            for batch in range(5):
-                client.insert("kept", [[batch * 100 + n] for n in range(100)], column_names=["n"])
-    finally:
-        if kill:
-            first.kill()
-        else:
-            assert first.stop() == 0
-    second = start_clickhouse(path)
-    try:
-        assert ask(second.url, "SELECT count(), sum(n) FROM kept") == "500\t124750\n"
-        assert ask(second.url, "SELECT sum(n) FROM sums") == "124750\n"
-        assert ask(second.url, "SELECT count() FROM system.detached_parts") == "0\n"
-    finally:
-        assert second.stop() == 0
+    for life, kill in enumerate((True, False, False)):
+        process = start_clickhouse(path)
+        try:
+            assert process.output().splitlines()[0].startswith(f"clickhouse: ready on {process.url} (chDB ")
+            with clickhouse_connect.get_client(host="127.0.0.1", port=process.port) as client:
+                client.command("CREATE TABLE IF NOT EXISTS kept (n UInt32) ENGINE = MergeTree ORDER BY n")
+                client.command(
+                    "CREATE TABLE IF NOT EXISTS sums (k UInt8, n UInt64) ENGINE = SummingMergeTree ORDER BY k"
+                )
+                client.command(
+                    "CREATE MATERIALIZED VIEW IF NOT EXISTS v TO sums AS SELECT 1 AS k, sum(n) AS n FROM kept"
+                )
+                total = sum(range(life * 500))
+                assert client.query("SELECT count(), sum(n) FROM kept").result_rows == [(life * 500, total)]
+                assert client.query("SELECT sum(n) FROM sums").result_rows == [(total,)]
+                assert client.query("SELECT count() FROM system.detached_parts").result_rows == [(0,)]
+                for start in range(life * 500, (life + 1) * 500, 100):
+                    client.insert("kept", [[start + n] for n in range(100)], column_names=["n"])
+        finally:
+            if kill:
+                process.kill()
+            else:
+                assert process.stop() == 0
 
 
 def test_it_ends_cleanly_while_queries_and_sessions_are_open(tmp_path: Path) -> None:
@@ -56,11 +58,13 @@ def test_it_ends_cleanly_while_queries_and_sessions_are_open(tmp_path: Path) -> 
     try:
         ask(f"{process.url}/?session_id=s", "CREATE TEMPORARY TABLE t (n UInt8)")
         with httpx.stream("POST", process.url, content="SELECT * FROM numbers(100000000000)") as endless:
-            assert next(endless.iter_bytes())
+            pieces = endless.iter_bytes()  # held, since httpx hangs up when its iterator is dropped
+            assert next(pieces)
             process.popen.send_signal(signal.SIGINT)
             wait_until(lambda: process.popen.poll() is not None, 15, "the end of the process")
         assert process.popen.returncode == 0
         assert "Traceback" not in process.output()
+        assert "query given up user=default" in process.output()
     finally:
         process.kill()
 
@@ -89,11 +93,3 @@ def test_a_directory_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     code, text = refused(Path("/proc/sendlens"))
     assert code == 2
     assert "is not writable" in text
-
-
-def test_it_says_where_it_is_ready(tmp_path: Path) -> None:
-    process = start_clickhouse(tmp_path / "data")
-    try:
-        assert process.output().splitlines()[0].startswith(f"clickhouse: ready on {process.url} (chDB ")
-    finally:
-        assert process.stop() == 0

@@ -264,3 +264,42 @@ def test_a_small_query_takes_milliseconds(client: Client) -> None:
         client.query("SELECT 1")
         fastest = min(fastest, time.perf_counter() - started)
     assert fastest < 0.035
+
+
+def test_an_error_that_quotes_bytes_that_are_no_utf8_keeps_its_code(client: Client, table: str) -> None:
+    client.command(f"CREATE TABLE {table} (name String) ENGINE = Memory")
+    with pytest.raises(DatabaseError, match=r"ode: (26|27|117)"):
+        client.raw_insert(table, insert_block=b"\xff\xfe not json", fmt="JSONEachRow")
+
+
+@pytest.mark.parametrize("rows", [b"{}\n", b'{"name":"fine"}\n{"name":""}\n'])
+def test_a_row_that_breaks_a_constraint_fails_the_insert_and_leaves_nothing(
+    client: Client, table: str, rows: bytes
+) -> None:
+    client.command(
+        f"CREATE TABLE {table} (name String, CONSTRAINT named CHECK name != '') ENGINE = MergeTree ORDER BY name"
+    )
+    with pytest.raises(DatabaseError, match="VIOLATED_CONSTRAINT"):
+        client.raw_insert(table, insert_block=rows, fmt="JSONEachRow")
+    assert client.query(f"SELECT count() FROM {table}").result_rows == [(0,)]
+
+
+def test_a_row_that_fails_in_a_materialised_view_fails_the_insert(client: Client, table: str) -> None:
+    client.command(f"CREATE TABLE {table} (n Int64) ENGINE = MergeTree ORDER BY n")
+    client.command(f"CREATE TABLE {table}_sums (n Int64) ENGINE = MergeTree ORDER BY n")
+    client.command(
+        f"CREATE MATERIALIZED VIEW {table}_view TO {table}_sums AS SELECT n + throwIf(n = 2, 'two') AS n FROM {table}"
+    )
+    with pytest.raises(DatabaseError, match="two"):
+        client.insert(table, [[1], [2]], column_names=["n"])
+
+
+def test_settings_inside_an_insert_hold_and_empty_lines_end_nothing(client: Client, table: str) -> None:
+    client.command(f"CREATE TABLE {table} (at DateTime64(3, 'UTC')) ENGINE = Memory")
+    client.raw_query(
+        f"INSERT INTO {table} (at) SETTINGS date_time_input_format = 'best_effort', async_insert=0 FORMAT JSONEachRow\n"
+        '{"at":"2026-01-02T03:04:05Z"}\n\n\n{"at":"2026-01-02T03:04:06Z"}\n'
+    )
+    assert client.query(f"SELECT count(), toString(max(at)) FROM {table}").result_rows == [
+        (2, "2026-01-02 03:04:06.000")
+    ]

@@ -96,7 +96,7 @@ async def running(settings: Settings, *routers: APIRouter) -> AsyncIterator[Room
     lifespan = asyncio.ensure_future(app({"type": "lifespan", "state": {}}, to_app.get, from_app.put))
     await to_app.put({"type": "lifespan.startup"})
     assert (await from_app.get())["type"] == "lifespan.startup.complete"
-    transport = httpx.ASGITransport(app=app, client=("192.0.2.7", 4711))  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(app=app, client=("192.0.2.7", 4711))
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=PATIENCE) as client:
             yield Room(settings, app, client)
@@ -133,7 +133,8 @@ def records(settings: Settings, topic: Topic) -> list[Any]:
         ends = consumer.end_offsets(partitions)
         found: list[Any] = []
         deadline = time.monotonic() + PATIENCE
-        while any(consumer.position(tp) < ends[tp] for tp in partitions):
+        # The embedded broker's ends are too small when the last batch has several records; its fetches say right.
+        while any(consumer.position(tp) < max(ends[tp], consumer.highwater(tp) or 0) for tp in partitions):
             assert time.monotonic() < deadline, "the topic could not be read to its end"
             for polled in consumer.poll(timeout_ms=100).values():
                 found.extend(polled)

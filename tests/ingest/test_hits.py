@@ -136,32 +136,32 @@ async def test_a_token_of_the_key_before_the_rotation_still_counts(room: Room) -
     assert [hit.lead for hit in hits(room.settings)] == ["lead-1"]
 
 
-@pytest.mark.parametrize(
-    "rest",
-    [
-        "",
-        ".gif",
-        "a" * 100_000,
-        "a\r\nSet-Cookie: b=c",
-        "\x00\x01\x02.gif",
-        "../../etc/passwd",
-        "a/b/c/d.gif",
-        "\udcff\udcfe.gif",
-        "\ud800",
-        "%00%ff",
-        "ü" * 500,
-        "🂡" * 300,
-        "." * 50 + "gif",
-    ],
+GARBAGE = (
+    "",
+    ".gif",
+    "a" * 100_000,
+    "a\r\nSet-Cookie: b=c",
+    "\x00\x01\x02.gif",
+    "../../etc/passwd",
+    "a/b/c/d.gif",
+    "\udcff\udcfe.gif",
+    "\ud800",
+    "%00%ff",
+    "ü" * 500,
+    "🂡" * 300,
+    "." * 50 + "gif",
 )
-async def test_whatever_stands_in_a_pixels_or_links_place_has_its_answer(room: Room, rest: str) -> None:
-    opened, clicked = await room.ask("/o/" + rest), await room.ask("/c/" + rest)
 
-    assert (opened.status, opened.body) == (200, PIXEL)
-    assert clicked.status == 404
-    assert not any("\r" in value or "\n" in value for value in clicked.headers.values())
-    assert await room.counted("sendlens_hits_rejected_total", kind="open", reason="malformed") == 1
-    assert await room.counted("sendlens_hits_rejected_total", kind="click", reason="malformed") == 1
+
+async def test_whatever_stands_in_a_pixels_or_links_place_has_its_answer(room: Room) -> None:
+    for count, rest in enumerate(GARBAGE, 1):
+        opened, clicked = await room.ask("/o/" + rest), await room.ask("/c/" + rest)
+
+        assert (opened.status, opened.body) == (200, PIXEL), rest[:50]
+        assert clicked.status == 404, rest[:50]
+        assert not any("\r" in value or "\n" in value for value in clicked.headers.values())
+        assert await room.counted("sendlens_hits_rejected_total", kind="open", reason="malformed") == count
+        assert await room.counted("sendlens_hits_rejected_total", kind="click", reason="malformed") == count
 
 
 @hypothesis_settings(

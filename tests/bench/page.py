@@ -1,0 +1,46 @@
+"""Writes what was measured as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tests.bench.figures import Ratio, Section, Table
+
+_INTRO = """# Benchmarks
+
+Written by `make bench`; edit `tests/bench/` instead. Figures are medians over the rounds of one run, and the spread is
+largest less smallest as a share of the median. Absolute figures belong to the machine below. The ratios are what
+counts: both sides of each ran in this run, one after the other, in the same arrangement.
+
+"Per CPU second" divides by the processor time that the process got instead of by the clock. "Core used" is that time
+as a share of the clock's, "by others" what everybody else took of the same core meanwhile: where that is not near 0,
+the figures by the clock, and latencies most of all, say as much about the neighbours as about us.
+"""
+
+
+def render(machine: Sequence[tuple[str, str]], sections: Sequence[Section]) -> str:
+    """The whole page."""
+    parts = [_INTRO, _table(Table(("machine", ""), machine))]
+    parts += [_section(section) for section in sections]
+    return "\n".join(parts)
+
+
+def _section(section: Section) -> str:
+    parts = [f"## {section.title}\n", f"{section.how}\n", f"`{section.command}`\n"]
+    parts += [_table(table) for table in section.tables]
+    if section.ratios:
+        head = ("ratio", "median", "least-most", "wanted", "")
+        parts.append(_table(Table(head, [_ratio(ratio) for ratio in section.ratios])))
+    parts += [f"- {remark}" for remark in (*section.missing, *section.remarks)]
+    return "\n".join(parts) + "\n"
+
+
+def _ratio(ratio: Ratio) -> tuple[str, ...]:
+    low, high = min(ratio.samples.values), max(ratio.samples.values)
+    wanted = "" if ratio.target is None else f"at least {ratio.target:g}"
+    return ratio.what, f"{ratio.samples.middle:.2f}", f"{low:.2f}-{high:.2f}", wanted, ratio.verdict
+
+
+def _table(table: Table) -> str:
+    rows = [table.head, ["---"] * len(table.head), *table.rows]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
