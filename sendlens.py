@@ -57,7 +57,7 @@ def _settings(**overrides: Any) -> Settings:
     logging.basicConfig(
         level=max(level, logging.WARNING), format="%(levelname)s %(name)s: %(message)s", stream=sys.stdout
     )
-    for chatty in ("urllib3", "clickhouse_connect"):  # they report what we report better, as Retry
+    for chatty in ("urllib3", "clickhouse_connect", "kafka"):  # they report what we report better, as Retry
         logging.getLogger(chatty).setLevel(logging.ERROR)
     eyes = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=0)
     structlog.configure(
@@ -234,10 +234,12 @@ def work(
 @boards.command("render")
 def boards_render() -> None:
     """Write the Grafana JSON of every board to dashboards/dist/."""
-    from dashboards.grafana import write
+    from dashboards.grafana import render
 
-    changed = write()
-    print(f"boards render: {', '.join(path.name for path in changed) or 'nothing changed'}")
+    for path, text in render().items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        print(f"boards render: {path.name}")
 
 
 @boards.command("check")

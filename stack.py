@@ -107,11 +107,16 @@ class Stack(honcho.manager.Manager):  # type: ignore[misc]  # honcho is untyped
 
     _unasked: str | None = None
     _terminating: bool
+    _loop_has_called = False
 
     def terminate(self) -> None:
-        """Stop all, in order; called again, stop all at once."""
+        """Stop all, in order; asked again, stop all at once. honcho's loop calls this too, when it sees the first
+        process stopped: that is not asking again."""
+        by_loop = not self._loop_has_called and any("returncode" in p for p in self._processes.values())
+        self._loop_has_called |= by_loop
         if self._terminating:
-            self.kill()
+            if not by_loop:
+                self.kill()
             return
         self._terminating = True
         self._unasked = next((name for name, p in self._processes.items() if "returncode" in p), None)

@@ -14,7 +14,7 @@ from agents.decisions.judgement import to_event
 from agents.metrics import VERDICTS
 from agents.records import Handled, Handler, Out, Poison, Record, Write
 from schemas.errors import Retry
-from schemas.events import Delivery, Hit, lines
+from schemas.events import Clicked, Delivery, Hit, Opened, lines
 from schemas.settings import Settings
 from schemas.state import StateTopic
 from schemas.topics import DELIVERIES, EVENTS
@@ -51,12 +51,13 @@ class Judge(Handler):
         handled = Handled()
         verdicts: Counter[tuple[str, str, str]] = Counter()  # a metric's own count a hit costs a quarter of the judging
         for record in records:
-            events = []
+            events: list[Opened | Clicked] = []
+            unreadable = ""
             for line in filter(None, record.value.split(b"\n")):
                 try:
                     hit = self._decode(line)
                 except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                    handled.dead.append(Poison(record, "unreadable", str(error)))
+                    unreadable = unreadable or str(error)
                     continue
                 delivery = self._deliveries.get(hit.delivery_id)
                 judgement = self._rules.judge(
@@ -67,6 +68,8 @@ class Judge(Handler):
                 )
                 verdicts[hit.kind, judgement.verdict, judgement.reason] += 1
                 events.append(to_event(hit, judgement, self._rules.version))
+            if unreadable:
+                handled.dead.append(Poison(record, "unreadable", unreadable))
             if events:
                 handled.out.append(Out(EVENTS, record.partition, record.key, lines(events)))
         for labels, count in verdicts.items():

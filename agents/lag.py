@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
+
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from agents.pipeline import STAGES, Stage
 from schemas.errors import Retry
 from schemas.settings import Settings
+
+_FETCH_MS = 20
+_PATIENCE_SECONDS = 5.0
 
 
 def group_of(settings: Settings, stage: Stage) -> str:
@@ -19,7 +24,9 @@ def lag(settings: Settings, stages: tuple[Stage, ...] = STAGES) -> dict[str, int
     """Records not yet acknowledged, by stage. Raises Retry when the broker can't be reached."""
     try:
         admin = KafkaAdminClient(bootstrap_servers=settings.kafka_servers)
-        consumer = KafkaConsumer(bootstrap_servers=settings.kafka_servers, enable_auto_commit=False)
+        consumer = KafkaConsumer(
+            bootstrap_servers=settings.kafka_servers, enable_auto_commit=False, fetch_max_wait_ms=_FETCH_MS
+        )
         try:
             behind: dict[str, int] = {}
             for stage in stages:
@@ -30,7 +37,7 @@ def lag(settings: Settings, stages: tuple[Stage, ...] = STAGES) -> dict[str, int
                 ]
                 group = group_of(settings, stage)
                 committed = admin.list_group_offsets({group: partitions})[group]
-                starts, ends = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
+                starts, ends = consumer.beginning_offsets(partitions), _ends(consumer, partitions)
                 done = {tp: max(starts[tp], committed[tp].offset if tp in committed else 0) for tp in partitions}
                 behind[stage.name] = sum(max(0, ends[tp] - done[tp]) for tp in partitions)
             return behind
@@ -39,3 +46,17 @@ def lag(settings: Settings, stages: tuple[Stage, ...] = STAGES) -> dict[str, int
             admin.close()
     except (KafkaError, OSError) as error:
         raise Retry(f"Kafka at {settings.kafka}: {error!r}") from error
+
+
+def _ends(consumer: KafkaConsumer, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+    """Where each partition ends, by a fetch: the embedded broker's list of offsets stops at its last batch's first."""
+    listed = consumer.end_offsets(partitions)
+    consumer.assign(partitions)
+    for tp in partitions:
+        consumer.seek(tp, max(0, listed[tp] - 1))
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while any(consumer.highwater(tp) is None for tp in partitions):
+        if time.monotonic() > deadline:
+            raise Retry("Kafka does not say where its partitions end")
+        consumer.poll(timeout_ms=10 * _FETCH_MS)
+    return {tp: max(listed[tp], consumer.highwater(tp)) for tp in partitions}

@@ -7,7 +7,7 @@ recent deliveries then come back from here. A topic that holds anything is left 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 from clickhouse_connect.driver.client import Client
@@ -67,7 +67,7 @@ def _struct(topic: Topic, row: tuple[object, ...]) -> msgspec.Struct:
     def time(value: object) -> datetime:
         if not isinstance(value, datetime):
             raise TypeError(f"not a time: {value!r}")
-        return value
+        return value.replace(tzinfo=value.tzinfo or UTC)  # clickhouse-connect leaves UTC out
 
     if topic is CAMPAIGNS:
         return Campaign(id=str(row[0]), name=str(row[1]), created_at=time(row[2]), paused=bool(row[3]))

@@ -52,6 +52,8 @@ class StageApp:
             stream_wait_empty=False,  # what is held is delivered again; waiting for it would stall a rebalance
             stream_buffer_maxsize=1_000,
             broker_commit_interval=1.0,
+            producer_max_request_size=DEAD.max_record_bytes,
+            consumer_max_fetch_size=DEAD.max_record_bytes,
             datadir=str(settings.data_dir / "faust"),
             **(_EMBEDDED_SESSION if settings.mode == "embedded" else _CLUSTER_SESSION),
         )

@@ -9,7 +9,7 @@ import gzip
 import hashlib
 import hmac
 import mimetypes
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -99,9 +99,9 @@ def router(settings: Settings, connect: Callable[[], Client] | None = None) -> A
                 "since": asked.since.isoformat(),
                 "until": asked.until.isoformat(),
                 "timezone": asked.timezone,
-                "campaigns": answers.pop(_CAMPAIGNS.name).get("rows", []),
-                "any_emails": any(row["any_emails"] for row in answers.pop(_ANY_EMAILS.name).get("rows", [])),
-                "answers": answers,
+                "campaigns": answers[_CAMPAIGNS.name].get("rows", []),
+                "any_emails": any(row["any_emails"] for row in answers[_ANY_EMAILS.name].get("rows", [])),
+                "answers": {query.name: answers[query.name] for query in board.queries},
             },
             headers=_HEADERS | {"Cache-Control": "no-store"},
         )
@@ -136,10 +136,10 @@ class _File:
         return Response(self.plain, headers=headers, media_type=self.media_type)
 
 
-def _viewer_of(settings: Settings) -> Callable[[Request], None]:
+def _viewer_of(settings: Settings) -> Callable[[Request], Awaitable[None]]:
     expected = settings.api_key.encode()
 
-    def check(request: Request) -> None:
+    async def check(request: Request) -> None:  # async, so that it needs no thread
         if expected and not hmac.compare_digest(_given_key(request.headers.get("Authorization", "")), expected):
             raise HTTPException(401, "Log in with SENDLENS_API_KEY as the password.", {"WWW-Authenticate": _CHALLENGE})
 

@@ -22,7 +22,7 @@ from clickhouse.queries import Query
 from clickhouse.store import error_code
 from schemas.errors import Retry
 
-THREADS = 4  # queries of the page that ClickHouse may have at once
+THREADS = 2  # queries at once; more make a board slower on a small machine, each being parallel in itself
 KEEP_SECONDS = 1.0
 QUERY_SECONDS = 10  # then ClickHouse gives up by itself
 WAITING = 64  # different questions under way before more are refused
@@ -46,7 +46,7 @@ class Reader:
         self._answers: dict[object, tuple[float, asyncio.Task[dict[str, Answer]]]] = {}
 
     async def answers(self, key: object, queries: list[Query], values: Mapping[str, Any]) -> dict[str, Answer]:
-        """The queries' answers by name; `key` says which questions are the same.
+        """The queries' answers by name, shared with others: not to be changed. `key` says which questions are the same.
 
         Raises Retry when ClickHouse does not answer, Misconfigured when it refuses us.
         """
@@ -68,6 +68,7 @@ class Reader:
 
     async def _ask(self, queries: list[Query], values: Mapping[str, Any]) -> dict[str, Answer]:
         loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads, self._connected)  # one attempt, not one for each query
         asked = [loop.run_in_executor(self._threads, self._run, query, query.values(values)) for query in queries]
         answers = await asyncio.gather(*asked, return_exceptions=True)
         for answer in answers:

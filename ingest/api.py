@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import uuid4
@@ -42,9 +43,14 @@ log = structlog.get_logger()
 _SMALL_BODY_BYTES = 64 * 1024
 # How long a campaign we do not know may take to reach us before it is unknown, in seconds.
 _CAMPAIGN_PATIENCE = 2.0
-# Within this many seconds Kafka has to take a whole batch.
+# How long Kafka may take over a whole batch, in seconds.
 _BATCH_SECONDS = 30.0
 _SHARE = 20  # sends handled before hits get the loop again: about a millisecond
+# What the topic takes, less room for the key and Kafka's envelope.
+_RECORD_BYTES = (SENDS.max_record_bytes or 1_000_000) - 1024
+
+# A send's lead and its record.
+_Record = tuple[str, bytes]
 
 _decode_campaign = msgspec.json.Decoder(CampaignRequest).decode
 _decode_sends = msgspec.json.Decoder(SendsRequest).decode
@@ -183,9 +189,11 @@ def api_routes(
     return router
 
 
-async def _sort(batch: list[msgspec.Raw], known: Any) -> tuple[list[Send], list[Accepted], list[Rejected]]:
+async def _sort(
+    batch: list[msgspec.Raw], known: Callable[[str], Awaitable[Campaign | None]]
+) -> tuple[list[_Record], list[Accepted], list[Rejected]]:
     """Check every send of the batch; the loop is shared with hits all the while."""
-    sends: list[Send] = []
+    sends: list[_Record] = []
     accepted: list[Accepted] = []
     rejected: list[Rejected] = []
     campaigns: dict[str, bool] = {}
@@ -204,28 +212,30 @@ async def _sort(batch: list[msgspec.Raw], known: Any) -> tuple[list[Send], list[
             delivery = str(delivery_id(asked.campaign, asked.step, asked.lead))
             if delivery in first_with:
                 raise Reject("duplicate", f"same campaign, step and lead as index {first_with[delivery]}")
+            fields = {name: getattr(asked, name) for name in SendRequest.__struct_fields__}
+            send = Send(request_id=str(uuid4()), delivery_id=delivery, requested_at=now, **fields)
+            value = msgspec.json.encode(send)
+            if len(value) > _RECORD_BYTES:
+                raise Reject("too-large", f"html, text and headers together: at most {_RECORD_BYTES} bytes of JSON")
         except Reject as error:
             rejected.append(Rejected(index, error.reason, error.detail))
             continue
         first_with[delivery] = index
         accepted.append(Accepted(index, delivery))
-        fields = {name: getattr(asked, name) for name in SendRequest.__struct_fields__}
-        sends.append(Send(request_id=str(uuid4()), delivery_id=delivery, requested_at=now, **fields))
+        sends.append((asked.lead, value))
     return sends, accepted, rejected
 
 
-async def _publish_all(settings: Settings, publisher: Publisher, sends: list[Send]) -> None:
+async def _publish_all(settings: Settings, publisher: Publisher, sends: list[_Record]) -> None:
     """Publish every send, or raise Retry: those that arrived by then are recognised when they are asked for again."""
     partitions = settings.partitions_of(SENDS)
-    async with asyncio.timeout(_BATCH_SECONDS):
-        answers = []
-        for index, one in enumerate(sends):
-            if index % _SHARE == _SHARE - 1:
-                await asyncio.sleep(0)
-            value = msgspec.json.encode(one)
-            partition = text_partition(one.lead, partitions)
-            answers.append(asyncio.ensure_future(publisher.publish(SENDS, partition, one.lead, value, _BATCH_SECONDS)))
-        await asyncio.gather(*answers)
+    answers = []
+    for index, (lead, value) in enumerate(sends):
+        if index % _SHARE == _SHARE - 1:
+            await asyncio.sleep(0)
+        partition = text_partition(lead, partitions)
+        answers.append(asyncio.ensure_future(publisher.publish(SENDS, partition, lead, value, _BATCH_SECONDS)))
+    await asyncio.gather(*answers)
 
 
 def _now() -> datetime:

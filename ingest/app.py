@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -50,6 +52,7 @@ def create_app(settings: Settings, *routers: APIRouter) -> App:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        _tame_garbage_collection()
         publisher.start()
         commit.start()
         links.start()
@@ -57,9 +60,9 @@ def create_app(settings: Settings, *routers: APIRouter) -> App:
         log.info("ingest serves", host=settings.ingest_host, port=settings.ingest_port)
         yield
         await commit.stop(_DRAIN_PATIENCE)
-        await publisher.stop(_CLOSE_PATIENCE)
-        links.stop()
-        campaigns.stop()
+        await asyncio.gather(
+            publisher.stop(_CLOSE_PATIENCE), asyncio.to_thread(links.stop), asyncio.to_thread(campaigns.stop)
+        )
         log.info("ingest stopped", hits_lost=commit.in_flight)
 
     app = FastAPI(
@@ -78,6 +81,13 @@ def create_app(settings: Settings, *routers: APIRouter) -> App:
     for router in routers:
         app.include_router(router)
     return Hits(app, settings.keyring, links, commit, metrics)
+
+
+def _tame_garbage_collection() -> None:
+    """Leave what was loaded out of every collection, and collect less often: a third of the hot path went there."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def _keep_kafka_quiet() -> None:

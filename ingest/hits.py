@@ -107,6 +107,7 @@ class Hits:
         self._links = links
         self._commit = commit
         self._metrics = metrics
+        self._ids = _Ids()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -174,7 +175,7 @@ class Hits:
 
     async def _record(self, kind: HitKind, scope: Scope, claim: Claim, link_id: str) -> None:
         """Have the hit written, and return when it is safe or has waited long enough."""
-        waiter = self._commit.add(str(claim.delivery_id), _line(_hit(kind, scope, claim, link_id)))
+        waiter = self._commit.add(str(claim.delivery_id), _line(_hit(self._ids, kind, scope, claim, link_id)))
         fate = Fate.LOST if waiter is None else await waiter
         if waiter is None:
             self._metrics.rejected.labels(kind, "in-flight").inc()
@@ -203,11 +204,11 @@ def clean(raw: bytes, limit: int) -> str:
     return text.encode()[:limit].decode("utf-8", "ignore")
 
 
-def _hit(kind: HitKind, scope: Scope, claim: Claim, link_id: str) -> Hit:
+def _hit(ids: _Ids, kind: HitKind, scope: Scope, claim: Claim, link_id: str) -> Hit:
     user_agent, headers = _headers(scope["headers"])
     now = time.time_ns() // 1_000_000
     return Hit(
-        id=_new_id(now),
+        id=ids.new(now),
         kind=kind,
         at=datetime.fromtimestamp(now / 1000, UTC),
         delivery_id=str(claim.delivery_id),
@@ -237,18 +238,24 @@ def _headers(raw: Iterable[tuple[bytes, bytes]]) -> tuple[str, dict[str, str]]:
     return user_agent, kept
 
 
-def _new_id(milliseconds: int) -> str:
-    """A UUID of version 7 (RFC 9562, 5.7): unique without coordination, and in order of time for the database."""
-    tail = os.urandom(10)
-    number = (
-        milliseconds << 80
-        | 0x7 << 76
-        | (int.from_bytes(tail[:2], "big") & 0x0FFF) << 64
-        | 0b10 << 62
-        | int.from_bytes(tail[2:], "big") & 0x3FFF_FFFF_FFFF_FFFF
-    )
-    digits = f"{number:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+class _Ids:
+    """UUIDs of version 7 (RFC 9562, 5.7): unique without coordination, and in order of time for the database.
+
+    Randomness is fetched for many at once: each system call would give the interpreter lock away.
+    """
+
+    def __init__(self) -> None:
+        self._pool = b""
+        self._at = 0
+
+    def new(self, milliseconds: int) -> str:
+        if self._at == len(self._pool):
+            self._pool, self._at = os.urandom(10 * 1024), 0
+        tail = int.from_bytes(self._pool[self._at : self._at + 10], "big")
+        self._at += 10
+        number = milliseconds << 80 | 0x7 << 76 | (tail & 0xFFF) << 64 | 0b10 << 62 | tail >> 18
+        digits = f"{number:032x}"
+        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def _header(url: str) -> bytes:

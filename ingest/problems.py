@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from schemas.errors import Retry
+from schemas.errors import Reject, Retry
 
 log = structlog.get_logger()
 
@@ -55,6 +55,10 @@ def answer_with_problems(app: FastAPI) -> None:
     async def retry(request: Request, error: Retry) -> Response:
         detail = f"{error}. Nothing was promised; the same request may be sent again."
         return _response(503, detail, {"Retry-After": RETRY_SECONDS}, {})
+
+    @app.exception_handler(Reject)
+    async def reject(request: Request, error: Reject) -> Response:
+        return _response(422, str(error), {}, {"reason": error.reason})
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:

@@ -70,6 +70,8 @@ class Publisher:
             raise Retry(self.problem or "not connected to Kafka")
         try:
             future = producer.send(self._settings.topic(topic), value=value, key=key, partition=partition)
+        except MessageSizeTooLargeError as error:
+            raise Reject("too-large", str(error)) from error
         except KafkaError as error:
             raise Retry(f"Kafka did not take the record: {error!r}") from error
         except ValueError as error:  # the partition is not there: the topic was made with fewer than we are set to use
@@ -165,21 +167,23 @@ class Publisher:
         log.info("connected to Kafka", servers=self._settings.kafka)
 
     def _make(self) -> KafkaProducer:
-        return KafkaProducer(
+        producer = KafkaProducer(
             bootstrap_servers=self._settings.kafka_servers,
             client_id="sendlens-ingest",
             # Said outright: a conflicting setting would otherwise turn idempotence off without a word.
             enable_idempotence=True,
             acks="all",
             linger_ms=0,
-            batch_size=256 * 1024,
             max_request_size=_REQUEST_BYTES,
             max_block_ms=_METADATA_MS,
             bootstrap_timeout_ms=_CONNECT_MS,
             reconnect_backoff_max_ms=1000,
-            allow_auto_create_topics=False,
             metrics_enabled=False,
         )
+        # A topic made in passing would have the broker's number of partitions. kafka-python 3.0.12 does not hand its
+        # setting allow_auto_create_topics on to where the requests are made.
+        producer._metadata.config["allow_auto_create_topics"] = False
+        return producer
 
     def _warm(self, producer: KafkaProducer) -> None:
         """Fetch what `send` would otherwise wait for. Raises Misconfigured when a topic is not as we are set."""

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
+from starlette.exceptions import HTTPException
 
 from ingest import pages
 from ingest.metrics import Metrics

@@ -50,7 +50,7 @@ class Settings(BaseSettings):
     clickhouse_password: str = Field("", description="Its password.")
     clickhouse_database: str = Field("sendlens", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Database to use.")
     clickhouse_reader_password: str = Field(
-        "reader", description="Password of the read-only user `reader` (Grafana, SQL) of the embedded database."
+        "reader", description="Password of the read-only user `reader`, for Grafana and SQL. Cluster: set your own."
     )
 
     ingest_host: str = Field("127.0.0.1", description="Address that ingest listens on.")

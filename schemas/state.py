@@ -26,6 +26,7 @@ log = structlog.get_logger()
 
 _POLL_MS = 200  # how stale an idle view may be: the broker answers an empty fetch after this long
 _RECONNECT_SECONDS = 1.0
+_ANSWER_MS = 2000  # without an answer for this long the broker is away: connect anew
 _FORGET_STEP = 1_000
 
 
@@ -86,7 +87,7 @@ class StateTopic(Generic[T]):
         return iter(list(self._records.values()))
 
     async def wait_until_current(self, moment: float, patience: float) -> bool:
-        """Wait up to `patience` seconds until all that was written before `moment` (epoch seconds) can be read here."""
+        """Wait until what was written before `moment` (epoch seconds) is here; False after `patience` seconds."""
         deadline = time.monotonic() + patience
         while self.current_at < moment:
             if time.monotonic() >= deadline or self._stopping.is_set():
@@ -110,23 +111,30 @@ class StateTopic(Generic[T]):
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=_POLL_MS,
+            reconnect_backoff_max_ms=1000,
+            bootstrap_timeout_ms=_ANSWER_MS,
         )
+        # A topic made in passing would have the broker's number of partitions. kafka-python 3.0.12 does not hand its
+        # setting allow_auto_create_topics on to where the requests are made.
+        consumer._cluster.config["allow_auto_create_topics"] = False
         try:
             partitions = [TopicPartition(self.topic, p) for p in sorted(self._partitions(consumer))]
+            if not partitions:
+                return
             consumer.assign(partitions)
             consumer.seek_to_beginning(*partitions)
             while not self._stopping.is_set():
                 asked_at = time.time()
-                ends = consumer.end_offsets(partitions)
-                while any(consumer.position(tp) < ends[tp] for tp in partitions) and not self._stopping.is_set():
+                ends = consumer.end_offsets(partitions, timeout_ms=_ANSWER_MS)
+                while any(_is_behind(consumer, tp, ends[tp]) for tp in partitions) and not self._stopping.is_set():
                     self._take(consumer.poll(timeout_ms=_POLL_MS))
                 if self._stopping.is_set():
                     return
-                self.current_at = asked_at
                 self._forget(asked_at)
+                self.current_at = asked_at
                 self._take(consumer.poll(timeout_ms=_POLL_MS))
         finally:
-            consumer.close(autocommit=False)
+            consumer.close(autocommit=False, timeout_ms=0)
 
     def _partitions(self, consumer: KafkaConsumer) -> set[int]:
         """The topic's partitions; waits for `sendlens migrate` to have made it."""
@@ -167,6 +175,13 @@ class StateTopic(Generic[T]):
                 self._written_at.pop(key, None)
                 self._records.pop(key, None)
             expired = len(keys)
+
+
+def _is_behind(consumer: KafkaConsumer, partition: TopicPartition, end: int) -> bool:
+    """Whether records are left to read. The embedded broker gives the first offset of the last batch, plus one, as a
+    partition's end; only its answer to a fetch says where the last batch ends."""
+    position: int = consumer.position(partition)
+    return position < max(end, consumer.highwater(partition) or 0)
 
 
 def _place(record: object) -> str:

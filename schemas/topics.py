@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
+_MIB = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -24,24 +25,31 @@ class Topic:
     partitions: int | None = None
     compacted: bool = False
     retention_ms: int = 7 * _DAY_MS
+    max_record_bytes: int | None = None
 
     def config(self) -> dict[str, str]:
         """The topic's configuration in Kafka's own words."""
-        if self.compacted:
-            return {"cleanup.policy": "compact"}
-        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
+        config = {"cleanup.policy": "compact"}
+        if not self.compacted:
+            config = {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
+        if self.max_record_bytes is not None:
+            config["max.message.bytes"] = str(self.max_record_bytes)
+        return config
 
 
 HITS = Topic("hits", key="delivery", holds="Hit", batch=True)
-EVENTS = Topic("events", key="delivery", holds="Event", batch=True)
-SENDS = Topic("sends", key="lead", holds="Send")
+# The judge answers a record of hits, up to Kafka's own limit of 1 MB, with one of events.
+EVENTS = Topic("events", key="delivery", holds="Event", batch=True, max_record_bytes=2 * _MIB)
+# An email may be 2 MB of HTML, which JSON's escapes can double; Kafka's own limit is 1 MB.
+SENDS = Topic("sends", key="lead", holds="Send", max_record_bytes=6 * _MIB)
 # The timing join needs a delivery's time for hours; ClickHouse keeps it for good.
 DELIVERIES = Topic("deliveries", key="delivery", holds="Delivery", retention_ms=2 * _DAY_MS)
 MAIL = Topic("mail", key="mailbox", holds="raw mail")
 CAMPAIGNS = Topic("campaigns", key="campaign", holds="Campaign", partitions=1, compacted=True)
 LEADS = Topic("leads", key="lead", holds="Lead", compacted=True)
 LINKS = Topic("links", key="link_id", holds="Link", compacted=True)
-DEAD = Topic("dead", key="stage", holds="Dead", partitions=1, retention_ms=30 * _DAY_MS)
+# A whole send in base64.
+DEAD = Topic("dead", key="stage", holds="Dead", partitions=1, retention_ms=30 * _DAY_MS, max_record_bytes=9 * _MIB)
 
 ALL = (HITS, EVENTS, SENDS, DELIVERIES, MAIL, CAMPAIGNS, LEADS, LINKS, DEAD)
 

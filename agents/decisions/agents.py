@@ -30,7 +30,7 @@ _SET_MEMORY = 256 << 20  # re2's ceiling for the automaton it builds lazily; wit
 
 # The name of a phone may be anything ("CUBOT", "Sonic"), so it is taken out before looking for robots' names. What has
 # a URL or "compatible" in it is no phone's name.
-_PHONE = re.compile(r"(\(Linux;(?: U;)? ?Android[^;()]*);([^()]*)")
+_PHONE = re.compile(r"(\(Linux;(?: U;)? ?Android[^;()]*)((?:; ?[a-z]{2}[-_][A-Za-z]{2})?;[^;()]*)")
 _NO_PHONE = re.compile(r"compatible|http|www\.|@", re.IGNORECASE)
 
 

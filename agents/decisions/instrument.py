@@ -6,6 +6,7 @@ Pure: the same send, keys and moment give the same bytes.
 from __future__ import annotations
 
 import html as _html
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,10 +22,10 @@ from schemas.events import Link, Send
 from schemas.tokens import Claim, Keyring, Purpose
 
 # Ours to write: a second one would break the mail or the tracking, and Bcc would show the others.
-RESERVED_HEADERS = frozenset(
-    ("from", "to", "cc", "bcc", "subject", "date", "message-id", "mime-version", "return-path", "received")
-    + ("content-type", "content-transfer-encoding", "content-disposition", "dkim-signature")
-    + ("list-unsubscribe", "list-unsubscribe-post")
+_RESERVED = re.compile(
+    r"(from|to|cc|bcc|sender|subject|date|message-id|mime-version|list-unsubscribe|list-unsubscribe-post|return-path"
+    r"|received|authentication-results|dkim-signature|(content|resent|arc|x-sendlens)-.*)",
+    re.IGNORECASE,
 )
 
 
@@ -109,8 +110,9 @@ def _claim(send: Send, now: datetime) -> Claim:
 def _wrapper(
     campaign: str, keyring: Keyring, public_url: str, token: str, links: dict[str, Link]
 ) -> Callable[[str], str | None]:
-    """A function from a link's address to its wrapped form, None for those left alone; fills `links` by address."""
+    """What `rewrite` asks of each address: its wrapped form as source text, or None to leave it. Fills `links`."""
     ours = tuple(f"{public_url}/{path}/" for path in "cou")
+    prefix = _html.escape(f"{public_url}/c/{token}/")
 
     def wrap(url: str) -> str | None:
         link = links.get(url)
@@ -119,7 +121,7 @@ def _wrapper(
             if address is None:
                 return None
             link = links[url] = Link(link_id=keyring.link_id(campaign, address), campaign=campaign, url=address)
-        return f"{public_url}/c/{token}/{link.link_id}"
+        return prefix + link.link_id
 
     return wrap
 
@@ -144,7 +146,7 @@ def _with_unsubscribe(text: str, url: str, word: str) -> str:
 def _custom(headers: dict[str, str]) -> list[bytes]:
     written = []
     for name, value in headers.items():
-        if name.lower() in RESERVED_HEADERS:
+        if _RESERVED.fullmatch(name):
             raise Reject("reserved-header", f"{name[:80]} is written by Sendlens")
         written.append(header(name, value))
     return written

@@ -31,7 +31,6 @@ _RULE_FILES = (
     "tables.py",
     "timing.py",
     "data/agents.tsv",
-    "data/apple_relay.txt",
     "data/crawlers_left_out.tsv",
     "data/networks.tsv",
 )
@@ -156,7 +155,10 @@ class Finding:
 
 
 class Rules:
-    """The rules with their data, compiled. `version` names them: equal versions judge equally."""
+    """The rules with their data, compiled. `version` names them: equal versions judge equally.
+
+    An ASN database is the operator's own and has no part in the version.
+    """
 
     def __init__(self, agents: Agents, networks: Networks, version: str) -> None:
         self.version = version
@@ -165,7 +167,7 @@ class Rules:
 
     @classmethod
     def load(cls, asn_of: AsnLookup | None = None) -> Rules:
-        """Read and compile what is packaged: about a quarter of a second and 50 MB, once in a process.
+        """Read and compile what is packaged: a tenth of a second and some 10 MB, once in a process.
 
         `asn_of` finds the AS number of an address where the operator has an ASN database.
         """

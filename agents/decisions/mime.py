@@ -23,7 +23,9 @@ _HEADER_NAME = re.compile(r"[!-9;-~]{1,76}")  # ftext (RFC 5322, 3.6.8)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _PLAIN = re.compile(r"[!-~]+(?:[ \t][!-~]+)*")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
-_MAILBOX = re.compile(r"\s*(?:(?P<name>.*?)\s*<(?P<angle>[^<>\s]+)>|(?P<bare>[^<>\s]+))\s*", re.DOTALL)
+_MAILBOX = re.compile(
+    r"""\s*(?:(?P<name>"(?:[^"\\]|\\.)*+"|[^<>"]*?)\s*<(?P<angle>[^<>\s]+)>|(?P<bare>[^<>\s]+))\s*""", re.DOTALL
+)
 _LOCAL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}")
 _DOMAIN = re.compile(
     r"(?=.{1,253}$)[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"

@@ -1,8 +1,8 @@
 """Which networks are known: scanners for certain, scanners probably, and Apple's relay egress.
 
-`data/networks.tsv` has one network a line with its source; `data/apple_relay.txt` holds Apple's own list. A network
-given as `AS22843` is known by number and takes part when the caller supplies a lookup from address to AS number (an
-ASN database of the operator's); the rest are prefixes.
+`data/networks.tsv` has one network a line with its source. A network given as `AS22843` is known by number and takes
+part when the caller supplies a lookup from address to AS number (an ASN database of the operator's); the rest are
+prefixes.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
-from itertools import chain, pairwise
+from itertools import pairwise
 from typing import Literal, cast, get_args
 
-from agents.decisions.tables import read_text, rows
+from agents.decisions.tables import rows
 
 Trust = Literal["scanner", "probable", "relay"]
 AsnLookup = Callable[[str], int | None]
@@ -77,9 +77,7 @@ class Networks:
     @classmethod
     def load(cls, asn_of: AsnLookup | None = None) -> Networks:
         """Read the packaged networks. Raises ValueError naming the line that is wrong."""
-        relay = Network("Apple Private Relay", "relay", frozenset({"open"}))
-        egress = (line for line in read_text("apple_relay.txt").splitlines() if line and not line.startswith("#"))
-        return cls(chain(_listed(), ((prefix, relay) for prefix in egress)), asn_of)
+        return cls(_listed(), asn_of)
 
     def _find(self, ip: str) -> Network | None:
         found = self._by_prefix(ip)

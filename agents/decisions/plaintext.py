@@ -5,17 +5,16 @@ from __future__ import annotations
 import html as _html
 import re
 
-from agents.decisions.rewrite import _ATTRIBUTES, _END_OF_NAME, _WS, Scan, href_of
+from agents.decisions.rewrite import ATTRIBUTES, END_OF_NAME, WS, Scan, href_of
 
-_LINK = re.compile(rf"<[aA]{_END_OF_NAME}({_ATTRIBUTES})>((?:[^<]++|<(?!/?[aA]{_END_OF_NAME}))*+)")
+_LINK = re.compile(rf"<[aA]{END_OF_NAME}({ATTRIBUTES})>((?:[^<]++|<(?!/?[aA]{END_OF_NAME}))*+)")
 _BREAK = re.compile(
-    rf"[{_WS}]*+</?(?i:br|p|div|tr|table|h[1-6]|ul|ol|li|blockquote|section|article|header|footer|hr|center|pre)"
-    rf"{_END_OF_NAME}{_ATTRIBUTES}>[{_WS}]*+"
+    rf"</?(?i:br|p|div|tr|table|h[1-6]|ul|ol|li|blockquote|section|article|header|footer|hr|center|pre)"
+    rf"{END_OF_NAME}{ATTRIBUTES}>"
 )
-_TAG = re.compile(rf"</?[a-zA-Z!?]{_ATTRIBUTES}>|<![^>]*+>")
-_SPACES = re.compile(r"[ \t\r\f\v\u00a0\u200b\u200c\u200d\ufeff\u034f\u00ad]+")  # preheaders are padded with these
-_LINE_ENDS = re.compile(r" ?\n[ \n]*")
-_MARK = "\x00"
+_TAG = re.compile(rf"</?[a-zA-Z][^{WS}/>]*+{ATTRIBUTES}>|</?[!?][^>]*+>")
+# What preheaders are padded with, besides what str.split takes for white space.
+_INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u034f\u00ad"
 
 
 def plaintext(html: str, found: Scan) -> str:
@@ -25,21 +24,22 @@ def plaintext(html: str, found: Scan) -> str:
         parts.append(html[at:start])
         at = max(at, end)
     parts.append(html[at:])
-    text = "".join(parts).replace(_MARK, "").replace("-->", "").replace("\n", " ").replace("\r", " ")
+    text = "".join(parts).replace("-->", "").replace("\n", " ")
     text = _LINK.sub(_with_address, text)
-    text = _BREAK.sub("\n", text)
-    text = _TAG.sub("", text)
-    text = _html.unescape(text) if "&" in text else text
-    return _LINE_ENDS.sub("\n", _SPACES.sub(" ", text)).strip()
+    text = _TAG.sub("", _BREAK.sub("\n", text))
+    if "&" in text:
+        text = _html.unescape(text)
+    if not text.isascii():
+        for character in _INVISIBLE:
+            text = text.replace(character, "")
+    return "\n".join(filter(None, (" ".join(line.split()) for line in text.split("\n"))))
 
 
 def _with_address(link: re.Match[str]) -> str:
-    href = href_of(link.group(1))
-    content = link.group(2)
+    content = link[2]
+    shown = _TAG.sub("", content).strip()
+    href = href_of(link[1]) if shown else None
     if href is None or not href.url.startswith(("http://", "https://", "mailto:")):
         return content
     address = href.url.removeprefix("mailto:")
-    shown = _TAG.sub("", content).strip()
-    if _html.unescape(shown) == address:
-        return content
-    return f"{content} ({_html.escape(address)})" if shown else content
+    return content if _html.unescape(shown) == address else f"{content} ({_html.escape(address)})"

@@ -11,37 +11,47 @@ import html as _html
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from html.entities import html5
 
-_WS = r"\t\n\f\r "
-# What may stand between a tag's name and its ">": quotes hide a ">" only right after "=".
-_ATTRIBUTES = rf"""(?:[^>=]++|=[{_WS}]*+(?:"[^"]*+"|'[^']*+'|(?!["'])[^{_WS}>]*+))*+"""
-_END_OF_NAME = rf"(?=[{_WS}/>])"
+WS = r"\t\n\f\r "
+# What may stand between a tag's name and its ">": quotes hide a ">" only around a value, and a name may begin with "=".
+_NAME = rf"[^{WS}/>][^{WS}/>=]*+"
+_IS = rf"[{WS}]*+=[{WS}]*+"
+ATTRIBUTES = (
+    rf"""(?:[{WS}/]*+{_NAME}(?:="[^"]*+"|{_IS}(?:"[^"]*+"|'[^']*+'|(?!["'])[^{WS}>]*+)|(?![{WS}]*+=)))*+[{WS}/]*+"""
+)
+END_OF_NAME = rf"(?=[{WS}/>])"
 # VML shapes are how Outlook gets its buttons; their href is as clickable as that of <a>.
 _LINKED = r"(?i:a|area|v:[a-z]+)"
 # Elements whose content is text to a parser (13.2.5.2 and 13.2.5.3); <noscript> is not, as mail runs no scripts.
 _RAW = r"(?i:script|style|textarea|title|xmp|iframe|noembed|noframes|plaintext)"
 _CLOSING = r"(?i:body|html)"
+# The start of every other tag's name, told by its first letter as far as that goes: most tags of a mail are these.
+_OTHER = (
+    rf"(?:[bcdefghjklmoqruwyzBCDEFGHJKLMOQRUWYZ]|(?!(?:{_LINKED}|{_RAW}){END_OF_NAME})[aintpsvxAINTPSVX])[^{WS}/>]*+"
+)
+_OTHER_END = rf"(?:[acdefgijklmnopqrstuvwxyzACDEFGIJKLMNOPQRSTUVWXYZ]|(?!{_CLOSING}{END_OF_NAME})[bhBH])[^{WS}/>]*+"
 
 # Each match is either a run of everything that needs no attention, or one token that does: most of the work is done
 # inside the regular expression engine. Possessive throughout: linear on any input.
 _TOKEN = re.compile(
     rf"""
     (?: [^<]++
-      | <(?!(?:{_LINKED}|{_RAW}){_END_OF_NAME})[a-zA-Z]{_ATTRIBUTES}>
-      | </(?!{_CLOSING}{_END_OF_NAME})[a-zA-Z]{_ATTRIBUTES}>
+      | <{_OTHER}{ATTRIBUTES}>
+      | </{_OTHER_END}{ATTRIBUTES}>
       | <(?:!(?!--)|\?|/(?![a-zA-Z]))[^>]*+>
       | <(?![a-zA-Z/!?])
     )++
-    | <{_LINKED}{_END_OF_NAME}(?P<attributes>{_ATTRIBUTES})>
-    | <(?P<raw>{_RAW}){_END_OF_NAME}{_ATTRIBUTES}>
-    | </(?P<closing>{_CLOSING}){_END_OF_NAME}{_ATTRIBUTES}>
+    | <{_LINKED}{END_OF_NAME}(?P<attributes>{ATTRIBUTES})>
+    | <(?P<raw>{_RAW}){END_OF_NAME}{ATTRIBUTES}>
+    | </(?P<closing>{_CLOSING}){END_OF_NAME}{ATTRIBUTES}>
     | (?P<comment><!--)
     """,
     re.VERBOSE,
 )
-_ATTRIBUTE = re.compile(
-    rf"""([^{_WS}/>=][^{_WS}/>=]*+)(?:[{_WS}]*+=[{_WS}]*+(?:"([^"]*+)"|'([^']*+)'|([^{_WS}>"'][^{_WS}>]*+)))?"""
-)
+_VALUE = rf"""{_IS}(?:"([^"]*+)"|'([^']*+)'|([^{WS}>"'][^{WS}>]*+))"""
+_OTHER_ATTRIBUTE = rf"(?!(?i:href)[{WS}=]){_NAME}(?:{_VALUE.replace('([', '(?:[')})?+[{WS}/]*+"
+_HREF = re.compile(rf"[{WS}/]*+(?:{_OTHER_ATTRIBUTE})*+(?i:href){_VALUE}")
 _COMMENT_END = re.compile(r"-->|(?<!<!)--!>")
 _CONDITIONAL = re.compile(r"\s*\[if\b", re.IGNORECASE)
 
@@ -50,7 +60,10 @@ _TRIMMED = "".join(map(chr, range(0x21)))  # C0 controls and space, which URLs a
 _DROPPED = str.maketrans("", "", "\t\n\r")
 
 # The place a template keeps for the unsubscribe address. Editors put a scheme before it or percent-encode the braces.
-PLACEHOLDER = re.compile(r"(?:https?://)?(?:\{\{|%7B%7B)(?:\s|%20)*+unsubscribe_url(?:\s|%20)*+(?:\}\}|%7D%7D)", re.I)
+_PLACEHOLDER_NAME = "unsubscribe_url"
+PLACEHOLDER = re.compile(
+    r"(?:https?://)?(?:\{\{|%7[bB]%7[bB])(?:\s|%20)*+unsubscribe_url(?:\s|%20)*+(?:\}\}|%7[dD]%7[dD])"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +92,22 @@ def scan(html: str) -> Scan:
     """
     found = Scan()
     places: dict[str, int] = {}
-    end = _scan(html, 0, len(html), found, places)
+    end = _scan(html, 0, len(html), found, places, in_comment=False)
     found.tail = places.get("body", places.get("html", end))
     return found
 
 
 def rewrite(html: str, found: Scan, wrap: Callable[[str], str | None], unsubscribe_url: str, tail: str) -> str:
-    """Put `wrap(url)` in the place of every link it has an answer for, fill placeholders, add `tail`."""
+    """Put `wrap(url)` in the place of every link it has an answer for (source text), fill placeholders, add `tail`."""
     edits = [(found.tail, found.tail, tail)] if tail else []
+    has_placeholder = _PLACEHOLDER_NAME in html
     for href in found.hrefs:
-        if PLACEHOLDER.search(html, href.start, href.end):
+        if has_placeholder and PLACEHOLDER.search(html, href.start, href.end):
             continue
         wrapped = wrap(href.url)
         if wrapped is not None:
-            edits.append((href.start, href.end, _html.escape(wrapped)))
-    if "unsubscribe_url" in html.lower():
+            edits.append((href.start, href.end, wrapped))
+    if has_placeholder:
         address = _html.escape(unsubscribe_url)
         edits += [(*place.span(), address) for place in PLACEHOLDER.finditer(html)]
     edits.sort()
@@ -108,7 +122,7 @@ def rewrite(html: str, found: Scan, wrap: Callable[[str], str | None], unsubscri
 
 def shows_placeholder(html: str, found: Scan) -> bool:
     """Whether a reader gets to see the template's own unsubscribe link: in a link or in text, not in a comment."""
-    if "unsubscribe_url" not in html.lower():
+    if _PLACEHOLDER_NAME not in html:
         return False
     for place in PLACEHOLDER.finditer(html):
         at = place.start()
@@ -123,22 +137,32 @@ def shows_placeholder(html: str, found: Scan) -> bool:
 
 def decode_attribute(raw: str) -> str:
     """Decode character references as in an attribute: `&copy=1` stays, for it is a query argument (13.2.5.73)."""
-    return _REFERENCE.sub(lambda m: _html.unescape(m.group()), raw) if "&" in raw else raw
+    if "&" not in raw:
+        return raw
+    if raw.count("&") == raw.count("&amp;"):  # nearly always
+        return raw.replace("&amp;", "&")
+    return _REFERENCE.sub(_decode_reference, raw)
+
+
+def _decode_reference(m: re.Match[str]) -> str:
+    reference = m.group()
+    # By its whole name only: the prefix that text allows (`&copyright` is ©right) an attribute does not.
+    return _html.unescape(reference) if reference[1] == "#" else html5.get(reference[1:], reference)
 
 
 def href_of(attributes: str, offset: int = 0) -> Href | None:
     """The first `href` among a tag's attributes, decoded and cleaned as a browser does."""
-    for m in _ATTRIBUTE.finditer(attributes):
-        if m.group(1).lower() == "href":
-            group = m.lastindex or 1
-            if group == 1:
-                return None
-            url = decode_attribute(m.group(group)).strip(_TRIMMED).translate(_DROPPED)
-            return Href(offset + m.start(group), offset + m.end(group), url)
-    return None
+    m = _HREF.match(attributes)
+    if m is None:
+        return None
+    group = m.lastindex or 0
+    url = decode_attribute(m.group(group)).strip(_TRIMMED)
+    if "\n" in url or "\r" in url or "\t" in url:
+        url = url.translate(_DROPPED)
+    return Href(offset + m.start(group), offset + m.end(group), url)
 
 
-def _scan(html: str, at: int, end: int, found: Scan, places: dict[str, int]) -> int:
+def _scan(html: str, at: int, end: int, found: Scan, places: dict[str, int], *, in_comment: bool) -> int:
     """Scan one stretch; return where it stopped: `end`, or the start of something unclosed."""
     while at < end:
         token = _TOKEN.match(html, at, end)
@@ -153,17 +177,17 @@ def _scan(html: str, at: int, end: int, found: Scan, places: dict[str, int]) -> 
         elif kind == "closing":
             places[token["closing"].lower()] = start
         elif kind == "raw":
-            close = re.compile(rf"</{token['raw']}{_END_OF_NAME}", re.IGNORECASE).search(html, at, end)
+            close = re.compile(rf"</{token['raw']}{END_OF_NAME}", re.IGNORECASE).search(html, at, end)
             found.hidden.append((start, close.start() if close else end))
             if close is None:
                 return start
             at = close.start()
-        elif kind == "comment":
+        elif kind == "comment" and not in_comment:  # comments don't nest
             close = _COMMENT_END.search(html, start + 2, end)
             stop = close.start() if close else end
             # Outlook shows what a conditional comment holds, so its links count.
             if _CONDITIONAL.match(html, at, stop):
-                _scan(html, at, stop, found, {})
+                _scan(html, at, stop, found, {}, in_comment=True)
             else:
                 found.hidden.append((start, stop))
             if close is None:

@@ -8,14 +8,9 @@ from importlib.resources import files
 _DATA = files("agents.decisions") / "data"
 
 
-def read_text(name: str) -> str:
-    """The whole of one data file."""
-    return (_DATA / name).read_text(encoding="utf-8")
-
-
 def rows(name: str, columns: int) -> Iterator[tuple[str, list[str]]]:
     """Each line of a table as (place, fields). Raises ValueError naming the line whose fields are too few or empty."""
-    for number, line in enumerate(read_text(name).splitlines(), 1):
+    for number, line in enumerate((_DATA / name).read_text(encoding="utf-8").splitlines(), 1):
         if not line or line.startswith("#"):
             continue
         fields = line.split("\t")

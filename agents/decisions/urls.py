@@ -11,6 +11,7 @@ import idna
 MAX_URL = 8000
 
 _HTTP = re.compile(r"(?i:(https?))://([^/?#\\]+)(.*)", re.DOTALL)
+_ORDINARY = re.compile(r"https?://[A-Za-z0-9.-]++(?::[0-9]++)?+(?:[/?#][\x21\x23-\x3b\x3d\x3f-\x5f\x61-\x7e]*+)?")
 _AUTHORITY = re.compile(r"(?P<user>[^@]*@)?(?P<host>\[[0-9a-fA-F:.]+\]|[^:\[\]@]+)(?P<port>:[0-9]*)?")
 _PLAIN_HOST = re.compile(r"[A-Za-z0-9._-]+")
 # What may not stand in a Location header or an HTTP request line; the rest of a URL is the sender's own business.
@@ -23,6 +24,8 @@ def target(url: str) -> str | None:
     None for what is left alone: other schemes, relative addresses, anchors, hosts that no browser takes, over-long
     addresses. An address that is ASCII already comes back unchanged.
     """
+    if _ORDINARY.fullmatch(url):
+        return url if len(url) <= MAX_URL else None
     split = _HTTP.fullmatch(url)
     if split is None:
         return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -13,7 +15,7 @@ from clickhouse_connect.driver.client import Client
 from agents.metrics import ROWS
 from agents.records import Handled, Handler, Poison, Record, poison
 from clickhouse.store import connect, insert_lines
-from schemas.errors import Reject
+from schemas.errors import Reject, Retry
 from schemas.events import AnyEvent, Campaign, Hit, Lead, Link
 from schemas.settings import Settings
 from schemas.topics import CAMPAIGNS, EVENTS, HITS, LEADS, LINKS, Topic
@@ -43,29 +45,39 @@ class Store(Handler):
         handled = Handled()
         by_topic = sorted(records, key=lambda record: record.topic.name)
         for topic, group in groupby(by_topic, key=lambda record: record.topic):
-            for chunk in _chunks(list(group), self._settings.store_rows):
+            of_topic = list(group)
+            if not topic.batch:  # state is rare, and JSONEachRow more lenient than our readers of it
+                dead, of_topic = await asyncio.to_thread(_readable, topic, of_topic)
+                handled.dead += dead
+            for chunk in _chunks(of_topic, self._settings.store_rows):
                 handled.dead += await self._insert(topic, chunk)
         return handled
 
     async def _insert(self, topic: Topic, records: list[Record]) -> list[Poison]:
         """Insert records of one topic; returns those that were refused, whole, after their good lines went in."""
-        lines = b"".join(_ended(record.value) for record in records)
         try:
-            await self._insert_lines(topic, lines)
+            await self._insert_lines(topic, b"".join(_ended(record.value) for record in records))
             return []
-        except Reject as refused:
-            if len(records) > 1:  # find the culprit: halves, so that one bad row costs a logarithm, not all
-                half = len(records) // 2
-                return await self._insert(topic, records[:half]) + await self._insert(topic, records[half:])
-            return await self._insert_good_lines(topic, records[0], refused)
+        except (Reject, Retry) as error:
+            # Only now is anything decoded. Whatever the server says of a row that nobody can read, the row is at fault.
+            dead, good = await asyncio.to_thread(_readable, topic, records)
+            if dead:
+                return dead + (await self._insert(topic, good) if good else [])
+            if isinstance(error, Retry):
+                raise
+            return await self._insert_halves(topic, records, error)
 
-    async def _insert_good_lines(self, topic: Topic, record: Record, refused: Reject) -> list[Poison]:
-        for line in filter(None, record.value.split(b"\n")):
-            try:
-                _DECODERS[topic].decode(line)
-                await self._insert_lines(topic, line + b"\n")
-            except (Reject, msgspec.MsgspecError, UnicodeDecodeError) as error:
-                refused = error if isinstance(error, Reject) else Reject("unreadable", str(error))
+    async def _insert_halves(self, topic: Topic, records: list[Record], refused: Reject) -> list[Poison]:
+        """Find the rows that ClickHouse refuses though we can read them: one bad row costs a logarithm, not all."""
+        if len(records) > 1:
+            half = len(records) // 2
+            return await self._insert(topic, records[:half]) + await self._insert(topic, records[half:])
+        (record,) = records
+        lines = record.value.splitlines(keepends=True)
+        if len(lines) > 1:
+            for line in lines:
+                with suppress(Reject):
+                    await self._insert_lines(topic, _ended(line))
         return [poison(record, refused)]
 
     async def _insert_lines(self, topic: Topic, lines: bytes) -> None:
@@ -94,3 +106,22 @@ def _chunks(records: list[Record], rows: int) -> list[list[Record]]:
 
 def _ended(value: bytes) -> bytes:
     return value if value.endswith(b"\n") else value + b"\n"
+
+
+def _readable(topic: Topic, records: list[Record]) -> tuple[list[Poison], list[Record]]:
+    """The records that hold a line which nobody can read, whole; and all records without such lines."""
+    decode = _DECODERS[topic].decode
+    dead, good = [], []
+    for record in records:
+        lines, wrong = [], ""
+        for line in filter(None, record.value.split(b"\n")):
+            try:
+                decode(line)
+                lines.append(line)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                wrong = wrong or str(error)
+        if wrong:
+            dead.append(Poison(record, "unreadable", wrong))
+        if lines:
+            good.append(replace(record, value=b"\n".join(lines)))
+    return dead, good

@@ -70,7 +70,10 @@ class Answer:
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def fail(self, error: ServerError) -> None:
-        """Answers with the error; within a begun body, in ClickHouse's in-band form, and the connection breaks off."""
+        """Answers with the error; within a begun body in ClickHouse's in-band form, leaving the body without its end.
+
+        The server then breaks the connection off, so that no client takes the part for the whole.
+        """
         text = error.message(self._engine.version)
         if not self._started:
             headers = {
@@ -86,7 +89,6 @@ class Answer:
         tag = self._tag.encode()
         packed = self._packer.pack(tail % (tag, message, len(message), tag)) + self._packer.finish()
         await self._send({"type": "http.response.body", "body": packed, "more_body": True})
-        raise ConnectionAbortedError(f"query {self.query_id} failed after its response had begun")
 
     def _headers(self, content_type: str, execution: Execution | None) -> dict[str, str]:
         headers = {

@@ -146,6 +146,8 @@ class App:
             await self._query(request, body, receive, answer)
         except ClientGone:
             log.info("client left user=%s id=%s", user, answer.query_id)
+        except asyncio.CancelledError:
+            log.warning("query given up user=%s id=%s: the server stops", user, answer.query_id)
         except Exception as error:
             known = error if isinstance(error, ServerError) else from_engine(error)
             first_line = (known.text.splitlines() or [""])[0][:300]
@@ -191,9 +193,9 @@ class App:
                 await answer.complete(200, b"Ok.\n", "text/plain; charset=UTF-8")
                 return
             raise ServerError(SYNTAX_ERROR, "Empty query")
-        if statement.file_access:
-            code = INTO_OUTFILE_NOT_ALLOWED if "OUT" in statement.file_access else UNKNOWN_TYPE_OF_QUERY
-            raise ServerError(code, f"{statement.file_access} is not allowed over HTTP.")
+        if statement.forbidden:
+            code = INTO_OUTFILE_NOT_ALLOWED if statement.forbidden == "INTO OUTFILE" else UNKNOWN_TYPE_OF_QUERY
+            raise ServerError(code, f"{statement.forbidden} is not allowed here.")
         if statement.format == "Values" and body.ended:
             statement = Statement(Kind.INSERT, "INSERT", source)
         session = self._sessions.take(request) if request.session_id else None
@@ -249,17 +251,26 @@ class App:
         """Runs a step on a worker thread; when the client leaves meanwhile, kills the query."""
         running = asyncio.ensure_future(self._run(step))
         either: set[asyncio.Future[Any]] = {running, leaving}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if leaving.done():
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not leaving.done():
+                return running.result()
+        finally:
+            # Left, or the server stops: nothing may touch the connection before the step has let go of it.
             if not running.done():
                 await self._run(lambda: self._engine.kill(request.settings.get("log_comment", request.query_id)))
-            await asyncio.wait({running})
-            running.exception()
-            raise ClientGone
-        return running.result()
+                await asyncio.wait({running})
+                running.exception()
+        raise ClientGone
 
     async def _run(self, step: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, step)
+        """Runs a blocking step on a worker thread; when cancelled, still waits for it."""
+        working = asyncio.get_running_loop().run_in_executor(self._pool, step)
+        try:
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            await asyncio.wait({working})
+            raise
 
 
 async def _left(receive: Receive) -> None:

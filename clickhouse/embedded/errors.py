@@ -9,10 +9,10 @@ from typing import Final
 BAD_ARGUMENTS: Final = 36
 NOT_IMPLEMENTED: Final = 48
 SYNTAX_ERROR: Final = 62
-UNKNOWN_TYPE_OF_QUERY: Final = 63
+UNKNOWN_TYPE_OF_QUERY: Final = 78
 UNKNOWN_SETTING: Final = 115
 READONLY: Final = 164
-QUERY_IS_TOO_LARGE: Final = 223
+QUERY_IS_TOO_LARGE: Final = 229
 CANNOT_DECOMPRESS: Final = 271
 INTO_OUTFILE_NOT_ALLOWED: Final = 358
 SESSION_NOT_FOUND: Final = 372
@@ -22,7 +22,7 @@ ACCESS_DENIED: Final = 497
 AUTHENTICATION_FAILED: Final = 516
 STD_EXCEPTION: Final = 1001
 
-_NAMES: Final = {
+NAMES: Final = {
     BAD_ARGUMENTS: "BAD_ARGUMENTS",
     NOT_IMPLEMENTED: "NOT_IMPLEMENTED",
     SYNTAX_ERROR: "SYNTAX_ERROR",
@@ -43,21 +43,21 @@ _NAMES: Final = {
 # Which code is whose fault. Source: ClickHouse, src/Server/HTTP/exceptionCodeToHTTPStatus.cpp.
 _STATUSES: Final[dict[int, tuple[int, ...]]] = {
     # arguments, parsing of values, syntax, types, ranges, shapes of the syntax tree
-    400: (6, 8, 15, 25, 26, 27, 36, 38, 41, 44, 53, 62, 69, 72, 117, 166, 167, 168, 190, 376, 402, 427, 441, 675, 676),
+    400: (6, 8, 15, 25, 26, 27, 36, 37, 38, 41, 44, 53, 62, 72, 117, 123, 167, 168, 223, 321, 376, 427, 441, 675, 676),
     401: (194,),
     403: (192, 193, 497, 512, 516),
     # unknown function, identifier, type, table, storage, format, database, engine, setting, role ...
-    404: (46, 47, 50, 56, 60, 63, 73, 81, 114, 115, 511, 133, 336),
+    404: (46, 47, 50, 56, 60, 63, 73, 78, 81, 115, 152, 336, 511),
     408: (159,),
     411: (381,),
-    413: (223,),
-    415: (754,),
+    413: (229,),
+    415: (779,),
     501: (48,),
     503: (76, 209, 439),
 }
 _STATUS_OF: Final = {code: status for status, codes in _STATUSES.items() for code in codes}
 
-_CODE = re.compile(r"Code: (\d+)\. DB::Exception: ")
+_CODE = re.compile(r"Code: (\d+)\. DB::\w*Exception: ")
 # The engine wraps its own message once for each layer that passed it on.
 _TAIL = re.compile(r"(?:\s*\(version [^)]*\)\.?|\s*\(([A-Z][A-Z0-9_]+)\)\.?)+\s*$")
 
@@ -69,7 +69,7 @@ class ServerError(Exception):
         super().__init__(text)
         self.code = code
         self.text = text
-        self.name = name or _NAMES.get(code, "STD_EXCEPTION")
+        self.name = name or NAMES.get(code, "STD_EXCEPTION")
 
     @property
     def status(self) -> int:
@@ -81,9 +81,18 @@ class ServerError(Exception):
         return f"Code: {self.code}. DB::Exception: {self.text} ({self.name}) (version {version} (embedded))\n"
 
 
+def _text(error: BaseException) -> str:
+    """What chDB said. Where its message quotes bytes that are not UTF-8, chDB fails to decode its own message; the
+    bytes are then in the cause."""
+    undecoded: BaseException | None = error
+    while undecoded is not None and not isinstance(undecoded, UnicodeDecodeError):
+        undecoded = undecoded.__cause__ or undecoded.__context__
+    return str(error) if undecoded is None else undecoded.object.decode("utf-8", "replace")
+
+
 def from_engine(error: BaseException) -> ServerError:
     """Reads the code, the text and the name out of what chDB raised; an error without a code is STD_EXCEPTION."""
-    raw = str(error)
+    raw = _text(error)
     found = _CODE.search(raw)
     if found is None:
         return ServerError(STD_EXCEPTION, raw.strip() or type(error).__name__)

@@ -56,6 +56,7 @@ class Execution:
         self._session = session if request.user.access is Access.FULL else None
         self._link: Link | None = None
         self._pieces: Iterator[bytes] = iter(())
+        self._streaming = False
         self._insert: Insert | None = None
         self._started = time.monotonic_ns()
 
@@ -68,15 +69,13 @@ class Execution:
         if statement.data_at is not None:
             self._insert = link.insert(statement.text, statement.format or DEFAULT_FORMAT, params)
         elif statement.kind is Kind.SELECT and self._streams():
+            self._streaming = True
             self._pieces = self._stream(link)
         else:
             # Only a stream refuses several statements by itself. Inline data is not for the parser to judge.
             if statement.kind is not Kind.INSERT and link.statement_count(statement.text) > 1:
                 raise ServerError(SYNTAX_ERROR, "Syntax error (Multi-statements are not allowed)")
-            result = link.query(statement.text, self.format, params)
-            body = result.bytes()
-            self.progress.add(result, len(body))
-            self._pieces = iter((body,))
+            self._pieces = iter((self._whole(link),))
             if statement.word in ("SET", "USE"):
                 link.steered(statement.word)
 
@@ -102,7 +101,7 @@ class Execution:
         for piece in self._pieces:
             parts.append(piece)
             size += len(piece)
-            if size >= _PULL_BYTES:
+            if size >= _PULL_BYTES and self._streaming:
                 return b"".join(parts), False
         self.progress.elapsed_ns = time.monotonic_ns() - self._started
         self.close()
@@ -128,6 +127,8 @@ class Execution:
     def _prepare(self, link: Link) -> None:
         # The comment is how a query whose client left is found again.
         settings = {"log_comment": self._request.query_id} | self._request.settings
+        if self._statement.data_at is not None:
+            settings.setdefault("async_insert", "0")  # answered means stored, and counted
         if self._session is not None:
             # A SET must not meet, and keep, what other requests brought.
             link.adopt({} if self._statement.word == "SET" else settings, self._request.database)
@@ -143,7 +144,19 @@ class Execution:
         return self.format.lower() in _CONCATENABLE and array in ("0", "false") and not self._request.wait_end
 
     def _stream(self, link: Link) -> Iterator[bytes]:
-        for piece in link.stream(self._statement.text, self.format, self._request.params):
-            data: bytes = piece.bytes()
-            self.progress.add(piece, len(data))
-            yield data
+        try:
+            for piece in link.stream(self._statement.text, self.format, self._request.params):
+                data: bytes = piece.bytes()
+                self.progress.add(piece, len(data))
+                yield data
+        except ServerError as error:
+            # WITH may also open an INSERT.
+            if not error.text.startswith("Streaming query is not supported"):
+                raise
+            yield self._whole(link)
+
+    def _whole(self, link: Link) -> bytes:
+        result = link.query(self._statement.text, self.format, self._request.params)
+        body: bytes = result.bytes()
+        self.progress.add(result, len(body))
+        return body

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,12 +14,14 @@ from typing import Any, Final
 
 import chdb
 
-from clickhouse.embedded.errors import READONLY, UNKNOWN_SETTING, ServerError, from_engine
+from clickhouse.embedded.errors import READONLY, STD_EXCEPTION, UNKNOWN_SETTING, ServerError, from_engine
 from clickhouse.embedded.statement import Kind, Statement
 
 _SETTING_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 # chDB's query_class of statements that change nothing and steer nothing.
 _READS_ONLY: Final = "READ_ONLY"
+# The settings that end an INSERT's text; what it reads from must stand before them.
+_ENDING_SETTINGS = re.compile(rb"\sSETTINGS\s+\w+\s*=\s*[^\s,]+(?:\s*,\s*\w+\s*=\s*[^\s,]+)*\s*$", re.IGNORECASE)
 
 
 class Access(IntEnum):
@@ -95,13 +99,7 @@ class Link:
 
     def insert(self, sql: bytes, format: str, params: Mapping[str, str]) -> Insert:
         """Begins an INSERT whose data will be appended."""
-        if params:
-            # send_insert takes no parameters of its own; the session's serve as well.
-            self.set({f"param_{name}": value for name, value in params.items()})
-        try:
-            return Insert(self._connection.send_insert(sql.decode("utf-8", "surrogateescape"), format))
-        except Exception as error:
-            raise from_engine(error) from error
+        return Insert(self, sql, format, params)
 
     def adopt(self, settings: Mapping[str, str], database: str = "") -> None:
         """Makes `settings` and `database` hold for the next query, and what earlier ones brought hold no longer.
@@ -179,29 +177,60 @@ def plain_word(name: str) -> str:
 
 
 class Insert:
-    """An INSERT that takes its data piece by piece; nothing is promised before `finish` returns."""
+    """An INSERT that takes its data piece by piece; nothing is promised before `finish` returns.
 
-    def __init__(self, inserter: Any) -> None:
-        self._inserter = inserter
+    The engine reads the data from a pipe while it comes. chDB's own streaming insert is no choice: it reports success
+    for rows that then violate a constraint or fail in a materialised view. Nor is data inside the statement: an empty
+    line ends it (chDB 4.4, engine 26.9).
+    """
+
+    def __init__(self, link: Link, sql: bytes, format: str, params: Mapping[str, str]) -> None:
+        self._reads, self._writes = os.pipe()
+        self._link = link
+        self._params = params
+        self._result: Any = None
+        self._error: Exception | None = None
+        settings = _ENDING_SETTINGS.search(sql)
+        head, tail = (sql[: settings.start()], settings[0]) if settings else (sql, b"")
+        source = f" FROM INFILE '/dev/fd/{self._reads}'".encode()
+        self._statement = head + source + tail + b" FORMAT " + format.encode()
+        self._engine = threading.Thread(target=self._run, name="insert", daemon=True)
+        self._engine.start()
 
     def append(self, data: bytes) -> None:
-        """Hands over the next piece of the data, cut anywhere."""
+        """Hands over the next piece of the data, cut anywhere; waits while the engine is behind."""
+        rest = memoryview(data)
         try:
-            self._inserter.append(data)
-        except Exception as error:
-            raise from_engine(error) from error
+            while rest:
+                rest = rest[os.write(self._writes, rest) :]
+        except BrokenPipeError:
+            self._end()
+            raise (self._error or ServerError(STD_EXCEPTION, "the engine stopped reading")) from None
 
     def finish(self, progress: Progress) -> None:
-        """Commits what was appended and counts it."""
-        try:
-            result = self._inserter.finish()
-        except Exception as error:
-            raise from_engine(error) from error
-        progress.written_rows += result.rows_written
-        progress.written_bytes += result.bytes_written
-        progress.elapsed_ns += int(result.elapsed * 1e9)
+        """Stores what was appended and counts it."""
+        self._end()
+        if self._error is not None:
+            raise self._error
+        progress.written_rows += self._result.rows_read()
+        progress.written_bytes += self._result.bytes_read()
+        progress.elapsed_ns += int(self._result.elapsed() * 1e9)
 
     def cancel(self) -> None:
-        """Gives the insert up; harmless after `finish`."""
-        with suppress(Exception):
-            self._inserter.cancel()
+        """Gives the insert up, harmless after `finish`. Rows of whole blocks may have been stored by then, as with a
+        server whose client hangs up."""
+        self._end()
+
+    def _run(self) -> None:
+        try:
+            self._result = self._link.query(self._statement, "Null", self._params)
+        except Exception as error:
+            self._error = error
+        finally:
+            os.close(self._reads)  # the last reader: a writer that waits is told
+
+    def _end(self) -> None:
+        if self._writes >= 0:
+            os.close(self._writes)
+            self._writes = -1
+        self._engine.join()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -22,7 +23,7 @@ from clickhouse.embedded.link import Access
 from clickhouse.embedded.request import User
 
 # How long running queries may take to notice that the server stops.
-_GRACE_SECONDS: Final = 5
+_GRACE_SECONDS: Final = 2
 
 
 class _Server(uvicorn.Server):
@@ -61,6 +62,8 @@ def serve(
         listener.close()
         raise
     app = App(engine, users)
+    # That is how a response that failed midway ends; the failure itself has been logged.
+    logging.getLogger("uvicorn.error").addFilter(lambda record: "without completing" not in record.getMessage())
     config = uvicorn.Config(
         app,
         host=host,
@@ -79,7 +82,7 @@ def serve(
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve_until_told(_Server(config), app, listener))
     finally:
-        _give_up_after(2 * _GRACE_SECONDS)
+        _give_up_after(5 * _GRACE_SECONDS)
         app.close()
         engine.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ _FIRST_WORD = re.compile(rb"(?:\s+|--[^\n]*(?:\n|$)|\#[!\ ][^\n]*(?:\n|$)|/\*.*?
 # After these words comes a name, even one spelled like a keyword.
 _BEFORE_A_NAME: Final = frozenset({b"INTO", b"TABLE", b"FUNCTION", b"."})
 _AFTER_A_FORMAT: Final = frozenset({b";", b"SETTINGS", b"INTO"})
+_STOPS: Final = {b"SHUTDOWN": "SYSTEM SHUTDOWN", b"KILL": "SYSTEM KILL"}
 _STREAMED: Final = frozenset({b"SELECT", b"WITH", b"FROM"})
 
 
@@ -38,7 +40,8 @@ class Statement:
     """One statement: `text` for the engine, and for an INSERT with inline data the format and where the data begins.
 
     `data_at` is an offset into what was scanned, or None; `text` is then the INSERT without its FORMAT clause.
-    `file_access` is the clause that would touch the server's files: INTO OUTFILE, FROM INFILE, or nothing.
+    `forbidden` names what must not reach the engine: INTO OUTFILE and FROM INFILE touch the server's files, and
+    SYSTEM SHUTDOWN and KILL signal the whole process group, here that of everything started together.
     """
 
     kind: Kind
@@ -46,7 +49,7 @@ class Statement:
     text: bytes
     format: str | None = None
     data_at: int | None = None
-    file_access: str = ""
+    forbidden: str = ""
 
 
 def read_statement(source: bytes) -> Statement:
@@ -54,10 +57,14 @@ def read_statement(source: bytes) -> Statement:
     first = _FIRST_WORD.match(source)
     word = (first.group(1) or b"").upper() if first else b""
     if not word:
-        kind = Kind.OTHER if source.strip(b" \t\r\n;") and not _only_blank(source) else Kind.EMPTY
-        return Statement(kind, "", source)
+        start = next(_tokens(source), (b"\0", 0, 0))[0]
+        # To the engine's lexer NUL is the end of the query.
+        return Statement(Kind.EMPTY if start in (b"\0", b";") else Kind.OTHER, "", source)
     if word == b"INSERT":
         return _read_insert(source)
+    if word == b"SYSTEM":
+        words = [text for text, _, _ in itertools.islice(_tokens(source), 2)]
+        return Statement(Kind.OTHER, "SYSTEM", source, forbidden=_STOPS.get(words[-1], ""))
     kind = Kind.SELECT if word in _STREAMED else Kind.OTHER
     return Statement(kind, word.decode(), source, *_read_tail(source))
 
@@ -68,10 +75,6 @@ def _tokens(source: bytes, start: int = 0) -> Iterator[tuple[bytes, int, int]]:
         if token.lastgroup != "blank":
             text = token.group()
             yield (text.upper() if token.group("word") else text), token.start(), token.end()
-
-
-def _only_blank(source: bytes) -> bool:
-    return next(_tokens(source), None) is None
 
 
 def _read_insert(source: bytes) -> Statement:
@@ -87,11 +90,11 @@ def _read_insert(source: bytes) -> Statement:
             depth += 1 if text == b"(" else -1
         elif before not in _BEFORE_A_NAME:
             if text in (b"SELECT", b"WITH") and depth <= 1:
-                return Statement(Kind.INSERT, "INSERT", source, file_access=_read_tail(source)[2])
+                return Statement(Kind.INSERT, "INSERT", source, forbidden=_read_tail(source)[2])
             if depth == 0 and text == b"VALUES":
                 return Statement(Kind.INSERT, "INSERT", source[:start], "Values", end)
             if depth == 0 and text == b"INFILE" and before == b"FROM":
-                return Statement(Kind.INSERT, "INSERT", source, file_access="FROM INFILE")
+                return Statement(Kind.INSERT, "INSERT", source, forbidden="FROM INFILE")
             if depth == 0 and text == b"FORMAT":
                 format_at = start
         before = text
@@ -116,17 +119,17 @@ def _read_tail(source: bytes) -> tuple[str | None, None, str]:
         return None, None, ""
     depth = 0
     named: bytes | None = None
-    file_access = ""
+    forbidden = ""
     last: list[bytes] = [b"", b""]
     for text, start, end in _tokens(source):
         if text in (b"(", b")"):
             depth += 1 if text == b"(" else -1
         if depth == 0:
             if text == b"OUTFILE" and last[1] == b"INTO":
-                file_access = "INTO OUTFILE"
+                forbidden = "INTO OUTFILE"
             if last[1] == b"FORMAT" and last[0] != b"." and text[:1].isalpha():
                 named = source[start:end]
             elif named is not None and last[0] == b"FORMAT" and text not in _AFTER_A_FORMAT:
                 named = None
         last = [last[1], text]
-    return (named.decode() if named else None), None, file_access
+    return (named.decode() if named else None), None, forbidden

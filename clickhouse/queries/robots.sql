@@ -26,20 +26,20 @@ GROUP BY period
 ORDER BY period WITH FILL FROM 0 TO 2
 
 -- name: hits_by_verdict
--- Hits of the period by kind and by whose they were. Always two rows, opens first.
+-- Hits of the period by kind and by whose they were. Always three rows: opens, clicks, and both together.
 WITH
     -- include: period
 SELECT
-    if(row = 1, 'Opens', 'Clicks') AS hit,
+    ['Opens', 'Clicks', 'All hits'][row] AS hit,
     countIf(verdict = 'human') AS human,
     countIf(verdict = 'machine') AS machine,
     countIf(verdict = 'bot') AS bot
 FROM
 (
-    SELECT if(kind = 'open', 1, 2) AS row, verdict
+    SELECT arrayJoin(if(kind = 'open', [1, 3], [2, 3])) AS row, verdict
     -- include: hits_of_period
     UNION ALL
-    SELECT arrayJoin([1, 2]), ''
+    SELECT arrayJoin([1, 2, 3]), ''
 )
 GROUP BY row
 ORDER BY row

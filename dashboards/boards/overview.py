@@ -270,7 +270,7 @@ _PANELS = (
         fields=(
             Field("human", "Human", Unit.COUNT, "Hits by people.", Color.BLUE),
             Field("machine", "Machine", Unit.COUNT, "Hits by privacy proxies.", Color.PURPLE),
-            Field("bot", "Robot", Unit.COUNT, "Hits by robots.", Color.VERMILLION),
+            Field("bot", "Bot", Unit.COUNT, "Hits by robots.", Color.VERMILLION),
         ),
         area=Area(0, 34, 10, 9),
         no_value=NO_HITS,
@@ -280,7 +280,7 @@ _PANELS = (
         id=16,
         key="reasons",
         kind=Kind.TABLE,
-        title="Why we say so",
+        title="Verdicts by reason",
         description="All opens and clicks that came in during the period, by the rule that judged them. The share is "
         "of all hits, so the shares add up to 100 %.",
         query=get("hits_by_reason"),

@@ -6,7 +6,7 @@ import { el, tooltips } from "./dom.js";
 import { clock, period, span } from "./format.js";
 import { panel } from "./panels.js";
 
-const EVERY = 3000; // ms between an answer and the next question
+const EVERY = 3000; // ms between an answer and the next question; longer when answers take long
 const BOARD = "overview";
 
 const $ = (id) => document.getElementById(id);
@@ -29,6 +29,7 @@ async function refresh() {
   reflect();
   const { since, until, campaigns, timezone } = chosen();
   const query = new URLSearchParams({ since, until, timezone });
+  const asked = performance.now();
   for (const campaign of campaigns) query.append("campaign", campaign);
   try {
     const response = await fetch(`boards/${BOARD}.json?${query}`, { signal: mine.signal, headers: { Accept: "application/json" } });
@@ -39,12 +40,12 @@ async function refresh() {
     if (mine.signal.aborted) return; // another question took its place
     trouble(0, "");
   }
-  if (mine === asking) schedule();
+  if (mine === asking) schedule(performance.now() - asked);
 }
 
-function schedule() {
+function schedule(took) {
   clearTimeout(timer);
-  if (live && document.visibilityState === "visible") timer = setTimeout(refresh, EVERY);
+  if (live && document.visibilityState === "visible") timer = setTimeout(refresh, Math.max(EVERY, 2 * took));
 }
 
 function draw(answer) {
@@ -99,16 +100,17 @@ function nothingHere() {
 }
 
 function welcome() {
-  const key = `-H 'Authorization: Bearer '$SENDLENS_API_KEY`;
-  const json = "-H 'Content-Type: application/json'";
+  const headers = `  -H "Authorization: Bearer $SENDLENS_API_KEY" -H "Content-Type: application/json" \\`;
   const commands = [
-    `curl ${location.origin}/v1/campaigns ${json} ${key} \\`,
+    `curl ${location.origin}/v1/campaigns \\`,
+    headers,
     `  -d '{"id": "spring", "name": "Spring"}'`,
     "",
-    `curl ${location.origin}/v1/sends ${json} ${key} -d '{"sends": [{`,
-    `  "campaign": "spring", "step": 1, "variant": "A", "lead": "lead-1",`,
-    `  "to": "ada@example.com", "sender": "grace@example.net", "subject": "Hello",`,
-    `  "html": "<p>Hello <a href=https://example.com/>Ada</a></p>"}]}'`,
+    `curl ${location.origin}/v1/sends \\`,
+    headers,
+    `  -d '{"sends": [{"campaign": "spring", "step": 1, "variant": "A", "lead": "lead-1",`,
+    `       "to": "ada@example.com", "sender": "grace@example.net", "subject": "Hello",`,
+    `       "html": "<p>Hello <a href=https://example.com/>Ada</a></p>"}]}'`,
   ].join("\n");
   return el("div", { class: "welcome" }, el("h2", {}, "No emails yet"),
     el("p", {}, "Declare a campaign, then POST /v1/sends: the first numbers appear here within seconds of the first email."),

@@ -16,11 +16,19 @@ export function recolor() {
 
 /** A panel's rows over time: bars and lines on one axis of counts. */
 export function series(panel) {
-  const node = el("div", { class: "chart", role: "img" });
+  const canvas = el("div", { class: "chart", role: "img" });
+  const keys = panel.fields.map((field) => el("button", { type: "button", "aria-pressed": "true", title: `Show or hide ${field.title}`, on: { click: (event) => toggle(event.currentTarget, field) } },
+    el("span", { class: `key ${field.line ? "stroke" : "pale"} is-${field.color}`, "aria-hidden": "true" }), field.title));
+  const node = el("div", { class: "plot" }, el("div", { class: "legend", role: "group", "aria-label": "Lines shown" }, ...keys), el("div", { class: "canvas" }, canvas));
   let chart = null;
   let rows = [];
   let timezone = "UTC";
   let drawn = "";
+
+  function toggle(button, field) {
+    button.setAttribute("aria-pressed", String(button.getAttribute("aria-pressed") !== "true"));
+    chart?.dispatchAction({ type: "legendToggleSelect", name: field.title });
+  }
 
   function tooltip(points) {
     const { long } = times(rows.map((row) => new Date(row[panel.label.column])), timezone);
@@ -33,8 +41,8 @@ export function series(panel) {
 
   function draw() {
     if (!chart) {
-      chart = window.echarts.init(node, null, { renderer: "canvas" });
-      new ResizeObserver(() => chart.resize()).observe(node);
+      chart = window.echarts.init(canvas, null, { renderer: "canvas" });
+      new ResizeObserver(() => chart.resize()).observe(canvas);
     }
     const [text, muted, line] = [color("text"), color("muted"), color("line")];
     const moments = rows.map((row) => new Date(row[panel.label.column]));
@@ -45,8 +53,8 @@ export function series(panel) {
       animationDuration: 250,
       animationDurationUpdate: 250,
       textStyle: { fontFamily: font, color: text },
-      grid: { left: 8, right: 12, top: 40, bottom: 4, containLabel: true },
-      legend: { top: 0, left: 0, itemWidth: 14, itemHeight: 8, itemGap: 18, textStyle: { color: text, fontSize: 12.5 }, inactiveColor: line },
+      grid: { left: 8, right: 24, top: 14, bottom: 4, containLabel: true },
+      legend: { show: false },
       tooltip: { trigger: "axis", confine: true, className: "chart-tip", renderMode: "html", appendTo: "body", formatter: tooltip, backgroundColor: "transparent", borderWidth: 0, padding: 0, extraCssText: "box-shadow:none", axisPointer: { type: "line", lineStyle: { color: muted, type: "dashed" } }, transitionDuration: 0 },
       xAxis: { type: "category", data: moments.map(form.short), axisTick: { show: false }, axisLine: { lineStyle: { color: line } }, axisLabel: { color: muted, fontSize: 11.5, hideOverlap: true, margin: 12 } },
       yAxis: { type: "value", minInterval: 1, axisLabel: { color: muted, fontSize: 11.5, formatter: (number) => count(number) }, splitLine: { lineStyle: { color: line } } },
@@ -59,7 +67,7 @@ export function series(panel) {
         itemStyle: field.line ? {} : { opacity: 0.45, borderRadius: [3, 3, 0, 0] },
         lineStyle: { width: 2.25 },
         symbol: SYMBOLS[at % SYMBOLS.length],
-        symbolSize: 6,
+        symbolSize: 5,
         showSymbol: rows.length <= FEW,
         emphasis: { disabled: true },
       })),
@@ -77,13 +85,17 @@ export function series(panel) {
       if (changed !== drawn) {
         drawn = changed;
         const totals = panel.fields.map((field) => `${field.title} ${count(rows.reduce((sum, row) => sum + row[field.column], 0))}`);
-        node.setAttribute("aria-label", `${panel.title} per ${form.per}, in all: ${totals.join(", ")}. The numbers are in the table below the chart.`);
+        canvas.setAttribute("aria-label", `${panel.title} per ${form.per}, in all: ${totals.join(", ")}. The numbers are in the table below the chart.`);
         draw();
       }
       return form;
     },
     redraw() {
       if (chart) draw();
+    },
+    /** Without anything to show, only the frame stays. */
+    set visible(is) {
+      canvas.style.visibility = is ? "visible" : "hidden";
     },
   };
   charts.add(self);

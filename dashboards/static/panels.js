@@ -46,12 +46,16 @@ function stat(description) {
       const nothing = now[first.column] === null || (first.unit === "short" && now[first.column] === 0);
       for (const { field, number, node } of figures) {
         const amount = now[field.column];
-        number.textContent = field.unit === "short" ? shortCount(amount) : value(amount, field.unit);
-        number.className = `value ${reached(field, amount) ? `is-${reached(field, amount)}` : ""}`;
+        const limit = reached(field, amount);
+        number.className = `value ${limit ? `is-${limit.color}` : ""}`;
+        number.replaceChildren(
+          field.unit === "short" ? shortCount(amount) : value(amount, field.unit),
+          ...(limit ? [" ", el("span", { class: "flag" }, `${value(limit.value, field.unit).replace(".0%", "%")} or more`)] : []));
         node.classList.toggle("none", amount === null);
       }
+      const was = value(before[first.column], first.unit);
       const { part, whole, noun } = description.of ?? {};
-      of.textContent = nothing ? description.no_value : part ? `${count(now[part])} of ${count(now[whole])} ${noun}` : "";
+      of.textContent = nothing ? description.no_value : part ? `${count(now[part])} of ${count(now[whole])} ${noun}` : `${was} in the ${span} before`;
       const difference = nothing ? null : change(now[first.column], before[first.column], first.unit);
       moved.hidden = !difference;
       if (!difference) return;
@@ -59,7 +63,6 @@ function stat(description) {
       const good = (up && description.better === "up") || (down && description.better === "down");
       const bad = (up && description.better === "down") || (down && description.better === "up");
       moved.className = `change ${good ? "good" : bad ? "bad" : ""}`;
-      const was = value(before[first.column], first.unit);
       moved.dataset.tip = `${was} in the ${span} before`;
       moved.replaceChildren(el("span", { "aria-hidden": "true" }, up ? "▲ " : down ? "▼ " : ""), difference.text, el("span", { class: "sr-only" }, ` against the ${span} before, when it was ${was}`));
     },
@@ -70,11 +73,12 @@ function stat(description) {
 function bar(description) {
   const { label, fields, stacked } = description;
   const body = el("tbody");
-  const heads = fields.map((field) => el("th", { scope: "col" }, field.title));
+  const heads = fields.map((field) => el("th", { scope: "col", class: "number" }, el("span", { class: `key is-${field.color}`, "aria-hidden": "true" }), field.title));
   const legend = el("div", { class: "legend", "aria-hidden": "true" }, ...fields.map((field) => el("span", {}, el("span", { class: `key is-${field.color}` }), field.title)));
-  const node = el("div", { class: "bars" }, legend,
-    el("table", {}, el("caption", { class: "sr-only" }, description.description),
-      el("thead", { class: "sr-only" }, el("tr", {}, el("th", { scope: "col" }, label.title), el("th", { scope: "col" }, "Bar"), ...heads)), body));
+  const hidden = (text) => el("span", { class: "sr-only" }, text);
+  const table = el("table", {}, el("caption", { class: "sr-only" }, description.description),
+    el("thead", {}, el("tr", {}, el("th", { scope: "col" }, hidden(label.title)), el("th", { scope: "col" }, hidden("Bar")), ...heads)), body);
+  const node = el("div", { class: "bars" }, legend, table);
   const nothing = el("p", { class: "nothing", hidden: true }, description.no_value);
   node.append(nothing);
   let drawn = "";
@@ -86,6 +90,7 @@ function bar(description) {
       const totals = rows.map((row) => (stacked ? fields.reduce((sum, field) => sum + row[field.column], 0) : Math.max(...fields.map((field) => row[field.column] ?? 0))));
       const longest = Math.max(...totals, 0);
       nothing.hidden = longest > 0;
+      table.hidden = legend.hidden = longest === 0;
       body.replaceChildren(...rows.map((row, at) => {
         const track = el("div", { class: `track ${stacked ? "stacked" : "layered"}` });
         const behindFirst = stacked ? fields : [...fields].reverse();
@@ -97,7 +102,7 @@ function bar(description) {
           track.append(piece);
         }
         return el("tr", {}, el("th", { scope: "row" }, row[label.column]), el("td", { class: "bar" }, track),
-          ...fields.map((field, column) => el("td", { class: column === 0 ? "number" : "number raw" }, numbers(row, field, totals[at], stacked))));
+          ...fields.map((field, column) => el("td", { class: stacked || column === 0 ? "number" : "number raw" }, numbers(row, field, totals[at], stacked))));
       }));
     },
   };
@@ -137,11 +142,11 @@ function timeSeries(description) {
   details.addEventListener("toggle", () => details.open && numbersOf.update(latest));
   return {
     aside: per,
-    node: el("div", { class: "body" }, el("div", { class: "canvas" }, chart.node, nothing), details),
+    node: el("div", { class: "body" }, el("div", { class: "stage" }, chart.node, nothing), details),
     update(rows, { timezone }) {
       const form = chart.update(rows, timezone);
       per.textContent = `per ${form.per}`;
-      nothing.hidden = rows.some((row) => description.fields.some((field) => row[field.column] > 0));
+      nothing.hidden = chart.visible = rows.some((row) => description.fields.some((field) => row[field.column] > 0));
       latest = rows.map((row) => ({ ...row, when: form.long(new Date(row[description.label.column])) })).reverse();
       if (details.open) numbersOf.update(latest);
     },

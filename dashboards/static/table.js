@@ -5,11 +5,9 @@ import { value } from "./format.js";
 
 const SHOWN = 10;
 
-/** The threshold colour a number has reached, or null. */
+/** The highest threshold that a number has reached, or null. */
 export function reached(field, number) {
-  let name = null;
-  for (const step of field.thresholds) if (number !== null && number >= step.value) name = step.color;
-  return name;
+  return field.thresholds.findLast((step) => number !== null && number >= step.value) ?? null;
 }
 
 const isText = (field) => field.unit === "string";
@@ -27,7 +25,7 @@ function cell(panel, field, row, first, choose) {
   const warning = reached(field, content);
   const badge = field.column === "verdict" || (field.column === "state" && text === "Paused");
   if (badge) return el("td", { class: kinds }, el("span", { class: `badge ${text.toLowerCase()}` }, text));
-  if (warning) return el("td", { class: kinds }, el("strong", { class: `warning is-${warning}` }, text));
+  if (warning) return el("td", { class: kinds }, el("strong", { class: `warning is-${warning.color}` }, text));
   return el("td", { class: kinds }, text);
 }
 

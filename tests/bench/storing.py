@@ -69,7 +69,7 @@ def _stored(workshop: Workshop, name: str, load: Load) -> Drained:
         finally:
             events.close()
         for table in ("hits", "events"):
-            found, distinct = client.query(f"SELECT count(), uniqExact(id) FROM {table}").result_rows[0]  # noqa: S608
+            found, distinct = client.query(f"SELECT count(), uniqExact(id) FROM {table}").result_rows[0]
             if (found, distinct) != (load.count, load.count):
                 raise Wrong(f"{name}: {table} has {found} rows of {distinct} hits for {load.count} hits")
         return run

@@ -22,8 +22,8 @@ from msgspec import Struct
 from clickhouse.store import insert_lines
 from schemas.events import (
     AnyEvent,
-    Bounced,
     BounceClass,
+    Bounced,
     Clicked,
     Delivered,
     Opened,

@@ -1,0 +1,198 @@
+"""The stream on a real broker and a real ClickHouse: nothing lost, nothing twice, poison set aside."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agents.lag import lag
+from schemas.events import Campaign, Delivered, Delivery, Lead, Link, lines
+from schemas.tokens import delivery_id
+from schemas.topics import CAMPAIGNS, DELIVERIES, EVENTS, HITS, LEADS, LINKS, SENDS, Topic, delivery_partition
+from tests.support.processes import wait_until
+from tests.support.stream import SETTLE, Stream, a_hit, running_stream
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+COUNT = "SELECT count(), uniqExact(id) FROM {table:Identifier} WHERE campaign = {campaign:String}"
+
+
+@pytest.fixture(scope="module")
+def stream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stream]:
+    """One stream with one worker, shared: each test has a campaign of its own."""
+    with running_stream(tmp_path_factory.mktemp("stream")) as stream:
+        stream.start_worker()
+        yield stream
+
+
+def count(stream: Stream, table: str, campaign: str) -> tuple[int, int]:
+    """Rows after merging, and different ids."""
+    sql = f"SELECT count(), uniqExact(id) FROM {table} FINAL WHERE campaign = {{campaign:String}}"
+    (row,) = stream.ask(sql, campaign=campaign)
+    return row[0], row[1]
+
+
+def test_hits_are_stored_raw_and_judged_each_once(stream: Stream) -> None:
+    hits = [a_hit(f"lead-{n}", campaign="plain") for n in range(500)]
+    stream.write_hits(hits)
+    stream.wait_until_drained()
+    assert count(stream, "hits", "plain") == (500, 500)
+    assert count(stream, "events", "plain") == (500, 500)
+    assert stream.ask("SELECT countIf(first_open_at IS NOT NULL) FROM v_outcomes WHERE campaign = 'plain'") == [(500,)]
+
+
+def test_a_batch_delivered_twice_changes_no_number(stream: Stream) -> None:
+    hits = [a_hit(f"lead-{n}", campaign="twice") for n in range(100)]
+    for _ in range(2):
+        stream.write_hits(hits)
+        stream.wait_until_drained()
+    assert count(stream, "hits", "twice") == (100, 100)
+    assert count(stream, "events", "twice") == (100, 100)
+
+
+def test_the_delivery_time_decides_between_a_scanner_and_a_person(stream: Stream) -> None:
+    delivered = {"quick": NOW - timedelta(seconds=1), "slow": NOW - timedelta(seconds=3)}
+    for lead, at in delivered.items():
+        id_ = str(delivery_id("timing", 1, lead))
+        delivery = Delivery(delivery_id=id_, request_id=id_, at=at)
+        partition = delivery_partition(id_, stream.settings.partitions)
+        stream.write(DELIVERIES, msgspec.json.encode(delivery), partition=partition, key=id_.encode())
+    minted = NOW - timedelta(seconds=5)
+    hits = [a_hit(lead, campaign="timing", at=NOW, minted_at=minted) for lead in ("quick", "slow", "not-yet")]
+    stream.write_hits(hits)
+    stream.wait_until_drained()
+    verdicts = dict(stream.ask("SELECT lead, (verdict, reason) FROM events FINAL WHERE campaign = 'timing'"))
+    assert verdicts == {
+        "quick": ("bot", "too-quick"),
+        "slow": ("human", "browser"),
+        "not-yet": ("bot", "before-delivery"),
+    }
+
+
+def test_a_delivery_that_comes_within_the_settle_delay_still_counts(stream: Stream) -> None:
+    """The hit overtakes the delivery's record, as a hit does that the mail server's answer has not yet reached us."""
+    hit = a_hit("early", campaign="overtaken", at=NOW, minted_at=NOW - timedelta(seconds=30))
+    stream.write_hits([hit])
+    delivery = Delivery(delivery_id=hit.delivery_id, request_id=hit.delivery_id, at=NOW - timedelta(seconds=20))
+    partition = delivery_partition(hit.delivery_id, stream.settings.partitions)
+    stream.write(DELIVERIES, msgspec.json.encode(delivery), partition=partition)
+    stream.wait_until_drained()
+    assert stream.ask("SELECT verdict FROM events FINAL WHERE campaign = 'overtaken'") == [("human",)]
+
+
+@pytest.mark.parametrize(
+    ("topic", "stages"),
+    [
+        (HITS, {"judge", "store"}),
+        (EVENTS, {"store"}),
+        (SENDS, {"sender"}),
+        (CAMPAIGNS, {"store"}),
+        (LEADS, {"store"}),
+        (LINKS, {"store"}),
+    ],
+    ids=lambda value: value.name if isinstance(value, Topic) else "",
+)
+@pytest.mark.parametrize("poison", [b"\xff\xfe not json", b'{"id":1}', b'["x"]', b"{}", b"null"], ids=repr)
+def test_poison_goes_to_dead_with_stage_reason_and_original_bytes(
+    stream: Stream, topic: Topic, stages: set[str], poison: bytes
+) -> None:
+    before = len(stream.dead())
+    stream.write(topic, poison)
+    stream.wait_until_drained()
+    letters = stream.dead()[before:]
+    assert {letter.stage for letter in letters} == stages
+    for letter in letters:
+        assert letter.topic == topic.name
+        assert base64.b64decode(letter.value) == poison
+        assert letter.reason in ("unreadable", "rows-refused")
+        assert letter.detail
+
+
+def test_the_good_lines_of_a_poisoned_batch_are_kept(stream: Stream) -> None:
+    good = [a_hit(f"lead-{n}", campaign="mixed") for n in range(3)]
+    value = lines(good[:1]) + b'{"broken\n' + lines(good[1:])
+    stream.write(HITS, value)
+    stream.write(HITS, lines([a_hit("after", campaign="mixed")]))
+    stream.wait_until_drained()
+    assert count(stream, "hits", "mixed") == (4, 4)
+    assert count(stream, "events", "mixed") == (4, 4)
+    letters = [letter for letter in stream.dead() if base64.b64decode(letter.value) == value]
+    assert sorted(letter.stage for letter in letters) == ["judge", "store"]
+
+
+def test_while_clickhouse_is_down_nothing_is_acknowledged_and_then_all_is_stored(tmp_path: Path) -> None:
+    with running_stream(tmp_path) as stream:
+        worker = stream.start_worker()
+        stream.write_hits([a_hit(f"before-{n}", campaign="down") for n in range(100)])
+        stream.wait_until_drained()
+        stream.clickhouse.kill()
+        stream.write_hits([a_hit(f"during-{n}", campaign="down") for n in range(200)])
+        wait_until(lambda: "waiting to try again" in worker.output(), 30, "the store's complaint")
+        assert lag(stream.settings)["store"] > 0
+        stream.restart_clickhouse()
+        stream.wait_until_drained()
+        assert count(stream, "hits", "down") == (300, 300)
+        assert count(stream, "events", "down") == (300, 300)
+
+
+def test_a_worker_killed_in_the_middle_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
+    with running_stream(tmp_path) as stream:
+        first = stream.start_worker()
+        stream.write_hits([a_hit(f"lead-{n}", campaign="killed") for n in range(4000)], batch=10)
+        wait_until(lambda: count(stream, "hits", "killed")[0] > 0, 30, "the first rows")
+        first.kill()
+        stream.start_worker()
+        stream.wait_until_drained()
+        assert count(stream, "hits", "killed") == (4000, 4000)
+        assert count(stream, "events", "killed") == (4000, 4000)
+
+
+def test_a_draining_worker_finishes_what_is_on_the_topics(tmp_path: Path) -> None:
+    with running_stream(tmp_path) as stream:
+        worker = stream.start_worker("--drain")
+        stream.write_hits([a_hit(f"lead-{n}", campaign="drained") for n in range(300)])
+        assert worker.stop(deadline=60) == 0
+        assert "drained" in worker.output()
+        assert count(stream, "events", "drained") == (300, 300)
+
+
+def test_an_empty_broker_is_filled_again_from_clickhouse(tmp_path: Path) -> None:
+    with running_stream(tmp_path) as stream:
+        worker = stream.start_worker()
+        campaign = Campaign(id="o'hara", name="O'Hara's", created_at=NOW)
+        lead = Lead(lead="lead-1", unsubscribed_at=NOW)
+        link = Link(link_id="ab" * 32, campaign="o'hara", url="https://example.com/?a=1&b=é")
+        id_ = str(delivery_id("o'hara", 1, "lead-2"))
+        delivered = Delivered(
+            id=id_, at=NOW, delivery_id=id_, campaign="o'hara", step=1, variant="A", lead="lead-2", sender="a@example.com", request_id=id_
+        )  # fmt: skip
+        stream.write(CAMPAIGNS, msgspec.json.encode(campaign))
+        stream.write(LEADS, msgspec.json.encode(lead))
+        stream.write(LINKS, msgspec.json.encode(link))
+        stream.write(EVENTS, lines([delivered]))
+        stream.wait_until_drained()
+        worker.kill()
+        stream.restart_broker()
+        assert stream.migrate() == {"campaigns": 1, "leads": 1, "links": 1, "deliveries": 1}
+        assert [msgspec.json.decode(v, type=Campaign) for v in stream.read(CAMPAIGNS)] == [campaign]
+        assert [msgspec.json.decode(v, type=Lead) for v in stream.read(LEADS)] == [lead]
+        assert [msgspec.json.decode(v, type=Link) for v in stream.read(LINKS)] == [link]
+        expected = Delivery(delivery_id=id_, request_id=id_, at=NOW)
+        assert [msgspec.json.decode(v, type=Delivery) for v in stream.read(DELIVERIES)] == [expected]
+        assert stream.migrate() == {}, "a topic that holds something is left alone"
+
+
+def test_a_worker_waits_for_migrate_and_refuses_partitions_that_do_not_match(tmp_path: Path) -> None:
+    from tests.support.processes import start
+
+    with running_stream(tmp_path) as stream:
+        environment = stream.environment | {"SENDLENS_PARTITIONS": "7"}
+        worker = start(["-m", "sendlens", "work"], tmp_path / "wrong.log", environment)
+        assert worker.popen.wait(30) == 2
+        assert "set SENDLENS_PARTITIONS to match" in worker.output()
+    assert SETTLE > 0

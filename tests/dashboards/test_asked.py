@@ -1,0 +1,72 @@
+"""What a URL may ask for."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashboards.asked import ask
+from schemas.errors import Reject
+
+NOW = datetime(2026, 3, 9, 12, 0, 0, 250_000, tzinfo=UTC)
+END = datetime(2026, 3, 9, 12, 0, 1, tzinfo=UTC)
+
+
+def test_now_is_the_end_of_this_second_so_that_what_just_happened_is_in() -> None:
+    assert ask("now-1h", "now", [], "UTC", NOW).until == END
+
+
+@pytest.mark.parametrize(
+    ("since", "back"),
+    [
+        ("now-90s", timedelta(seconds=90)),
+        ("now-15m", timedelta(minutes=15)),
+        ("now-6h", timedelta(hours=6)),
+        ("now-7d", timedelta(days=7)),
+        ("now-2w", timedelta(weeks=2)),
+        ("", timedelta(days=30)),
+    ],
+)
+def test_relative_times_are_grafanas(since: str, back: timedelta) -> None:
+    assert ask(since, "", [], "UTC", NOW).since == END - back
+
+
+@pytest.mark.parametrize("since", ["2026-03-01", "2026-03-01T00:00:00Z", "2026-03-01T01:00:00+01:00"])
+def test_absolute_times_are_iso_8601_in_utc_unless_they_say_otherwise(since: str) -> None:
+    assert ask(since, "now", [], "UTC", NOW).since == datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "campaigns", "timezone", "reason"),
+    [
+        ("yesterday", "now", [], "UTC", "time-invalid"),
+        ("now-1y", "now", [], "UTC", "time-invalid"),
+        ("now-999999w", "now", [], "UTC", "time-invalid"),
+        ("0001-01-01T00:00:00+14:00", "now", [], "UTC", "time-invalid"),
+        ("now", "now-1h", [], "UTC", "range-empty"),
+        ("now", "now", [], "UTC", "range-empty"),
+        ("1980-01-01", "now", [], "UTC", "range-too-long"),
+        ("2099-12-31", "2100-01-02", [], "UTC", "range-too-long"),
+        ("now-1h", "now", [], "Mars/Olympus", "timezone-unknown"),
+        ("now-1h", "now", [], "../../etc/passwd", "timezone-unknown"),
+        ("now-1h", "now", ["x" * 65], "UTC", "campaign-invalid"),
+        ("now-1h", "now", [""], "UTC", "campaign-invalid"),
+        ("now-1h", "now", [str(n) for n in range(101)], "UTC", "campaign-invalid"),
+    ],
+)
+def test_anything_else_is_refused_with_its_reason(
+    since: str, until: str, campaigns: list[str], timezone: str, reason: str
+) -> None:
+    with pytest.raises(Reject) as refused:
+        ask(since, until, campaigns, timezone, NOW)
+    assert refused.value.reason == reason
+
+
+@given(st.text(max_size=40), st.text(max_size=40), st.lists(st.text(max_size=70)), st.text(max_size=40))
+def test_whatever_comes_is_answered_or_refused(since: str, until: str, campaigns: list[str], timezone: str) -> None:
+    try:
+        asked = ask(since, until, campaigns, timezone, NOW)
+    except Reject:
+        return
+    assert asked.since < asked.until

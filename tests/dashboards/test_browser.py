@@ -1,0 +1,224 @@
+"""The page as people see it: in headless Chromium, against a real database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+
+from clickhouse.migrate import migrate
+from clickhouse.store import connect, insert_lines
+from dashboards.page import router
+from schemas.events import lines
+from schemas.settings import Settings
+from tests.dashboards.conftest import settings_for
+from tests.dashboards.data import Email
+from tests.support.browser import CHROMIUM, Browser, Page, chromium
+from tests.support.processes import free_port
+from tests.support.served import served
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
+
+WEEK = "?since=2026-03-02T00:00:00Z&until=2026-03-09T00:00:00Z&timezone=UTC"
+DRAWN = "document.querySelector('#board').getAttribute('aria-busy') === 'false'"
+
+
+def app_of(settings: Settings) -> FastAPI:
+    app = FastAPI()
+    app.include_router(router(settings))
+    return app
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def url(full: Settings) -> Iterator[str]:
+    with served(app_of(full)) as url:
+        yield url
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A tab that afterwards must have met no error and asked no other host for anything."""
+    page = browser.page()
+    page.look()
+    yield page
+    hosts = {request.split("/")[2] for request in page.requests if not request.startswith("data:")}
+    errors = page.errors
+    page.close()
+    assert errors == []
+    assert len(hosts) == 1, hosts
+
+
+def card(page: Page, key: str) -> str:
+    return page.text(f"#panel-{key}")
+
+
+def test_the_numbers_of_the_known_week_are_on_the_page(page: Page, url: str, tmp_path: Path) -> None:
+    page.open(url + "/" + WEEK)
+    page.wait(DRAWN)
+    assert "50 20 in the 7 days before ▲ +150%" in card(page, "sent")
+    assert "Human Raw 50.0% 78.3% 23 of 46 delivered" in card(page, "open-rate").replace(
+        "Human 50.0% Raw 78.3%", "Human Raw 50.0% 78.3%"
+    )
+    assert "▲ +25.0 pp" in card(page, "open-rate")
+    assert "10 of 46 delivered" in card(page, "click-rate")
+    assert "4.0% 2% or more" in card(page, "hard-bounce-rate")
+    assert "8 of 46 delivered" in card(page, "machine-open-rate")
+    assert "14 of 61 hits" in card(page, "bot-share")
+    assert "Opened 23 46.0% 36 72.0%" in card(page, "funnel")
+    assert "Spring sale Active 40 36 50.0% 86.1% 25.0% 33.3%" in card(page, "campaigns")
+    assert "Owner's pick Paused 10 10 50.0%" in card(page, "campaigns")
+    assert "Spring sale 1 A 20 18 50.0%" in card(page, "variants")
+    assert "too-quick bot 11 3 23.0% 11" in card(page, "reasons")
+    assert page.value("document.querySelector('#panel-activity canvas').width") > 300
+    page.picture(tmp_path / "overview.png")
+    assert (tmp_path / "overview.png").stat().st_size > 50_000
+
+
+def test_an_empty_database_says_what_to_do(page: Page, empty: Settings) -> None:
+    with served(app_of(empty)) as url:
+        page.open(url)
+        page.wait(DRAWN)
+        text = page.text("#board")
+        assert "No emails yet" in text
+        assert "POST /v1/sends" in text
+        assert f"curl {url}/v1/sends" in text
+        assert not page.value("document.querySelector('.card')")
+
+
+def test_a_period_without_emails_says_so_and_offers_a_longer_one(page: Page, url: str) -> None:
+    page.open(url + "/?since=2020-01-01&until=2020-01-08&timezone=UTC")
+    page.wait(DRAWN)
+    assert "No emails were sent in this period" in page.text("#notice")
+    assert "Nothing happened" in card(page, "activity")
+    assert "– No emails delivered" in card(page, "open-rate").replace("Human – Raw –", "–").replace(
+        "Human Raw – –", "–"
+    )
+
+
+def test_a_campaign_is_chosen_by_its_row_and_the_url_keeps_it(page: Page, url: str) -> None:
+    page.open(url + "/" + WEEK)
+    page.wait(DRAWN)
+    page.click('#panel-campaigns a[data-campaign="owner\'s pick"]')
+    page.wait("document.querySelector('#panel-sent .value').innerText === '10'")
+    assert page.value("new URLSearchParams(location.search).get('campaign')") == "owner's pick"
+    assert page.text("#campaigns-summary") == "Owner's pick"
+    page.value("history.back()")
+    page.wait("document.querySelector('#panel-sent .value').innerText === '50'")
+    page.click("#campaigns-summary")
+    page.click("#campaign-options input[value='spring']")
+    page.wait("document.querySelector('#panel-sent .value').innerText === '40'")
+    page.open(str(page.value("location.href")))
+    page.wait("document.querySelector('#panel-sent .value')?.innerText === '40'")
+
+
+def test_a_period_is_chosen_from_the_list(page: Page, url: str) -> None:
+    page.open(url + "/" + WEEK)
+    page.wait(DRAWN)
+    assert page.value("document.querySelector('#range').value") == "custom"
+    page.value("{const r = document.querySelector('#range'); r.value = 'now-1h'; r.dispatchEvent(new Event('change'))}")
+    page.wait("document.querySelector('#notice').innerText.includes('No emails were sent')")
+    assert page.value("new URLSearchParams(location.search).get('since')") == "now-1h"
+
+
+def test_the_numbers_move_by_themselves_and_names_stay_text(page: Page, clickhouse_url: str) -> None:
+    settings = settings_for(clickhouse_url, "moving")
+    migrate(settings)
+    name = "<img src=x onerror=alert(1)> & co"
+    now = datetime.now(UTC)
+    first, second = (Email("odd", 1, "", f"lead-{n}", now - timedelta(minutes=n)) for n in (1, 2))
+    with connect(settings) as client, served(app_of(settings)) as url:
+        client.insert("campaigns", [["odd", name, now, False]], column_names=["id", "name", "created_at", "paused"])
+        insert_lines(client, "events", lines([first.sent(), first.delivered()]))
+        page.open(url + "/?since=now-1h")
+        page.wait("document.querySelector('#panel-sent .value')?.innerText === '1'")
+        assert page.text("#panel-campaigns tbody th") == name
+        page.value("document.querySelector('#panel-campaigns tbody a').focus()")
+        insert_lines(client, "events", lines([second.sent(), second.delivered()]))
+        page.wait("document.querySelector('#panel-sent .value').innerText === '2'")
+        page.wait("document.querySelector('#panel-campaigns tbody').innerText.includes('2')")
+        # Drawn anew, the table gives the focus back to the link that had it.
+        assert page.value("document.activeElement.dataset.campaign") == "odd"
+        page.click("#live")
+        assert page.text("#live") == "Paused"
+
+
+def test_a_phone_can_read_it(page: Page, url: str) -> None:
+    page.look(width=360, height=740, phone=True)
+    page.open(url + "/" + WEEK)
+    page.wait(DRAWN)
+    assert page.value("document.documentElement.scrollWidth") == 360
+    too_wide = "[...document.querySelectorAll('.card, .top, .figure, .value, h2')].filter((n) => n.getBoundingClientRect().right > innerWidth + 1).length"
+    assert page.value(too_wide) == 0
+
+
+def test_dark_follows_the_system_and_the_button_overrules_it(page: Page, url: str) -> None:
+    page.look(dark=True)
+    page.open(url + "/" + WEEK)
+    page.wait(DRAWN)
+    brightness = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number).reduce((a, b) => a + b) / 3"
+    assert page.value(brightness) < 60
+    assert page.value("document.querySelector('#theme').getAttribute('aria-label')") == "Switch to the light theme"
+    page.click("#theme")
+    assert page.value(brightness) > 200
+    page.open(url + "/" + WEEK)
+    page.wait(DRAWN)
+    assert page.value(brightness) > 200  # remembered
+    page.value("localStorage.clear()")
+
+
+def test_the_keyboard_reaches_definitions_and_sorts_tables(page: Page, url: str) -> None:
+    page.open(url + "/" + WEEK)
+    page.wait(DRAWN)
+    page.value("document.querySelector('#panel-open-rate .info').focus()")
+    assert "sent minus bounced" in page.text("#tip")
+    page.press("Escape")
+    assert page.value("document.querySelector('#tip').hidden") is True
+    page.press("Tab")
+    assert "What is Click rate?" in page.value("document.activeElement.getAttribute('aria-label')")
+    sent = "document.querySelectorAll('#panel-campaigns thead button')[2]"
+    page.value(f"{sent}.focus()")
+    page.press("Enter")
+    page.press("Enter")
+    assert page.value(f"{sent}.closest('th').getAttribute('aria-sort')") == "ascending"
+    assert page.text("#panel-campaigns tbody th") == "Owner's pick"
+
+
+def test_charts_have_their_numbers_in_words_and_as_a_table(page: Page, url: str) -> None:
+    page.open(url + "/" + WEEK)
+    page.wait(DRAWN)
+    label = page.value("document.querySelector('#panel-activity [role=img]').getAttribute('aria-label')")
+    assert label.startswith("Activity per day, in all: Sent 50, Opened 23, Clicked 10, Unsubscribed 3.")
+    page.click("#panel-activity summary")
+    page.wait("document.querySelectorAll('#panel-activity tbody tr').length === 7")
+    assert "Mon 2 Mar 2026 40 18 9 0" in card(page, "activity").replace(",", "")
+    unnamed = "[...document.querySelectorAll('button, select, input, a, summary')].filter((n) => n.checkVisibility() && !(n.innerText || n.getAttribute('aria-label') || n.labels?.length)).length"
+    assert page.value(unnamed) == 0
+
+
+def test_a_panel_that_fails_says_so_beside_those_that_do_not(page: Page, maimed: Settings) -> None:
+    with served(app_of(maimed)) as url:
+        page.open(url + "/" + WEEK)
+        page.wait(DRAWN)
+        assert "This number could not be had" in card(page, "campaigns")
+        assert "23 of 46 delivered" in card(page, "open-rate")
+
+
+def test_without_a_database_the_page_is_readable(browser: Browser) -> None:
+    page = browser.page()
+    with served(app_of(settings_for(f"http://127.0.0.1:{free_port()}", "full"))) as url:
+        page.open(url)
+        page.wait(DRAWN)
+        text = page.text("#notice")
+        assert "The database does not answer" in text
+        assert "tries again by itself" in text
+    assert all("503" in error for error in page.errors)
+    page.close()

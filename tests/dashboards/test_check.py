@@ -1,0 +1,167 @@
+"""The boards for Grafana: as committed, as checked, and that the check sees each fault."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from clickhouse_connect.driver.client import Client
+
+from dashboards import grafana
+from dashboards.boards import BOARDS
+from dashboards.check import CHOICES, check
+from dashboards.expand import Choice, expand
+from dashboards.page import STATIC
+from tests.dashboards.data import SINCE, UNTIL
+
+Model = dict[str, Any]
+PROVISIONING = Path(grafana.__file__).with_name("provisioning")
+
+
+@pytest.fixture
+def model() -> Model:
+    """The Overview as Grafana would read it; free to be spoilt."""
+    loaded: Model = json.loads(grafana.render()[grafana.DIST / "overview.json"])
+    return loaded
+
+
+def test_the_committed_files_are_what_the_boards_render_now() -> None:
+    assert grafana.stale() == []
+
+
+def test_every_target_and_variable_runs_for_one_many_all_and_awkward_campaigns(
+    client: Client, empty_client: Client
+) -> None:
+    assert check(client) == []
+    assert check(empty_client) == []
+
+
+def test_a_query_that_does_not_run_is_reported_with_the_choice_it_fails_for(client: Client, model: Model) -> None:
+    model["panels"][0]["targets"][0]["rawSql"] += " nonsense nonsense"
+    problems = [problem for problem in check(client, {"x": model}) if "panel Emails sent" in problem]
+    assert [choice for choice in CHOICES for problem in problems if choice in problem] == list(CHOICES)
+
+
+def spoil(path: str, value: object) -> Callable[[Model], None]:
+    def apply(model: Model) -> None:
+        *way, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+        place: Any = model
+        for part in way:
+            place = place[part]
+        place[last] = value
+
+    return apply
+
+
+FAULTS = {
+    "no uid": (spoil("uid", ""), "has no uid"),
+    "no board title": (spoil("title", ""), "has no title"),
+    "no tag": (spoil("tags", []), "has no tags"),
+    "another schema": (spoil("schemaVersion", 41), "schemaVersion"),
+    "editable": (spoil("editable", True), "editable"),
+    "crosshairs apart": (spoil("graphTooltip", 0), "crosshair"),
+    "no datasource variable": (spoil("templating.list.0.name", "other"), "no datasource variable"),
+    "panel's datasource": (spoil("panels.2.datasource", {"type": "x", "uid": "P4F"}), "hard-coded datasource"),
+    "target's datasource": (spoil("panels.2.targets.0.datasource.uid", "P4F"), "hard-coded datasource"),
+    "variable's datasource": (spoil("templating.list.1.datasource.uid", "P4F"), "hard-coded datasource"),
+    "same id": (spoil("panels.3.id", 1), "id 1 is on 2 panels"),
+    "same title": (spoil("panels.3.title", "Open rate"), "title Open rate is on 2"),
+    "no panel title": (spoil("panels.3.title", ""), "no title"),
+    "no denominator": (spoil("panels.3.description", "How many unsubscribed."), "denominator"),
+    "no text for no value": (spoil("panels.3.fieldConfig.defaults.noValue", ""), "noValue"),
+    "no unit": (spoil("panels.3.fieldConfig.defaults.unit", None), "unit None"),
+    "odd unit": (spoil("panels.3.fieldConfig.defaults.unit", "parsecs"), "unit 'parsecs'"),
+    "odd unit of a column": (spoil("panels.12.fieldConfig.overrides.2.properties.0.value", "x"), "unit 'x'"),
+    "overlap": (spoil("panels.3.gridPos.x", 16), "overlap"),
+    "off the grid": (spoil("panels.3.gridPos.w", 7), "leaves the grid"),
+    "no target": (spoil("panels.3.targets", []), "no target"),
+    "SQL of its own": (spoil("panels.3.targets.0.rawSql", "SELECT 1"), "no query of"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_check_sees(fault: str, model: Model) -> None:
+    apply, complaint = FAULTS[fault]
+    assert check(None, {"x": model}) == []
+    apply(model)
+    assert complaint in "\n".join(check(None, {"x": model}))
+
+
+def test_the_check_sees_two_boards_of_one_uid(model: Model) -> None:
+    assert "uid sendlens-overview is used by 2 boards" in check(None, {"x": model, "y": model})
+
+
+@pytest.mark.parametrize(
+    ("campaigns", "sent"),
+    [
+        (None, 50),
+        (["spring"], 40),
+        (["owner's pick"], 10),
+        (["owner's pick", "spring"], 50),
+        (["x') OR 1=1 --"], 0),
+        (["\\"], 0),
+        (["every-campaign"], 0),
+    ],
+)
+def test_grafana_counts_what_the_page_counts(
+    campaigns: list[str] | None, sent: int, model: Model, client: Client
+) -> None:
+    sql = expand(model["panels"][0]["targets"][0]["rawSql"], Choice(SINCE, UNTIL, campaigns), grafana.ALL_CAMPAIGNS)
+    _, now = client.query(sql).result_rows
+    assert now == (sent,)
+
+
+@pytest.mark.parametrize("chosen", ["utc", "", "Europe/Paris", "Asia/Kolkata"])
+def test_days_follow_the_timezone_that_grafana_names_its_own_way(chosen: str, model: Model, client: Client) -> None:
+    activity = next(panel for panel in model["panels"] if panel["title"] == "Activity")
+    sql = expand(activity["targets"][0]["rawSql"], Choice(SINCE, UNTIL, None, chosen), grafana.ALL_CAMPAIGNS)
+    assert sum(row[1] for row in client.query(sql).result_rows) == 50
+
+
+def test_nothing_that_grafana_would_leave_in_the_sql_goes_unseen() -> None:
+    with pytest.raises(ValueError, match="conditionalAll"):
+        expand("SELECT $__conditionalAll(1, $campaign)", CHOICES["one campaign"], "")
+    with pytest.raises(ValueError, match="unknown"):
+        expand("SELECT '${unknown}'", CHOICES["one campaign"], "")
+
+
+def test_a_table_hides_the_id_that_its_link_needs(model: Model) -> None:
+    table = next(panel for panel in model["panels"] if panel["title"] == "Campaigns")
+    overrides = {o["matcher"]["options"]: o["properties"] for o in table["fieldConfig"]["overrides"]}
+    assert {"id": "custom.hideFrom.viz", "value": True} in overrides["campaign_id"]
+    (link,) = [p["value"][0]["url"] for p in overrides["Campaign"] if p["id"] == "links"]
+    assert link.startswith("/d/sendlens-overview?var-campaign=${__data.fields.campaign_id:percentencode}")
+
+
+def test_the_stat_shows_this_period_and_never_the_one_before(model: Model) -> None:
+    """`lastNotNull` would show the earlier period's rate when nothing was sent in this one."""
+    stats = [panel for panel in model["panels"] if panel["type"] == "stat"]
+    assert {tuple(panel["options"]["reduceOptions"]["calcs"]) for panel in stats} == {("last",)}
+
+
+def test_provisioning_names_the_plugin_and_no_secret() -> None:
+    (source,) = yaml.safe_load((PROVISIONING / "datasources/sendlens.yaml").read_text())["datasources"]
+    assert source["type"] == grafana.PLUGIN
+    assert source["secureJsonData"]["password"].startswith("$")
+    (provider,) = yaml.safe_load((PROVISIONING / "dashboards/sendlens.yaml").read_text())["providers"]
+    assert (provider["type"], provider["disableDeletion"], provider["allowUiUpdates"]) == ("file", True, False)
+
+
+def test_the_shipped_chart_library_is_the_one_its_note_names() -> None:
+    rows = re.findall(r"`([\w.-]+\.js)`.*`([0-9a-f]{64})`", (STATIC / "vendor/README.md").read_text())
+    assert [name for name, _ in rows] == sorted(path.name for path in (STATIC / "vendor").glob("*.js"))
+    for name, digest in rows:
+        assert hashlib.sha256((STATIC / "vendor" / name).read_bytes()).hexdigest() == digest
+
+
+def test_keys_and_ids_are_told_apart() -> None:
+    for board in BOARDS:
+        assert (
+            len({panel.id for panel in board.panels}) == len({panel.key for panel in board.panels}) == len(board.panels)
+        )

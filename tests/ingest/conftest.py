@@ -1,0 +1,59 @@
+"""One real broker for the room's tests; every test has topics of its own on it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from uuid import uuid4
+
+import pytest
+
+from schemas.settings import Settings
+from tests.ingest.room import Room, running
+from tests.support.broker import Broker, create_topics, start_broker
+
+KEYS = "2:the-second-key-of-these-tests,1:the-first-key-of-these-tests"
+
+
+@pytest.fixture(autouse=True)
+def _quick_views(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Views of state topics look ten times as often as they do at work: every test here waits for some to be ready."""
+    monkeypatch.setattr("schemas.state._POLL_MS", 20)
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[Broker]:
+    broker = start_broker()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def settings_for() -> Callable[..., Settings]:
+    def make(bootstrap: str, **overrides: object) -> Settings:
+        fields: dict[str, object] = {
+            "kafka": bootstrap,
+            "topic_prefix": f"t{uuid4().hex[:8]}-",
+            "token_keys": KEYS,
+            "partitions": 4,
+            "answer_within_ms": 500,
+            **overrides,
+        }
+        return Settings(_env_file=None, **fields)  # type: ignore[call-arg, arg-type]
+
+    return make
+
+
+@pytest.fixture
+def settings(broker: Broker, settings_for: Callable[..., Settings]) -> Settings:
+    """Settings with topics that exist and are empty."""
+    settings = settings_for(broker.bootstrap)
+    create_topics(settings)
+    return settings
+
+
+@pytest.fixture
+async def room(settings: Settings) -> AsyncIterator[Room]:
+    """The application, started and ready, called in process."""
+    async with running(settings) as room:
+        await room.until_ready()
+        yield room

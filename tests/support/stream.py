@@ -1,0 +1,167 @@
+"""A broker, a ClickHouse and workers as real processes, for tests of the whole stream."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from clickhouse_connect.driver.client import Client
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+
+from agents.lag import lag
+from agents.restore import restore
+from agents.topics import create_topics
+from clickhouse.migrate import migrate
+from clickhouse.store import connect
+from schemas.events import Dead, Hit, lines
+from schemas.settings import Settings, load
+from schemas.tokens import delivery_id
+from schemas.topics import DEAD, HITS, Topic, delivery_partition
+from tests.support.broker import Broker, start_broker
+from tests.support.processes import ClickHouseProcess, Process, free_port, start, start_clickhouse, wait_until
+
+SETTLE = 1.0
+
+
+@dataclass
+class Stream:
+    """Everything but ingest, on free ports. What it starts it ends, by process id."""
+
+    folder: Path
+    settings: Settings
+    broker: Broker
+    clickhouse: ClickHouseProcess
+    workers: list[Process] = field(default_factory=list)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        names = ("kafka", "clickhouse_url", "settle_seconds", "store_seconds", "smtp_port", "partitions", "data_dir")
+        return {f"SENDLENS_{name.upper()}": str(getattr(self.settings, name)) for name in names}
+
+    def migrate(self) -> dict[str, int]:
+        """What `sendlens migrate` does; returns what was restored."""
+        migrate(self.settings)
+        create_topics(self.settings)
+        with self.client() as client:
+            return restore(self.settings, client)
+
+    def start_worker(self, *options: str) -> Process:
+        """`sendlens work`, waited for until it is ready."""
+        log = self.folder / f"worker-{len(self.workers)}.log"
+        worker = start(["-m", "sendlens", "work", *options], log, self.environment)
+        self.workers.append(worker)
+        wait_until(lambda: "worker is ready" in worker.output() or worker.popen.poll() is not None, 40, "the worker")
+        assert worker.popen.poll() is None, worker.output()
+        return worker
+
+    def restart_clickhouse(self) -> None:
+        self.clickhouse = start_clickhouse(self.folder / "clickhouse", port=self.clickhouse.port)
+
+    def restart_broker(self) -> None:
+        """Kill the broker and start an empty one in its place."""
+        self.broker.kill()
+        self.broker = start_broker(self.broker.port)
+
+    def client(self) -> Client:
+        return connect(self.settings)
+
+    def ask(self, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        with self.client() as client:
+            return [tuple(row) for row in client.query(sql, parameters=parameters).result_rows]
+
+    def write(self, topic: Topic, *values: bytes, partition: int = 0, key: bytes | None = None) -> None:
+        """Write records and wait until the broker has them."""
+        producer = KafkaProducer(bootstrap_servers=self.settings.kafka_servers)
+        try:
+            for value in values:
+                producer.send(self.settings.topic(topic), value=value, key=key, partition=partition)
+            producer.flush(timeout=30)
+        finally:
+            producer.close()
+
+    def write_hits(self, hits: Sequence[Hit], batch: int = 50) -> None:
+        """Write hits as ingest does: batches of one partition."""
+        by_partition: dict[int, list[Hit]] = {}
+        for hit in hits:
+            number = delivery_partition(hit.delivery_id, self.settings.partitions)
+            by_partition.setdefault(number, []).append(hit)
+        for number, some in by_partition.items():
+            groups = [some[at : at + batch] for at in range(0, len(some), batch)]
+            self.write(HITS, *(lines(group) for group in groups), partition=number)
+
+    def dead(self) -> list[Dead]:
+        """What stands in the dead-letter topic."""
+        return [msgspec.json.decode(value, type=Dead) for value in self.read(DEAD)]
+
+    def read(self, topic: Topic) -> list[bytes]:
+        """All records of a topic."""
+        consumer = KafkaConsumer(bootstrap_servers=self.settings.kafka_servers, enable_auto_commit=False)
+        try:
+            name = self.settings.topic(topic)
+            partitions = [TopicPartition(name, n) for n in range(self.settings.partitions_of(topic))]
+            consumer.assign(partitions)
+            consumer.seek_to_beginning(*partitions)
+            ends = consumer.end_offsets(partitions)
+            values: list[bytes] = []
+            while any(consumer.position(tp) < ends[tp] for tp in partitions):
+                for records in consumer.poll(timeout_ms=500).values():
+                    values += [record.value for record in records]
+            return values
+        finally:
+            consumer.close(autocommit=False)
+
+    def wait_until_drained(self, deadline: float = 60) -> None:
+        """Wait until every record has been acknowledged by every stage."""
+        ends = time.monotonic() + deadline
+        while left := {stage: count for stage, count in lag(self.settings).items() if count}:
+            output = "\n".join(worker.output()[-3000:] for worker in self.workers)
+            assert time.monotonic() < ends, f"after {deadline} s there is left: {left}\n{output}"
+            time.sleep(0.3)  # each look costs a connection
+
+
+@contextmanager
+def running_stream(folder: Path, **overrides: Any) -> Iterator[Stream]:
+    """A migrated stream without workers."""
+    broker = start_broker()
+    clickhouse = None
+    stream = None
+    try:
+        clickhouse = start_clickhouse(folder / "clickhouse", port=free_port())
+        options = {"settle_seconds": SETTLE, "store_seconds": 0.2, "partitions": 4, "data_dir": folder} | overrides
+        settings = load(kafka=broker.bootstrap, clickhouse_url=clickhouse.url, **options)
+        stream = Stream(folder, settings, broker, clickhouse)
+        stream.migrate()
+        yield stream
+    finally:
+        for worker in stream.workers if stream else []:
+            worker.kill()
+        if stream is not None:
+            broker, clickhouse = stream.broker, stream.clickhouse
+        if clickhouse is not None:
+            clickhouse.kill()
+        broker.kill()
+
+
+def a_hit(lead: str, *, campaign: str = "spring", at: datetime | None = None, **fields: Any) -> Hit:
+    """An open by a person, unless said otherwise."""
+    values: dict[str, Any] = {
+        "id": str(uuid.uuid4()),
+        "kind": "open",
+        "at": at or datetime.now(UTC).replace(microsecond=0),
+        "delivery_id": str(delivery_id(campaign, 1, lead)),
+        "campaign": campaign,
+        "step": 1,
+        "variant": "A",
+        "lead": lead,
+        "minted_at": datetime(2026, 1, 1, tzinfo=UTC),
+        "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0",
+        "ip": "192.0.2.7",
+    }
+    return Hit(**(values | fields))
