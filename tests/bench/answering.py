@@ -11,7 +11,7 @@ from pathlib import Path
 
 from schemas.topics import HITS
 from tests.bench import wrk
-from tests.bench.broker import Deployment, deployment, ids_on
+from tests.bench.broker import Deployment, deployment, read
 from tests.bench.figures import Ratio, Samples, Section, Table, Wrong
 from tests.bench.workshop import Job, Stopwatch, Workshop, free_port, listens, python
 
@@ -106,7 +106,8 @@ def _requests(workshop: Workshop) -> Iterator[tuple[str, str]]:
 def _load(workshop: Workshop, server: Server, script: Path, connections: int, seconds: int) -> tuple[Load, int]:
     stopwatch = Stopwatch(server.job, workshop.server_core)
     seen = wrk.run(workshop, script, server.port, connections, seconds)
-    spell = stopwatch.read()
+    stopwatch.look()
+    spell = stopwatch.spell()
     shares = spell.used / seen.seconds, spell.others / seen.seconds
     return Load(seen.requests / seen.seconds, seen.requests / spell.used, *shares, seen.p50, seen.p99), seen.requests
 
@@ -141,9 +142,10 @@ def _report(section: Section, names: list[str], loads: dict[tuple[str, int], lis
             if peer not in names:
                 continue
             what = f"ours / {peer}, {connections} connections"
-            section.ratios.append(Ratio(what, ours.over(samples(peer, connections, lambda load: load.rate)), target))
+            by_clock = ours.over(samples(peer, connections, lambda load: load.rate))
+            section.ratios.append(Ratio(what, by_clock, target))
             over_cpu = per_cpu.over(samples(peer, connections, lambda load: load.per_cpu_second))
-            section.ratios.append(Ratio(f"{what}, per CPU second", over_cpu))
+            section.ratios.append(Ratio(f"{what}, per CPU second", over_cpu, target))
     head = (
         "server",
         "connections",
@@ -228,7 +230,7 @@ def _check_ours(made: Deployment, port: int, answered: int) -> None:
 
 def _check_topic(made: Deployment, answered: int) -> None:
     """What was answered is on the topic, once. What was under way when wrk left may be there on top."""
-    ids = ids_on(made.settings, HITS)
+    ids = [one for record in read(made.settings, HITS) for one in record.ids]
     if len(set(ids)) != len(ids):
         raise Wrong(f"{len(ids) - len(set(ids))} hits are on the topic twice")
     most = answered + sum((*CONNECTIONS, 64))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
+from tests.bench.broker import Written
 from tests.bench.figures import Samples, Wrong
-from tests.bench.workshop import Job, Stopwatch
+from tests.bench.workshop import Job, Spell, Stopwatch
 
 _POLL_SECONDS = 0.05
 _LONGEST = 150.0
-_RAMP = 0.1  # of the output: by then it runs steadily, also where it does not come in bursts
+_PAUSE_SECONDS = 0.05
+_RAMP = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,38 +31,43 @@ class Drained:
         return f"{self.rate:,.0f}/s, {self.per_cpu_second:,.0f} per CPU second, core {self.busy:.0%}, others {self.others:.0%}"
 
 
-def watch(
-    job: Job, core: int, done: Callable[[], int], total: int, hits: int, begun: Callable[[], bool] | None = None
-) -> Drained:
-    """Watch `done` grow to `total`, which stands for `hits` hits. Raises Wrong when that does not happen.
-
-    Starting and joining the group do not count. With `begun` the clock starts when that is so, and all hits count: what
-    was done before flatters a little. Otherwise it starts after the first burst of output, a tenth of all at the most,
-    which is left out.
-    """
-    deadline = time.monotonic() + _LONGEST
-    stopwatch: Stopwatch | None = None
-    already = before = 0
+def watch(job: Job, core: int, finished: Callable[[], bool], started: Callable[[], bool] = lambda: True) -> Stopwatch:
+    """Look at a job from when it has `started` until it has `finished`. Raises Wrong when it dies or takes too long."""
+    deadline, stopwatch = time.monotonic() + _LONGEST, None
     while True:
-        now, count = time.monotonic(), done()
-        if count > total:
-            raise Wrong(f"{job.name} wrote {count}, and there were {total} to write")
-        if count == total:
-            break
-        if not job.is_alive() or now > deadline:
-            raise Wrong(
-                f"{job.name} did {count} of {total} and {'is late' if job.is_alive() else 'died'}:\n{job.tail()}"
-            )
-        if stopwatch is None and (begun() if begun else count and (count == before or count >= total * _RAMP)):
-            stopwatch, already = Stopwatch(job, core), 0 if begun else count
-        before = count
+        if stopwatch is None and started():
+            stopwatch = Stopwatch(job, core)
+        done = finished()
+        if stopwatch is not None:
+            stopwatch.look()
+            if done:
+                return stopwatch
+        if not job.is_alive() or time.monotonic() > deadline:
+            raise Wrong(f"{job.name} {'is late' if job.is_alive() else 'died'}:\n{job.tail()}")
         time.sleep(_POLL_SECONDS)
-    spell = stopwatch.read(now) if stopwatch else None
-    if spell is None or not spell.used:
-        raise Wrong(f"{job.name} was done before it could be watched: give it more hits")
-    worked = hits * (total - already) / total
+
+
+def drained(job_memory: int, spell: Spell, hits: int) -> Drained:
+    """What came of a spell in which `hits` hits were done."""
+    if not spell.seconds or not spell.used:
+        raise Wrong("done before it could be watched: give it more hits")
     shares = spell.used / spell.seconds, spell.others / spell.seconds
-    return Drained(worked / spell.seconds, worked / spell.used, *shares, job.peak_memory())
+    return Drained(hits / spell.seconds, hits / spell.used, *shares, job_memory)
+
+
+def steady(written: Sequence[Written]) -> tuple[float, float, int]:
+    """From when to when output came steadily, in epoch seconds, and how many lines it was.
+
+    It starts with the end of the first burst, or where a tenth was written: what it took to start is not seen, so what
+    was done in that time must not count.
+    """
+    ordered = sorted((record.at, len(record.ids)) for record in written)
+    total, passed = sum(count for _, count in ordered), 0
+    for (at, count), (following, _) in pairwise(ordered):
+        passed += count
+        if following - at > _PAUSE_SECONDS or passed >= total * _RAMP:
+            return at, ordered[-1][0], total - passed
+    raise Wrong("all output came at one moment: give it more hits")
 
 
 def row(name: str, what: str, runs: Sequence[Drained]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from clickhouse.migrate import migrate
 from clickhouse.store import connect
 from schemas.topics import EVENTS
 from tests.bench.broker import Deployment, Ends, deployment
-from tests.bench.draining import HEAD, Drained, of, row, watch
+from tests.bench.draining import HEAD, Drained, drained, of, row, watch
 from tests.bench.figures import Ratio, Section, Table, Wrong
 from tests.bench.material import HITS_A_RECORD, Load, preload
 from tests.bench.workshop import Workshop, free_port, listens, python
@@ -62,15 +62,17 @@ def _stored(workshop: Workshop, name: str, load: Load) -> Drained:
         events = Ends(made.settings, EVENTS)
         try:
             with workshop.running(name.replace(" ", "-"), command, core=workshop.server_core, env=made.env) as job:
-                core, rows = workshop.server_core, 2 * load.count
-                drained = watch(job, core, lambda: _rows(client), rows, load.count, lambda: events.count() > 0)
+                stopwatch = watch(
+                    job, workshop.server_core, lambda: _rows(client) >= 2 * load.count, lambda: events.count() > 0
+                )
+                run = drained(job.peak_memory(), stopwatch.spell(), load.count)
         finally:
             events.close()
         for table in ("hits", "events"):
             found, distinct = client.query(f"SELECT count(), uniqExact(id) FROM {table}").result_rows[0]
             if (found, distinct) != (load.count, load.count):
                 raise Wrong(f"{name}: {table} has {found} rows of {distinct} hits for {load.count} hits")
-        return drained
+        return run
 
 
 @contextlib.contextmanager

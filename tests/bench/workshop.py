@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,13 +90,24 @@ class Stopwatch:
 
     def __init__(self, job: Job, core: int) -> None:
         self._job, self._core = job, core
-        self._began, self._used, self._busy = time.monotonic(), job.cpu_seconds(), _busy_seconds(core)
+        self._samples: list[tuple[float, float, float]] = []
+        self.look()
 
-    def read(self, at: float | None = None) -> Spell:
-        """The spell since the start, up to the moment `at` of the monotonic clock if given."""
-        seconds = (at or time.monotonic()) - self._began
-        used, busy = self._job.cpu_seconds() - self._used, _busy_seconds(self._core) - self._busy
-        return Spell(seconds, used, max(0.0, busy - used))
+    def look(self) -> None:
+        """Take a sample; between samples time is taken to pass evenly."""
+        self._samples.append((time.time(), self._job.cpu_seconds(), _busy_seconds(self._core)))
+
+    def spell(self, began: float | None = None, ended: float | None = None) -> Spell:
+        """What happened between two moments (epoch seconds), of the whole time looked at when they are not given."""
+        began, ended = began or self._samples[0][0], ended or self._samples[-1][0]
+        used = self._at(ended, 1) - self._at(began, 1)
+        return Spell(ended - began, used, max(0.0, self._at(ended, 2) - self._at(began, 2) - used))
+
+    def _at(self, moment: float, figure: int) -> float:
+        times = [sample[0] for sample in self._samples]
+        after = min(max(bisect_left(times, moment), 1), len(times) - 1)
+        (t0, v0), (t1, v1) = ((s[0], s[figure]) for s in self._samples[after - 1 : after + 1])
+        return v0 + (v1 - v0) * min(1.0, max(0.0, (moment - t0) / (t1 - t0)))
 
 
 def _busy_seconds(core: int) -> float:
