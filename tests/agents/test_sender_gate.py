@@ -15,7 +15,7 @@ from schemas.errors import Retry
 from schemas.events import Campaign, Deferred, Delivered, Delivery, Lead, Skipped
 from schemas.tokens import event_id
 from tests.agents.mails import NOW, a_send
-from tests.agents.sender_house import House, house, to
+from tests.agents.sender_house import PATIENCE, House, house, to
 
 __all__ = ["house"]  # the fixture
 
