@@ -19,6 +19,8 @@ from ingest.hits import App, Hits
 from ingest.metrics import Metrics
 from ingest.problems import answer_with_problems
 from ingest.publisher import Publisher
+from ingest.replay import Replay
+from ingest.spool import Spool
 from ingest.unsubscribe import unsubscribe_routes
 from schemas.events import Campaign, Link
 from schemas.settings import Settings
@@ -37,7 +39,7 @@ What a campaign platform calls (`/v1`), what recipients and their mail clients f
 operators look at. Errors are problem details (RFC 9457).
 
 `GET /o/{token}.gif` is always answered with a transparent pixel. `GET /c/{token}/{link_id}` redirects to a link that
-was in the mail, and to nothing else. Both are recorded before they are answered.
+was in the mail, and to nothing else. Both are recorded before they are answered; a pixel of status 503 was not.
 """
 
 
@@ -46,7 +48,9 @@ def create_app(settings: Settings, *routers: APIRouter) -> App:
     _keep_kafka_quiet()
     metrics = Metrics()
     publisher = Publisher(settings, (HITS, EVENTS, SENDS, CAMPAIGNS, LEADS))
-    commit = GroupCommit(settings, publisher, metrics)
+    spool = Spool(settings, metrics)
+    commit = GroupCommit(settings, publisher, spool, metrics)
+    replay = Replay(settings, spool, publisher, metrics, commit.heard)
     links = StateTopic(settings, LINKS, Link, lambda link: link.link_id)
     campaigns = StateTopic(settings, CAMPAIGNS, Campaign, lambda campaign: campaign.id)
 
@@ -55,11 +59,14 @@ def create_app(settings: Settings, *routers: APIRouter) -> App:
         _tame_garbage_collection()
         publisher.start()
         commit.start()
+        replay.start()
         links.start()
         campaigns.start()
         log.info("ingest serves", host=settings.ingest_host, port=settings.ingest_port)
         yield
+        await replay.stop()
         await commit.stop(_DRAIN_PATIENCE)
+        await spool.stop()
         await asyncio.gather(
             publisher.stop(_CLOSE_PATIENCE), asyncio.to_thread(links.stop), asyncio.to_thread(campaigns.stop)
         )

@@ -1,7 +1,8 @@
 """The hot path: pixels and wrapped links, answered in front of the FastAPI app.
 
-A pixel is always answered with the pixel, and a known link always redirects, whatever becomes of the record. Nothing
-here looks a hit up anywhere but in its token and the link map.
+A pixel is always answered with the pixel, and a known link always redirects, whatever becomes of the record. A pixel's
+status tells: 200 promises that the hit is in Kafka or on disk, 503 that nothing is promised. Nothing here looks a hit
+up anywhere but in its token and the link map.
 """
 
 from __future__ import annotations
@@ -82,13 +83,15 @@ def _page(status: int, page: bytes, *headers: tuple[bytes, bytes]) -> tuple[Mess
 
 _ALLOW = (b"allow", b"GET, HEAD, OPTIONS")
 _NOTHING: Message = {"type": "http.response.body", "body": b""}
-_PIXEL_START = _start(
-    200,
+_PIXEL_HEADERS = (
     (b"content-type", b"image/gif"),
     (b"content-length", str(len(PIXEL)).encode()),
     (b"pragma", b"no-cache"),
     (b"cross-origin-resource-policy", b"cross-origin"),
 )
+_PIXEL_START = _start(200, *_PIXEL_HEADERS)
+# An open that could not be recorded. Clients draw an image of any status; those that can try again are asked to.
+_PIXEL_AGAIN = _start(503, *_PIXEL_HEADERS, (b"retry-after", b"30"))
 _PIXEL_BODY: Message = {"type": "http.response.body", "body": PIXEL}
 _OPTIONS_START = _start(204, _ALLOW)
 _METHOD_START = _start(405, _ALLOW, (b"content-length", b"0"))
@@ -126,15 +129,18 @@ class Hits:
         if method not in ("GET", "HEAD"):
             await self._other_method("open", method, send)
             return
+        start = _PIXEL_START
         try:
             claim = self._keyring.verify(Purpose.OPEN, rest.removesuffix(".gif"))
-            await self._record("open", scope, claim, "")
+            if not await self._record("open", scope, claim, ""):
+                start = _PIXEL_AGAIN
         except BadToken as bad:
             self._metrics.reject("open", bad.reason)
         except Exception as error:  # the pixel is answered whatever happens
+            start = _PIXEL_AGAIN
             self._metrics.reject("open", "error")
             log.error("an open was not recorded", error=repr(error))
-        await send(_PIXEL_START)
+        await send(start)
         await send(_NOTHING if method == "HEAD" else _PIXEL_BODY)
 
     async def _click(self, scope: Scope, rest: str, send: Send) -> None:
@@ -173,13 +179,14 @@ class Hits:
             raise Reject("link")
         return _header(link.url)
 
-    async def _record(self, kind: HitKind, scope: Scope, claim: Claim, link_id: str) -> None:
-        """Have the hit written, and return when it is safe or has waited long enough."""
+    async def _record(self, kind: HitKind, scope: Scope, claim: Claim, link_id: str) -> bool:
+        """Have the hit written, and return whether it is safe, at the latest when it has waited long enough."""
         waiter = self._commit.add(str(claim.delivery_id), _line(_hit(self._ids, kind, scope, claim, link_id)))
         fate = Fate.LOST if waiter is None else await waiter
         if waiter is None:
             self._metrics.rejected.labels(kind, "in-flight").inc()
         self._metrics.hit[kind, fate.value].inc()
+        return fate.safe
 
     async def _other_method(self, kind: HitKind, method: str, send: Send) -> None:
         if method != "OPTIONS":

@@ -30,7 +30,9 @@ class Settings(BaseSettings):
     mode: Literal["embedded", "cluster"] = Field(
         "embedded", description="`embedded`: broker and database come with us, on one machine. `cluster`: yours."
     )
-    data_dir: Path = Field(Path("var"), description="Where the embedded database and generated secrets live.")
+    data_dir: Path = Field(
+        Path("var"), description="Where the spool, generated secrets and the embedded database live."
+    )
     token_keys: str = Field(
         "", description="Signing keys as `id:secret,id:secret`; the first signs, all verify. Embedded: made for you."
     )
@@ -61,9 +63,14 @@ class Settings(BaseSettings):
     group_commit_ms: float = Field(
         3.0, ge=0, le=1000, description="How long a hit may wait for others to share its Kafka record."
     )
-    in_flight_hits: int = Field(20_000, ge=1, description="Hits that may await Kafka's answer before more are refused.")
+    in_flight_hits: int = Field(
+        20_000, ge=1, description="Hits that may await Kafka or the disk before more are refused."
+    )
     answer_within_ms: int = Field(
-        2000, ge=50, description="After this long without Kafka's answer a recipient is served all the same."
+        2000, ge=50, description="After this long without Kafka's answer a hit goes to the spool on disk instead."
+    )
+    spool_mb: int = Field(
+        1024, ge=0, description="Megabytes of hits that the spool may hold while Kafka is away; then hits are refused."
     )
 
     smtp_host: str = Field("127.0.0.1", description="Mail server that emails leave through.")
