@@ -84,7 +84,7 @@ def measure(workshop: Workshop, *, quick: bool) -> Section:
             with starting(workshop) as server:
                 answered = wrk.run(workshop, script, server.port, 64, 1).requests  # warm
                 for connections in CONNECTIONS:
-                    load, count = _load(workshop, server, script, connections, 2 if quick else 5)
+                    load, count = _load(workshop, server, script, connections, 2 if quick else 4)
                     loads.setdefault((name, connections), []).append(load)
                     answered += count
                     print(

@@ -37,7 +37,7 @@ def measure(workshop: Workshop, *, quick: bool) -> Section:
         ),
         command="python -m tests.bench --only judging",
     )
-    batched, single = Load(150_000 if quick else 500_000), Load(20_000 if quick else 80_000)
+    batched, single = Load(150_000 if quick else 300_000), Load(20_000 if quick else 40_000)
     runs: dict[str, list[Drained]] = {name: [] for name in _COMMANDS}
     for _ in range(1 if quick else 3):
         for name in _COMMANDS:
