@@ -59,7 +59,11 @@ def _settings(**overrides: Any) -> Settings:
     )
     for chatty in ("urllib3", "clickhouse_connect", "kafka"):  # they report what we report better, as Retry
         logging.getLogger(chatty).setLevel(logging.ERROR)
-    eyes = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=0)
+    eyes = structlog.dev.ConsoleRenderer(
+        colors=sys.stdout.isatty(),
+        pad_event_to=0,
+        exception_formatter=structlog.dev.plain_traceback,  # the rich one prints local variables, people among them
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -28,16 +28,13 @@ def lag(settings: Settings, stages: tuple[Stage, ...] = STAGES) -> dict[str, int
             bootstrap_servers=settings.kafka_servers, enable_auto_commit=False, fetch_max_wait_ms=_FETCH_MS
         )
         try:
+            taken = {stage: _partitions(settings, stage) for stage in stages}
+            every = sorted(set().union(*taken.values()))
+            starts, ends = consumer.beginning_offsets(every), _ends(consumer, every)
             behind: dict[str, int] = {}
-            for stage in stages:
-                partitions = [
-                    TopicPartition(settings.topic(topic), number)
-                    for topic in stage.takes
-                    for number in range(settings.partitions_of(topic))
-                ]
+            for stage, partitions in taken.items():
                 group = group_of(settings, stage)
-                committed = admin.list_group_offsets({group: partitions})[group]
-                starts, ends = consumer.beginning_offsets(partitions), _ends(consumer, partitions)
+                committed = admin.list_group_offsets({group: list(partitions)})[group]
                 done = {tp: max(starts[tp], committed[tp].offset if tp in committed else 0) for tp in partitions}
                 behind[stage.name] = sum(max(0, ends[tp] - done[tp]) for tp in partitions)
             return behind
@@ -46,6 +43,14 @@ def lag(settings: Settings, stages: tuple[Stage, ...] = STAGES) -> dict[str, int
             admin.close()
     except (KafkaError, OSError) as error:
         raise Retry(f"Kafka at {settings.kafka}: {error!r}") from error
+
+
+def _partitions(settings: Settings, stage: Stage) -> set[TopicPartition]:
+    return {
+        TopicPartition(settings.topic(topic), number)
+        for topic in stage.takes
+        for number in range(settings.partitions_of(topic))
+    }
 
 
 def _ends(consumer: KafkaConsumer, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from agents.decisions.mime import alternative, body, header, mailbox
 from agents.decisions.plaintext import plaintext
-from agents.decisions.rewrite import PLACEHOLDER, rewrite, scan, shows_placeholder
+from agents.decisions.rewrite import PLACEHOLDER, PLACEHOLDER_NAME, rewrite, scan, shows_placeholder
 from agents.decisions.urls import target
 from schemas.errors import Reject
 from schemas.events import Link, Send
@@ -139,7 +139,7 @@ def _html_footer(url: str, word: str) -> str:
 
 
 def _with_unsubscribe(text: str, url: str, word: str) -> str:
-    filled = PLACEHOLDER.sub(lambda _: url, text)
+    filled = PLACEHOLDER.sub(lambda _: url, text) if PLACEHOLDER_NAME in text else text
     return filled if filled != text else f"{text}\n\n{word}: {url}\n"
 
 

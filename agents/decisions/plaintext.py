@@ -8,11 +8,12 @@ import re
 from agents.decisions.rewrite import ATTRIBUTES, END_OF_NAME, WS, Scan, href_of
 
 _LINK = re.compile(rf"<[aA]{END_OF_NAME}({ATTRIBUTES})>((?:[^<]++|<(?!/?[aA]{END_OF_NAME}))*+)")
-_BREAK = re.compile(
-    rf"</?(?i:br|p|div|tr|table|h[1-6]|ul|ol|li|blockquote|section|article|header|footer|hr|center|pre)"
-    rf"{END_OF_NAME}{ATTRIBUTES}>"
+_TAG = re.compile(rf"</?([a-zA-Z][^{WS}/>]*+){ATTRIBUTES}>|</?[!?][^>]*+>")
+# Elements that begin and end a line.
+_LINES = frozenset(
+    {"br", "p", "div", "tr", "table", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "hr", "pre", "center"}
+    | {"blockquote", "section", "article", "header", "footer"}
 )
-_TAG = re.compile(rf"</?[a-zA-Z][^{WS}/>]*+{ATTRIBUTES}>|</?[!?][^>]*+>")
 # What preheaders are padded with, besides what str.split takes for white space.
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u034f\u00ad"
 
@@ -26,7 +27,9 @@ def plaintext(html: str, found: Scan) -> str:
     parts.append(html[at:])
     text = "".join(parts).replace("-->", "").replace("\n", " ")
     text = _LINK.sub(_with_address, text)
-    text = _TAG.sub("", _BREAK.sub("\n", text))
+    pieces = _TAG.split(text)  # text and tag names in turn
+    pieces[1::2] = ["\n" if name and name.lower() in _LINES else "" for name in pieces[1::2]]
+    text = "".join(pieces)
     if "&" in text:
         text = _html.unescape(text)
     if not text.isascii():

@@ -60,7 +60,7 @@ _TRIMMED = "".join(map(chr, range(0x21)))  # C0 controls and space, which URLs a
 _DROPPED = str.maketrans("", "", "\t\n\r")
 
 # The place a template keeps for the unsubscribe address. Editors put a scheme before it or percent-encode the braces.
-_PLACEHOLDER_NAME = "unsubscribe_url"
+PLACEHOLDER_NAME = "unsubscribe_url"
 PLACEHOLDER = re.compile(
     r"(?:https?://)?(?:\{\{|%7[bB]%7[bB])(?:\s|%20)*+unsubscribe_url(?:\s|%20)*+(?:\}\}|%7[dD]%7[dD])"
 )
@@ -100,7 +100,7 @@ def scan(html: str) -> Scan:
 def rewrite(html: str, found: Scan, wrap: Callable[[str], str | None], unsubscribe_url: str, tail: str) -> str:
     """Put `wrap(url)` in the place of every link it has an answer for (source text), fill placeholders, add `tail`."""
     edits = [(found.tail, found.tail, tail)] if tail else []
-    has_placeholder = _PLACEHOLDER_NAME in html
+    has_placeholder = PLACEHOLDER_NAME in html
     for href in found.hrefs:
         if has_placeholder and PLACEHOLDER.search(html, href.start, href.end):
             continue
@@ -122,7 +122,7 @@ def rewrite(html: str, found: Scan, wrap: Callable[[str], str | None], unsubscri
 
 def shows_placeholder(html: str, found: Scan) -> bool:
     """Whether a reader gets to see the template's own unsubscribe link: in a link or in text, not in a comment."""
-    if _PLACEHOLDER_NAME not in html:
+    if PLACEHOLDER_NAME not in html:
         return False
     for place in PLACEHOLDER.finditer(html):
         at = place.start()

@@ -7,7 +7,7 @@ import email.policy
 import re
 from datetime import UTC, datetime
 from email.message import EmailMessage
-from typing import Any, cast
+from typing import Any
 from uuid import uuid4
 
 from agents.decisions.instrument import Instrumented, instrument
@@ -48,7 +48,7 @@ def instrumented(send: Send) -> Instrumented:
 
 def parsed(message: bytes) -> EmailMessage:
     """The message as Python's own parser reads it."""
-    return cast(EmailMessage, email.message_from_bytes(message, policy=email.policy.default))
+    return email.message_from_bytes(message, policy=email.policy.default)
 
 
 def part(message: bytes, kind: str) -> str:

@@ -69,7 +69,7 @@ class Server:
 
     def drop_connections(self) -> None:
         for protocol in self._protocols:
-            if protocol.transport is not None:
+            if isinstance(protocol.transport, asyncio.Transport):
                 protocol.transport.abort()
         self._protocols.clear()
 
@@ -118,7 +118,7 @@ class Server:
     async def _scripted(self, server: SMTP, script: deque[str]) -> str | None:
         reply = script.popleft() if script else None
         if reply == HANG_UP:
-            assert server.transport is not None
+            assert isinstance(server.transport, asyncio.Transport)
             server.transport.abort()
             return "421 never seen"
         if reply == SILENCE:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 
 import msgspec
@@ -14,12 +15,12 @@ from agents.lag import lag
 from schemas.events import Campaign, Delivered, Delivery, Lead, Link, lines
 from schemas.tokens import delivery_id
 from schemas.topics import CAMPAIGNS, DELIVERIES, EVENTS, HITS, LEADS, LINKS, SENDS, Topic, delivery_partition
-from tests.support.processes import wait_until
-from tests.support.stream import SETTLE, Stream, a_hit, running_stream
+from tests.support.processes import start, wait_until
+from tests.support.stream import Stream, a_hit, running_stream
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
-COUNT = "SELECT count(), uniqExact(id) FROM {table:Identifier} WHERE campaign = {campaign:String}"
+POISONS = (b"\xff\xfe not json", b'{"id":1}', b'["x"]', b"{}", b"null")
 
 
 @pytest.fixture(scope="module")
@@ -97,18 +98,16 @@ def test_a_delivery_that_comes_within_the_settle_delay_still_counts(stream: Stre
     ],
     ids=lambda value: value.name if isinstance(value, Topic) else "",
 )
-@pytest.mark.parametrize("poison", [b"\xff\xfe not json", b'{"id":1}', b'["x"]', b"{}", b"null"], ids=repr)
 def test_poison_goes_to_dead_with_stage_reason_and_original_bytes(
-    stream: Stream, topic: Topic, stages: set[str], poison: bytes
+    stream: Stream, topic: Topic, stages: set[str]
 ) -> None:
     before = len(stream.dead())
-    stream.write(topic, poison)
+    stream.write(topic, *POISONS)
     stream.wait_until_drained()
     letters = stream.dead()[before:]
-    assert {letter.stage for letter in letters} == stages
+    assert {(letter.stage, base64.b64decode(letter.value)) for letter in letters} == set(product(stages, POISONS))
     for letter in letters:
         assert letter.topic == topic.name
-        assert base64.b64decode(letter.value) == poison
         assert letter.reason in ("unreadable", "rows-refused")
         assert letter.detail
 
@@ -188,11 +187,8 @@ def test_an_empty_broker_is_filled_again_from_clickhouse(tmp_path: Path) -> None
 
 
 def test_a_worker_waits_for_migrate_and_refuses_partitions_that_do_not_match(tmp_path: Path) -> None:
-    from tests.support.processes import start
-
     with running_stream(tmp_path) as stream:
         environment = stream.environment | {"SENDLENS_PARTITIONS": "7"}
         worker = start(["-m", "sendlens", "work"], tmp_path / "wrong.log", environment)
         assert worker.popen.wait(30) == 2
         assert "set SENDLENS_PARTITIONS to match" in worker.output()
-    assert SETTLE > 0

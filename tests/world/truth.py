@@ -91,15 +91,13 @@ def answers(client: Client, campaign: str) -> dict[str, dict[Part, dict[str, int
 def differences(truths: dict[Part, Truth], said: dict[str, dict[Part, dict[str, int]]]) -> list[str]:
     """Every number that differs, a line each."""
     wrong = []
+    true_names = Truth().numbers()
     for source, parts in said.items():
+        names = list(next(iter(parts.values()), true_names))
         for part in sorted(set(truths) | set(parts)):
             true = truths.get(part, Truth()).numbers()
-            for name in _named(parts):
+            for name in names:
                 found = parts.get(part, {}).get(name, 0)
                 if found != true[name]:
                     wrong.append(f"step {part[0]} variant {part[1]}: {name} is {true[name]}, {source} say {found}")
     return wrong
-
-
-def _named(parts: dict[Part, dict[str, int]]) -> list[str]:
-    return list(next(iter(parts.values()), {}))

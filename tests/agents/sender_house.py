@@ -1,0 +1,102 @@
+"""A sender with all that surrounds it: a real mail server, and the state it reads."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from agents.decisions.gate import Already
+from agents.sender import Sender
+from schemas.events import Campaign, Delivery, Lead, Link, Send
+from schemas.settings import Settings
+from schemas.state import StateTopic
+from schemas.topics import CAMPAIGNS, DELIVERIES, LEADS
+from tests.agents.mails import KEYRING, NOW, a_send
+from tests.agents.smtp_server import Server
+
+PATIENCE = 10.0
+
+
+@dataclass
+class House:
+    """A sender with all it needs: the mail server, the state it reads, the links and questions it puts out."""
+
+    server: Server
+    settings: Settings
+    campaigns: StateTopic[Campaign]
+    leads: StateTopic[Lead]
+    deliveries: StateTopic[Delivery]
+    sent_before: dict[str, Already] = field(default_factory=dict)
+    asked: list[list[str]] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
+    on_links: Callable[[], None] = lambda: None
+    senders: list[Sender] = field(default_factory=list)
+
+    def sender(self, **changes: Any) -> Sender:
+        """A sender as a worker that has just started has it."""
+        arguments: dict[str, Any] = {
+            "campaigns": self.campaigns,
+            "leads": self.leads,
+            "deliveries": self.deliveries,
+            "already_sent": self._already_sent,
+            "publish_links": self._publish_links,
+            "retry_seconds": (0.01, 0.02, 0.04),
+            "outage_seconds": (0.01, 0.05),
+            "view_patience": 0.05,
+        }
+        self.senders.append(Sender(self.settings, **arguments | changes))
+        return self.senders[-1]
+
+    async def _already_sent(self, ids: list[str]) -> dict[str, Already]:
+        self.asked.append(ids)
+        if self.failures:
+            raise self.failures.pop()
+        return {id_: self.sent_before[id_] for id_ in ids if id_ in self.sent_before}
+
+    async def _publish_links(self, links: list[Link]) -> None:
+        await asyncio.sleep(0.01)  # an acknowledgement takes its time
+        if self.failures:
+            raise self.failures.pop()
+        self.on_links()
+        self.links += links
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[House]:
+    async with Server() as server:
+        settings = Settings(  # type: ignore[call-arg]
+            _env_file=None,
+            smtp_port=server.port,
+            smtp_connections=2,
+            token_keys=",".join(f"{id_}:{secret.decode()}" for id_, secret in KEYRING.keys.items()),
+        )
+        house = House(
+            server,
+            settings,
+            StateTopic(settings, CAMPAIGNS, Campaign, lambda campaign: campaign.id),
+            StateTopic(settings, LEADS, Lead, lambda lead: lead.lead),
+            StateTopic(settings, DELIVERIES, Delivery, lambda delivery: delivery.delivery_id),
+        )
+        for view in (house.campaigns, house.leads, house.deliveries):
+            view.current_at = math.inf
+        house.campaigns.put(Campaign(id="spring", name="Spring", created_at=NOW))
+        yield house
+        for sender in house.senders:
+            await sender.close()
+
+
+def to(lead: str, **changes: Any) -> Send:
+    return a_send(lead=lead, to=f"{lead}@example.net", **changes)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for it, or fail."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.002)

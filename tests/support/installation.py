@@ -1,0 +1,61 @@
+"""A whole Sendlens on this machine, as `make up` and `make demo` start it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.processes import ROOT, Process, free_port
+
+
+def environment(data_dir: Path) -> dict[str, str]:
+    """Ports of its own and a data folder of its own."""
+    ingest = free_port()
+    return {
+        "SENDLENS_DATA_DIR": str(data_dir),
+        "SENDLENS_KAFKA": f"127.0.0.1:{free_port()}",
+        "SENDLENS_CLICKHOUSE_URL": f"http://127.0.0.1:{free_port()}",
+        "SENDLENS_INGEST_PORT": str(ingest),
+        "SENDLENS_PUBLIC_URL": f"http://127.0.0.1:{ingest}",
+        "SENDLENS_SMTP_PORT": str(free_port()),
+        "SENDLENS_SETTLE_SECONDS": "5",
+    }
+
+
+@contextmanager
+def running(command: list[str], settings: dict[str, str], log: Path) -> Iterator[Process]:
+    """`sendlens COMMAND`; whatever of it is still there at the end is killed, by process id."""
+    with log.open("ab") as out:
+        popen = subprocess.Popen(
+            [sys.executable, "-m", "sendlens", *command],
+            cwd=ROOT,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=os.environ | settings,
+        )
+    process = Process(popen, log)
+    try:
+        yield process
+    finally:
+        process.kill()
+        for pid in _relatives(settings["SENDLENS_DATA_DIR"]):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _relatives(data_dir: str) -> list[int]:
+    """Processes that were started with this data folder, which no other test has."""
+    mark = f"SENDLENS_DATA_DIR={data_dir}".encode()
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            variables = (folder / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if any(variable == mark or variable.startswith(mark + b"/") for variable in variables):
+            found.append(int(folder.name))
+    return found
