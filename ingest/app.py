@@ -24,6 +24,7 @@ from ingest.spool import Spool
 from ingest.unsubscribe import unsubscribe_routes
 from schemas.events import Campaign, Link
 from schemas.settings import Settings
+from schemas.snapshot import Snapshot
 from schemas.state import StateTopic
 from schemas.topics import CAMPAIGNS, EVENTS, HITS, LEADS, LINKS, SENDS
 
@@ -51,7 +52,8 @@ def create_app(settings: Settings, *routers: APIRouter) -> App:
     spool = Spool(settings, metrics)
     commit = GroupCommit(settings, publisher, spool, metrics)
     replay = Replay(settings, spool, publisher, metrics, commit.heard)
-    links = StateTopic(settings, LINKS, Link, lambda link: link.link_id)
+    kept = Snapshot(settings.data_dir / "links" / "snapshot", settings.topic(LINKS))
+    links = StateTopic(settings, LINKS, Link, lambda link: link.link_id, snapshot=kept)
     campaigns = StateTopic(settings, CAMPAIGNS, Campaign, lambda campaign: campaign.id)
 
     @asynccontextmanager

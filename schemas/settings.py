@@ -31,7 +31,8 @@ class Settings(BaseSettings):
         "embedded", description="`embedded`: broker and database come with us, on one machine. `cluster`: yours."
     )
     data_dir: Path = Field(
-        Path("var"), description="Where the spool, generated secrets and the embedded database live."
+        Path("var"),
+        description="Where the spool, a copy of the links, generated secrets and the embedded database live.",
     )
     token_keys: str = Field(
         "", description="Signing keys as `id:secret,id:secret`; the first signs, all verify. Embedded: made for you."

@@ -110,6 +110,26 @@ async def test_a_broker_that_dies_takes_no_click_and_no_pixel_with_it(settings_f
         broker.stop()
 
 
+async def test_clicks_redirect_from_the_first_moment_while_kafka_is_away(settings_for: SettingsFor) -> None:
+    broker = start_broker()
+    settings = settings_for(broker.bootstrap)
+    create_topics(settings)
+    try:
+        link = add_link(settings, "https://example.com/offer")
+        async with running(settings) as room:
+            await room.until_ready()
+    finally:
+        broker.kill()
+    async with running(settings) as room:
+        clicked = await room.client.get(f"/c/{room.token(Purpose.CLICK)}/{link}")
+        assert (clicked.status_code, clicked.headers["location"]) == (302, "https://example.com/offer")
+        assert await room.counted("sendlens_hits_total", kind="click", result="spooled") == 1
+        assert "not read to the end yet" in " ".join(await reasons(room))
+        # Whether a link that it does not know is one, only Kafka can say.
+        unknown = await room.client.get(f"/c/{room.token(Purpose.CLICK)}/{'0' * 64}")
+        assert (unknown.status_code, "retry-after" in unknown.headers) == (503, True)
+
+
 async def test_topics_that_are_missing_or_divided_otherwise_are_named(settings_for: SettingsFor) -> None:
     broker = start_broker()
     try:
