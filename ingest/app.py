@@ -20,6 +20,7 @@ from ingest.metrics import Metrics
 from ingest.problems import answer_with_problems
 from ingest.publisher import Publisher
 from ingest.replay import Replay
+from ingest.source import Source
 from ingest.spool import Spool
 from ingest.unsubscribe import unsubscribe_routes
 from schemas.events import Campaign, Link
@@ -89,7 +90,7 @@ def create_app(settings: Settings, *routers: APIRouter) -> App:
     app.include_router(docs_routes(app))
     for router in routers:
         app.include_router(router)
-    return Hits(app, settings.keyring, links, commit, metrics)
+    return Hits(app, settings.keyring, links, commit, Source(settings.proxies), metrics)
 
 
 def _tame_garbage_collection() -> None:

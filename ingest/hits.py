@@ -19,6 +19,7 @@ import structlog
 from ingest.commit import Fate, GroupCommit
 from ingest.metrics import Metrics
 from ingest.pages import HEADERS, NOT_FOUND, NOT_YET
+from ingest.source import Source
 from schemas.errors import Reject
 from schemas.events import Hit, HitKind, Link
 from schemas.state import StateTopic
@@ -103,12 +104,19 @@ class Hits:
     """The ASGI application in front: answers `/o/` and `/c/`, hands everything else on."""
 
     def __init__(
-        self, app: App, keyring: Keyring, links: StateTopic[Link], commit: GroupCommit, metrics: Metrics
+        self,
+        app: App,
+        keyring: Keyring,
+        links: StateTopic[Link],
+        commit: GroupCommit,
+        source: Source,
+        metrics: Metrics,
     ) -> None:
         self._app = app
         self._keyring = keyring
         self._links = links
         self._commit = commit
+        self._source = source
         self._metrics = metrics
         self._ids = _Ids()
 
@@ -181,7 +189,8 @@ class Hits:
 
     async def _record(self, kind: HitKind, scope: Scope, claim: Claim, link_id: str) -> bool:
         """Have the hit written, and return whether it is safe, at the latest when it has waited long enough."""
-        waiter = self._commit.add(str(claim.delivery_id), _line(_hit(self._ids, kind, scope, claim, link_id)))
+        ip = self._source.ip(scope.get("client"), scope["headers"])
+        waiter = self._commit.add(str(claim.delivery_id), _line(_hit(self._ids, kind, scope, claim, link_id, ip)))
         fate = Fate.LOST if waiter is None else await waiter
         if waiter is None:
             self._metrics.rejected.labels(kind, "in-flight").inc()
@@ -195,12 +204,6 @@ class Hits:
         await send(_NOTHING)
 
 
-def client_ip(scope: Scope) -> str:
-    """Whose request it is: the address that the connection comes from."""
-    client = scope.get("client")
-    return str(client[0]) if client else ""
-
-
 def clean(raw: bytes, limit: int) -> str:
     """Text a client sent, as valid UTF-8 of at most `limit` bytes without control characters."""
     if len(raw) <= limit and raw.isascii():
@@ -211,7 +214,7 @@ def clean(raw: bytes, limit: int) -> str:
     return text.encode()[:limit].decode("utf-8", "ignore")
 
 
-def _hit(ids: _Ids, kind: HitKind, scope: Scope, claim: Claim, link_id: str) -> Hit:
+def _hit(ids: _Ids, kind: HitKind, scope: Scope, claim: Claim, link_id: str, ip: str) -> Hit:
     user_agent, headers = _headers(scope["headers"])
     now = time.time_ns() // 1_000_000
     return Hit(
@@ -227,7 +230,7 @@ def _hit(ids: _Ids, kind: HitKind, scope: Scope, claim: Claim, link_id: str) -> 
         link_id=link_id,
         method=scope["method"],
         user_agent=user_agent,
-        ip=client_ip(scope),
+        ip=ip,
         headers=headers,
     )
 

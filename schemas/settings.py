@@ -61,6 +61,10 @@ class Settings(BaseSettings):
     public_url: str = Field(
         "http://127.0.0.1:8080", description="Where recipients reach ingest; goes into every pixel and link."
     )
+    trusted_proxies: str = Field(
+        "",
+        description="Proxies in front of ingest, as `10.0.0.0/8,2001:db8::/32`: whose `X-Forwarded-For` is believed.",
+    )
     group_commit_ms: float = Field(
         3.0, ge=0, le=1000, description="How long a hit may wait for others to share its Kafka record."
     )
@@ -106,6 +110,19 @@ class Settings(BaseSettings):
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ValueError("must be http(s)://host[:port][/path]")
         return url.rstrip("/")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, networks: str) -> str:
+        for network in filter(None, map(str.strip, networks.split(","))):
+            ipaddress.ip_network(network)  # raises ValueError, which says what is wrong with it
+        return networks
+
+    @cached_property
+    def proxies(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        """The networks of `trusted_proxies`."""
+        given = filter(None, map(str.strip, self.trusted_proxies.split(",")))
+        return tuple(ipaddress.ip_network(network) for network in given)
 
     def topic(self, topic: Topic) -> str:
         """The topic's name on this deployment's Kafka."""
