@@ -130,6 +130,10 @@ class Hits:
             if start == "/c/":
                 await self._click(scope, path[3:], send)
                 return
+            if scope["method"] == "OPTIONS" and path == "*":  # the server as a whole (RFC 9110, 9.3.7)
+                await send(_OPTIONS_START)
+                await send(_NOTHING)
+                return
         await self._app(scope, receive, send)
 
     async def _open(self, scope: Scope, rest: str, send: Send) -> None:
