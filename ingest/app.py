@@ -20,6 +20,7 @@ from ingest.metrics import Metrics
 from ingest.problems import answer_with_problems
 from ingest.publisher import Publisher
 from ingest.replay import Replay
+from ingest.share import Shares
 from ingest.source import Source
 from ingest.spool import Spool
 from ingest.unsubscribe import unsubscribe_routes
@@ -53,6 +54,7 @@ def create_app(settings: Settings, *routers: APIRouter) -> App:
     spool = Spool(settings, metrics)
     commit = GroupCommit(settings, publisher, spool, metrics)
     replay = Replay(settings, spool, publisher, metrics, commit.heard)
+    shares = Shares(settings.source_hits_per_second)
     kept = Snapshot(settings.data_dir / "links" / "snapshot", settings.topic(LINKS))
     links = StateTopic(settings, LINKS, Link, lambda link: link.link_id, snapshot=kept)
     campaigns = StateTopic(settings, CAMPAIGNS, Campaign, lambda campaign: campaign.id)
@@ -90,7 +92,7 @@ def create_app(settings: Settings, *routers: APIRouter) -> App:
     app.include_router(docs_routes(app))
     for router in routers:
         app.include_router(router)
-    return Hits(app, settings.keyring, links, commit, Source(settings.proxies), metrics)
+    return Hits(app, settings.keyring, links, commit, Source(settings.proxies), shares, metrics)
 
 
 def _tame_garbage_collection() -> None:

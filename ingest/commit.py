@@ -41,6 +41,7 @@ class Fate(Enum):
     SPOOLED = "spooled"
     UNACKNOWLEDGED = "unacknowledged"
     LOST = "refused"
+    SHED = "shed"
 
     @property
     def safe(self) -> bool:

@@ -1,8 +1,8 @@
 """The hot path: pixels and wrapped links, answered in front of the FastAPI app.
 
 A pixel is always answered with the pixel, and a known link always redirects, whatever becomes of the record. A pixel's
-status tells: 200 promises that the hit is in Kafka or on disk, 503 that nothing is promised. Nothing here looks a hit
-up anywhere but in its token and the link map.
+status tells: 200 promises that the hit is in Kafka or on disk, 503 and 429 promise nothing. Nothing here looks a hit up
+anywhere but in its token and the link map.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import structlog
 from ingest.commit import Fate, GroupCommit
 from ingest.metrics import Metrics
 from ingest.pages import HEADERS, NOT_FOUND, NOT_YET
+from ingest.share import WINDOW_SECONDS, Shares
 from ingest.source import Source
 from schemas.errors import Reject
 from schemas.events import Hit, HitKind, Link
@@ -93,6 +94,8 @@ _PIXEL_HEADERS = (
 _PIXEL_START = _start(200, *_PIXEL_HEADERS)
 # An open that could not be recorded. Clients draw an image of any status; those that can try again are asked to.
 _PIXEL_AGAIN = _start(503, *_PIXEL_HEADERS, (b"retry-after", b"30"))
+_PIXEL_ENOUGH = _start(429, *_PIXEL_HEADERS, (b"retry-after", str(int(WINDOW_SECONDS)).encode()))
+_PIXEL_OF = {fate: _PIXEL_START if fate.safe else _PIXEL_AGAIN for fate in Fate} | {Fate.SHED: _PIXEL_ENOUGH}
 _PIXEL_BODY: Message = {"type": "http.response.body", "body": PIXEL}
 _OPTIONS_START = _start(204, _ALLOW)
 _METHOD_START = _start(405, _ALLOW, (b"content-length", b"0"))
@@ -110,6 +113,7 @@ class Hits:
         links: StateTopic[Link],
         commit: GroupCommit,
         source: Source,
+        shares: Shares,
         metrics: Metrics,
     ) -> None:
         self._app = app
@@ -117,6 +121,7 @@ class Hits:
         self._links = links
         self._commit = commit
         self._source = source
+        self._shares = shares
         self._metrics = metrics
         self._ids = _Ids()
 
@@ -144,8 +149,7 @@ class Hits:
         start = _PIXEL_START
         try:
             claim = self._keyring.verify(Purpose.OPEN, rest.removesuffix(".gif"))
-            if not await self._record("open", scope, claim, ""):
-                start = _PIXEL_AGAIN
+            start = _PIXEL_OF[await self._record("open", scope, claim, "")]
         except BadToken as bad:
             self._metrics.reject("open", bad.reason)
         except Exception as error:  # the pixel is answered whatever happens
@@ -191,15 +195,18 @@ class Hits:
             raise Reject("link")
         return _header(link.url)
 
-    async def _record(self, kind: HitKind, scope: Scope, claim: Claim, link_id: str) -> bool:
-        """Have the hit written, and return whether it is safe, at the latest when it has waited long enough."""
+    async def _record(self, kind: HitKind, scope: Scope, claim: Claim, link_id: str) -> Fate:
+        """Have the hit written, and return when it is safe, or has waited long enough, or is none to write."""
         ip = self._source.ip(scope.get("client"), scope["headers"])
+        if not self._shares.takes(ip, str(claim.delivery_id), link_id, time.monotonic()):
+            self._metrics.hit[kind, "shed"].inc()
+            return Fate.SHED
         waiter = self._commit.add(str(claim.delivery_id), _line(_hit(self._ids, kind, scope, claim, link_id, ip)))
         fate = Fate.LOST if waiter is None else await waiter
         if waiter is None:
             self._metrics.rejected.labels(kind, "in-flight").inc()
         self._metrics.hit[kind, fate.value].inc()
-        return fate.safe
+        return fate
 
     async def _other_method(self, kind: HitKind, method: str, send: Send) -> None:
         if method != "OPTIONS":

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from schemas.events import HitKind
 
-HitResult = Literal["recorded", "spooled", "unacknowledged", "refused", "rejected"]
+HitResult = Literal["recorded", "spooled", "unacknowledged", "refused", "shed", "rejected"]
 RESULTS: tuple[HitResult, ...] = get_args(HitResult)
 KINDS: tuple[HitKind, ...] = ("open", "click")
 # Seconds. Group commit alone is 3 ms; 2 s is where hits go to the spool instead.
@@ -25,7 +25,8 @@ class Metrics:
             "sendlens_hits",
             "Pixel and link requests: recorded (Kafka has it), spooled (it is on this machine's disk), unacknowledged "
             "(promised nothing, it may still be recorded), refused (not recorded: too much in flight, or the spool is "
-            "full), rejected (proves nothing, not recorded).",
+            "full), shed (not recorded: a repeat, of a source beyond its share), rejected (not recorded: proves "
+            "nothing).",
             ("kind", "result"),
             registry=self.registry,
         )

@@ -30,7 +30,7 @@ class Source:
         if not client:
             return ""
         if not self._trusted:
-            return client[0]
+            return client[0].removeprefix("::ffff:")  # how a socket of both families tells IPv4
         address, trusted = self._read(client[0])
         if not trusted:
             return address or client[0]

@@ -65,6 +65,9 @@ class Settings(BaseSettings):
         "",
         description="Proxies in front of ingest, as `10.0.0.0/8,2001:db8::/32`: whose `X-Forwarded-For` is believed.",
     )
+    source_hits_per_second: int = Field(
+        100, ge=0, description="Hits a second of one address beyond which repeats of the same hit are shed; 0: never."
+    )
     group_commit_ms: float = Field(
         3.0, ge=0, le=1000, description="How long a hit may wait for others to share its Kafka record."
     )

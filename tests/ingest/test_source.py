@@ -84,6 +84,7 @@ def test_nothing_to_the_left_of_the_client_matters(
 
 def test_without_trusted_proxies_no_header_is_looked_at() -> None:
     assert Source(()).ip(("10.1.2.3", 1), [(b"x-forwarded-for", CLIENT.encode())]) == "10.1.2.3"
+    assert Source(()).ip(("::ffff:198.51.100.7", 1), []) == CLIENT
     assert Source(PROXIES).ip(None, []) == ""
 
 
