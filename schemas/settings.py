@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.errors import Misconfigured
+from schemas.keys import SCOPES, ApiKey, digest_of, parse
 from schemas.tokens import Keyring
 from schemas.topics import Topic
 
@@ -38,7 +39,14 @@ class Settings(BaseSettings):
         "", description="Signing keys as `id:secret,id:secret`; the first signs, all verify. Embedded: made for you."
     )
     api_key: str = Field(
-        "", description="What `/v1` callers send as `Authorization: Bearer`. Embedded on loopback: none needed."
+        "",
+        description="The key to `/v1` and the page, as `Authorization: Bearer`; itself or its `sha256:` hash. "
+        "Embedded on loopback: none needed.",
+    )
+    api_keys: str = Field(
+        "",
+        description="Keys to parts of it, `name=scope+scope=sha256:HASH,...`, made by `sendlens key NAME`. Scopes: "
+        "`campaigns`, `sends`, `page`.",
     )
 
     kafka: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, `host:port,host:port`.")
@@ -121,7 +129,13 @@ class Settings(BaseSettings):
             ipaddress.ip_network(network)  # raises ValueError, which says what is wrong with it
         return networks
 
-    @cached_property
+    @property
+    def callers(self) -> list[ApiKey]:
+        """The API keys. Raises Misconfigured when one can't be read."""
+        whole = [ApiKey("api-key", frozenset(SCOPES), digest_of(self.api_key))] if self.api_key else []
+        return whole + parse(self.api_keys)
+
+    @property
     def proxies(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
         """The networks of `trusted_proxies`."""
         given = filter(None, map(str.strip, self.trusted_proxies.split(",")))
@@ -155,11 +169,11 @@ def load(**overrides: object) -> Settings:
     if settings.mode == "cluster":
         if not settings.token_keys:
             raise Misconfigured("SENDLENS_TOKEN_KEYS is not set: outside embedded mode secrets come from you")
-        if not settings.api_key:
+        if not settings.callers:
             raise Misconfigured("SENDLENS_API_KEY is not set: outside embedded mode /v1 needs a key")
     elif not settings.token_keys:
         settings = settings.model_copy(update={"token_keys": _own_token_key(settings.data_dir)})
-    if not settings.api_key and not _is_loopback(settings.ingest_host):
+    if not settings.callers and not _is_loopback(settings.ingest_host):
         raise Misconfigured("SENDLENS_API_KEY is not set: /v1 is open without a key on loopback only")
     settings.keyring  # noqa: B018  # raises now, not at the first hit
     return settings
