@@ -20,7 +20,7 @@ from fastapi.responses import Response
 from ingest.auth import caller_of
 from ingest.idempotency import HEADER, Idempotency, derived
 from ingest.metrics import Metrics
-from ingest.problems import Problem, described
+from ingest.problems import MEDIA_TYPE, Problem, described
 from ingest.publisher import Publisher
 from ingest.requests import (
     MAX_BODY_BYTES,
@@ -130,8 +130,9 @@ def api_routes(
         responses={
             200: {"description": "It is there already, as asked for.", **_content(Campaign)},
             201: {"description": "Declared.", **_content(Campaign)},
-            **described(409, "The id belongs to a campaign of another name."),
-            **described(422, "The body is not as described."),
+            **described(400, "`Idempotency-Key` is no such key."),
+            **described(409, "The id belongs to a campaign of another name; or the same request is being worked on."),
+            **described(422, "The body is not as described; or `Idempotency-Key` came with another body before."),
         },
     )
     async def declare(request: Request, idempotency_key: _Key = None) -> Response:
@@ -183,8 +184,12 @@ def api_routes(
         openapi_extra=_body(SendsRequest, sends={"type": "array", "minItems": 1, "maxItems": MAX_SENDS}),
         responses={
             202: {"description": "At least one was accepted; see `rejected` for the others.", **_content(SendsAnswer)},
-            400: {"description": "The body is no batch of 1 to 1,000 sends."},
-            422: {"description": "None was accepted; see `rejected`.", **_content(SendsAnswer)},
+            **described(400, "The body is no batch of 1 to 1,000 sends, or `Idempotency-Key` is no such key."),
+            **described(409, "The same request is being worked on."),
+            422: {
+                "description": "None was accepted; see `rejected`. Or `Idempotency-Key` came with another body before.",
+                "content": _content(SendsAnswer)["content"] | {MEDIA_TYPE: {}},
+            },
         },
     )
     async def send(request: Request, idempotency_key: _Key = None) -> Response:

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 
 from ingest import pages
 from ingest.metrics import Metrics
+from ingest.problems import MEDIA_TYPE
 from ingest.publisher import Publisher
 from schemas.errors import Reject, Retry
 from schemas.events import Lead, Unsubscribed, lines
@@ -36,7 +37,8 @@ _FORM = {
 }
 _ANSWERS: dict[int | str, dict[str, object]] = {
     400: {"description": "Neither a confirmation nor a one-click request; nothing was changed."},
-    404: {"description": "The token proves nothing."},
+    # The problem is for what is no path of ours at all, such as one with a line feed.
+    404: {"description": "The token proves nothing.", "content": {"text/html": {}, MEDIA_TYPE: {}}},
     503: {"description": "Kafka did not take it; nothing is promised. Try again after `Retry-After` seconds."},
 }
 
@@ -45,7 +47,12 @@ def unsubscribe_routes(settings: Settings, publisher: Publisher, metrics: Metric
     """The router of `/u/`."""
     router = APIRouter(tags=["recipients"], default_response_class=HTMLResponse)
 
-    @router.api_route("/u/{token:path}", methods=["GET", "HEAD"], summary="Ask whether to unsubscribe")
+    @router.head("/u/{token:path}", include_in_schema=False)
+    @router.get(
+        "/u/{token:path}",
+        summary="Ask whether to unsubscribe",
+        responses={404: _ANSWERS[404]},
+    )
     async def ask(token: str) -> Response:
         """The confirmation page. Changes nothing, however often it is fetched."""
         try:

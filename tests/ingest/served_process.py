@@ -27,6 +27,7 @@ def served(settings: Settings, *, ready: bool = True) -> Iterator[tuple[str, sub
         "SENDLENS_TOKEN_KEYS": settings.token_keys,
         "SENDLENS_PARTITIONS": str(settings.partitions),
         "SENDLENS_DATA_DIR": str(settings.data_dir),
+        "SENDLENS_API_KEY": settings.api_key,
         "SENDLENS_ANSWER_WITHIN_MS": str(settings.answer_within_ms),
         "SENDLENS_INGEST_PORT": str(port),
     }
