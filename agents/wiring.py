@@ -92,7 +92,10 @@ class StageApp:
         crashed = asyncio.create_task(self._app.wait_until_stopped())
         await asyncio.wait([running, crashed], return_when=asyncio.FIRST_COMPLETED)
         if running.done():
-            running.result()
+            try:
+                running.result()
+            except ExceptionGroup as group:
+                raise _first(group) from group
         raise RuntimeError(f"stage {self.stage.name} stopped reading: {self._app.crash_reason!r}")
 
     async def stop(self) -> None:
@@ -147,3 +150,10 @@ class StageApp:
             await asyncio.gather(*written)
         except (KafkaError, ProducerSendError) as error:
             raise Retry(f"Kafka did not take {len(records)} records: {error!r}") from error
+
+
+def _first(error: Exception) -> Exception:
+    """What ended a group of tasks: its first error says what to do, the others are its echoes."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error

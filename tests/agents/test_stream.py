@@ -192,3 +192,19 @@ def test_a_worker_waits_for_migrate_and_refuses_partitions_that_do_not_match(tmp
         worker = start(["-m", "sendlens", "work"], tmp_path / "wrong.log", environment)
         assert worker.popen.wait(30) == 2
         assert "set SENDLENS_PARTITIONS to match" in worker.output()
+
+
+def test_a_worker_that_clickhouse_locks_out_ends_with_the_reason_and_loses_nothing(tmp_path: Path) -> None:
+    with running_stream(tmp_path) as stream:
+        stream.write_hits([a_hit(f"lead-{n}", campaign="locked") for n in range(20)])
+        environment = stream.environment | {"SENDLENS_CLICKHOUSE_USER": "nobody"}
+        worker = start(["-m", "sendlens", "work", "--stage", "store"], tmp_path / "locked-out.log", environment)
+        try:
+            assert worker.popen.wait(60) == 2
+        finally:
+            worker.kill()
+        assert "SENDLENS_CLICKHOUSE_USER" in worker.output().splitlines()[-1]
+        assert stream.dead() == []
+        stream.start_worker()
+        stream.wait_until_drained()
+        assert count(stream, "hits", "locked") == (20, 20)
