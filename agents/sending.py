@@ -22,7 +22,8 @@ from schemas.topics import CAMPAIGNS, DELIVERIES, EVENTS, LEADS, LINKS, Topic, d
 
 log = structlog.get_logger()
 
-_RECENT = 3600.0  # what ClickHouse has not stored yet is younger than this, or the stage has long been waiting for it
+# As long as the topic has them: the store may lag by hours, and what it has not stored ClickHouse can't know of.
+_RECENT = DELIVERIES.retention_ms / 1000
 
 _WRITE_AGAIN_SECONDS = 0.5
 _LONGEST_WITHDRAWAL = 30.0  # half of what the group waits for one that leaves (Faust's broker_rebalance_timeout, 60 s)
