@@ -80,6 +80,9 @@ class StateTopic(Generic[T]):
         """Show a record that this process has just written, before the topic brings it back."""
         self._absorb(record, time.time())
 
+    def keys(self) -> list[str]:
+        return list(self._records)
+
     def __len__(self) -> int:
         return len(self._records)
 

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from agents.lag import lag
+from agents.topics import create_topics
 from schemas.events import Campaign, Delivered, Delivery, Lead, Link, lines
 from schemas.tokens import delivery_id
 from schemas.topics import CAMPAIGNS, DELIVERIES, EVENTS, HITS, LEADS, LINKS, SENDS, Topic, delivery_partition
@@ -183,7 +184,24 @@ def test_an_empty_broker_is_filled_again_from_clickhouse(tmp_path: Path) -> None
         assert [msgspec.json.decode(v, type=Link) for v in stream.read(LINKS)] == [link]
         expected = Delivery(delivery_id=id_, request_id=id_, at=NOW)
         assert [msgspec.json.decode(v, type=Delivery) for v in stream.read(DELIVERIES)] == [expected]
-        assert stream.migrate() == {}, "a topic that holds something is left alone"
+        assert stream.migrate() == {}, "what is there is left alone"
+
+
+def test_a_broker_that_was_filled_half_way_is_filled_to_the_end(tmp_path: Path) -> None:
+    with running_stream(tmp_path) as stream:
+        worker = stream.start_worker("--stage", "store")
+        leads = [Lead(lead=f"lead-{n}", unsubscribed_at=NOW) for n in range(50)]
+        stream.write(LEADS, *(msgspec.json.encode(lead) for lead in leads))
+        wait_until(lambda: stream.ask("SELECT count() FROM leads FINAL") == [(50,)], 30, "the leads")
+        worker.kill()
+        stream.restart_broker()
+        create_topics(stream.settings)
+        newer = Lead(lead="lead-0", unsubscribed_at=NOW + timedelta(hours=1))
+        stream.write(LEADS, msgspec.json.encode(newer))
+        assert stream.migrate() == {"leads": 49}
+        found = [msgspec.json.decode(value, type=Lead) for value in stream.read(LEADS)]
+        assert {lead.lead: lead for lead in found} == {lead.lead: lead for lead in [*leads, newer]}
+        assert len(found) == 50
 
 
 def test_a_worker_waits_for_migrate_and_refuses_partitions_that_do_not_match(tmp_path: Path) -> None:
