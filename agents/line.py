@@ -27,6 +27,9 @@ T = TypeVar("T")
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
+# Records differ a thousandfold in size, so their number alone bounds nothing. Half a million hits: five seconds of more
+# than a worker judges.
+_HELD_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class Line:
         self._wait = wait if hold.wait else 0.0
         self._clock = clock
         self._tickets: deque[Ticket] = deque()
+        self._bytes = 0
         self._called: asyncio.Queue[tuple[list[Ticket], asyncio.Task[bool]] | None] = asyncio.Queue()
         self._slots = asyncio.Semaphore(hold.calls)
         self._room = asyncio.Event()
@@ -75,7 +79,7 @@ class Line:
     async def feed(self, record: Record, ack: Callable[[], object]) -> None:
         """Join the line; waits while it is full, so that the stage stops reading."""
         generation = self._generation
-        while len(self._tickets) >= self._hold.held:
+        while len(self._tickets) >= self._hold.held or self._bytes >= _HELD_BYTES:
             self._room.clear()
             await self._room.wait()
         if generation != self._generation:
@@ -84,12 +88,14 @@ class Line:
         # Never later than a settle delay from now, whatever a producer's clock says.
         due = min(record.written_at, now) + self._settle
         self._tickets.append(Ticket(record, ack, generation, due))
+        self._bytes += len(record.value)
         self._work.set()
 
     def drop(self) -> None:
         """Forget all that is held: after a rebalance Kafka delivers again what was not acknowledged."""
         self._generation += 1
         self._tickets.clear()
+        self._bytes = 0
         self._room.set()
 
     async def run(self) -> None:
@@ -133,6 +139,7 @@ class Line:
             batch: list[Ticket] = []
             while self._tickets and len(batch) < self._hold.batch and self._tickets[0].due <= now:
                 batch.append(self._tickets.popleft())
+                self._bytes -= len(batch[-1].record.value)
             self._room.set()
             if batch:  # none when a rebalance came while they waited for others
                 return batch

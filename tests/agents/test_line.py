@@ -178,6 +178,20 @@ async def test_a_full_line_makes_its_feeder_wait() -> None:
         await world.until(4)
 
 
+async def test_a_line_of_large_records_is_full_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agents.line._HELD_BYTES", 1000)
+    gate = asyncio.Event()
+    async with running(World(Hold(batch=1, held=100), Echo(pause=gate))) as world:
+        await world.feed(record(0, value=b"x" * 600))
+        await asyncio.sleep(0.02)  # the first is being handled and no longer held
+        await world.feed(record(1, value=b"x" * 600), record(2, value=b"x" * 600))
+        fourth = asyncio.create_task(world.feed(record(3)))
+        await asyncio.sleep(0.05)
+        assert not fourth.done()
+        gate.set()
+        await world.until(4)
+
+
 async def test_after_a_rebalance_what_was_held_is_forgotten_and_never_acknowledged() -> None:
     gate = asyncio.Event()
     handler = Echo(pause=gate)
