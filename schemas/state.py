@@ -169,8 +169,8 @@ class StateTopic(Generic[T]):
                 return
             consumer.assign(partitions)
             self._go_to_marks(consumer, partitions)
-            # What is read again goes back to before a pause: until the end is reached, what was known holds. Records
-            # that are never taken back need no such care, and marks may not run ahead of what is known.
+            # What is read again goes back to before a pause: until the end is reached, what was known holds. With a
+            # snapshot nothing is read again but the last, and what is marked as read must be known.
             again: dict[str, tuple[T, float]] | None = {} if self.ready and self._snapshot is None else None
             while not self._stopping.is_set():
                 asked_at = time.time()
