@@ -33,7 +33,8 @@ _CLUSTER_SESSION: dict[str, Any] = {"broker_session_timeout": 30.0, "broker_hear
 
 # An email at a slow mail server is seen through: whoever gets the partition next would send it again. Drain and this
 # stay under what stack.py and Compose grant before they kill.
-_LONGEST_STOP = 20.0
+_LONGEST_STOP = 15.0
+_LONGEST_LEAVE = 5.0
 
 
 class StageApp:
@@ -108,7 +109,10 @@ class StageApp:
         self._handler.interrupt()
         if self._running is not None:
             await asyncio.wait([self._running], timeout=_LONGEST_STOP)
-        await self._app.stop()
+        try:
+            await asyncio.wait_for(self._app.stop(), _LONGEST_LEAVE)
+        except TimeoutError:  # Faust's own patience is over a minute; what was not committed comes again
+            log.warning("left without saying goodbye: Kafka does not answer", stage=self.stage.name)
         await self._handler.stop()
 
     def _taker(self, topic: Topic) -> Callable[[Any], Any]:
