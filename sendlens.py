@@ -232,6 +232,22 @@ def ingest_app() -> Any:
 
 
 @app.command()
+def key(
+    name: Annotated[str, typer.Argument(help="Whose it is: letters, digits, dot, dash, underscore.")],
+    scope: Annotated[list[str] | None, typer.Option(help="May be repeated. Default: campaigns and sends.")] = None,
+) -> None:
+    """Make an API key. It is shown once; SENDLENS_API_KEYS keeps its hash."""
+    with _explained():
+        from schemas.keys import new_key, parse
+
+        given, kept = new_key()
+        entry = f"{name}={'+'.join(scope or ['campaigns', 'sends'])}={kept}"
+        parse(entry)
+        print(f"For {name}, to send as Authorization: Bearer\n  {given}")
+        print(f"For SENDLENS_API_KEYS, after a comma if it has others\n  {entry}")
+
+
+@app.command()
 def work(
     stage: Annotated[list[str] | None, typer.Option(help="A stage to run; may be repeated. Default: all.")] = None,
     drain: Annotated[bool, typer.Option(help="When told to stop, first finish what is on the topics.")] = False,
