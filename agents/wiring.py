@@ -45,6 +45,7 @@ class StageApp:
         self._handler = handler
         self._settings = settings
         self._running: asyncio.Task[None] | None = None
+        self.left = False  # the group; without Kafka, Faust tries for over a minute, and is not to be cancelled
         self._app = faust.App(
             group_of(settings, stage),
             broker=[f"kafka://{server}" for server in settings.kafka_servers],
@@ -109,10 +110,11 @@ class StageApp:
         self._handler.interrupt()
         if self._running is not None:
             await asyncio.wait([self._running], timeout=_LONGEST_STOP)
-        try:
-            await asyncio.wait_for(self._app.stop(), _LONGEST_LEAVE)
-        except TimeoutError:  # Faust's own patience is over a minute; what was not committed comes again
-            log.warning("left without saying goodbye: Kafka does not answer", stage=self.stage.name)
+        leaving = asyncio.create_task(self._app.stop())
+        await asyncio.wait([leaving], timeout=_LONGEST_LEAVE)
+        self.left = leaving.done()
+        if not self.left:  # what was not committed comes again
+            log.warning("Kafka does not answer, leaving without its goodbye", stage=self.stage.name)
         await self._handler.stop()
 
     def _taker(self, topic: Topic) -> Callable[[Any], Any]:
