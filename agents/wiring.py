@@ -33,7 +33,8 @@ _CLUSTER_SESSION: dict[str, Any] = {"broker_session_timeout": 30.0, "broker_hear
 
 # An email at a slow mail server is seen through: whoever gets the partition next would send it again. Drain and this
 # stay under what stack.py and Compose grant before they kill.
-_LONGEST_STOP = 20.0
+_LONGEST_STOP = 15.0
+_LONGEST_LEAVE = 5.0
 
 
 class StageApp:
@@ -44,6 +45,7 @@ class StageApp:
         self._handler = handler
         self._settings = settings
         self._running: asyncio.Task[None] | None = None
+        self.left = False  # the group; without Kafka, Faust tries for over a minute, and is not to be cancelled
         self._app = faust.App(
             group_of(settings, stage),
             broker=[f"kafka://{server}" for server in settings.kafka_servers],
@@ -108,7 +110,11 @@ class StageApp:
         self._handler.interrupt()
         if self._running is not None:
             await asyncio.wait([self._running], timeout=_LONGEST_STOP)
-        await self._app.stop()
+        leaving = asyncio.create_task(self._app.stop())
+        await asyncio.wait([leaving], timeout=_LONGEST_LEAVE)
+        self.left = leaving.done()
+        if not self.left:  # what was not committed comes again
+            log.warning("Kafka does not answer, leaving without its goodbye", stage=self.stage.name)
         await self._handler.stop()
 
     def _taker(self, topic: Topic) -> Callable[[Any], Any]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sys
 from collections.abc import Sequence
 
 import structlog
@@ -80,6 +82,9 @@ async def work(settings: Settings, stages: Sequence[Stage], *, drain: bool = Fal
             end.cancel()
         log.info("worker stops")
         await asyncio.gather(*(app.stop() for app in apps), return_exceptions=True)
+    if not all(app.left for app in apps):
+        sys.stdout.flush()
+        os._exit(0)  # nothing is left to do, and Faust's threads would keep the process
 
 
 async def _topics_are_ready(settings: Settings, asked: asyncio.Event) -> bool:

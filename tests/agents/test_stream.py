@@ -161,6 +161,15 @@ def test_a_draining_worker_finishes_what_is_on_the_topics(tmp_path: Path) -> Non
         assert count(stream, "events", "drained") == (300, 300)
 
 
+def test_a_worker_stops_soon_also_when_kafka_does_not_answer(tmp_path: Path) -> None:
+    """Compose kills it after 30 s, without a word of why."""
+    with running_stream(tmp_path) as stream:
+        worker = stream.start_worker()
+        stream.broker.kill()
+        wait_until(lambda: "lost its broker" in worker.output(), 30, "the worker's complaint")
+        assert worker.stop(deadline=28) == 0
+
+
 def test_a_stage_that_ends_while_the_worker_drains_ends_the_worker_with_the_reason(tmp_path: Path) -> None:
     with running_stream(tmp_path) as stream:
         worker = stream.start_worker("--drain", "--stage", "store")
