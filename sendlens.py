@@ -263,14 +263,20 @@ def boards_check() -> None:
 
 
 @judge.command("hits")
-def judge_hits() -> None:
+def judge_hits(
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Add the agent, the network, and what each rule says, in order.")
+    ] = False,
+) -> None:
     """Judge hits: NDJSON on stdin (id, kind, user_agent, ...), NDJSON on stdout (id, verdict, reason), same order."""
     with _explained():
         from agents.decisions.judge import Rules
         from agents.judge_lines import judge_lines
 
         out = sys.stdout.buffer
-        bad = judge_lines(sys.stdin.buffer, Rules.load(), out.write, lambda line: print(line, file=sys.stderr))
+        bad = judge_lines(
+            sys.stdin.buffer, Rules.load(), out.write, lambda line: print(line, file=sys.stderr), explained=explain
+        )
         out.flush()
         if bad:
             raise typer.Exit(_BAD_INPUT)
