@@ -102,7 +102,11 @@ def demo(
         data_dir = Path(os.environ.get("SENDLENS_DATA_DIR", "var")) / "demo"
         shutil.rmtree(data_dir, ignore_errors=True)  # the demo's own folder: each play starts from nothing
         os.environ["SENDLENS_DATA_DIR"] = str(data_dir)
-        environment = _ports(_settings()) | {"SENDLENS_SMTP_PORT": str(free_port()), "SENDLENS_DATA_DIR": str(data_dir)}
+        environment = _ports(_settings()) | {
+            "SENDLENS_SMTP_PORT": str(free_port()),
+            "SENDLENS_DATA_DIR": str(data_dir),
+            "SENDLENS_HONEYPOT": "true",
+        }
         world = f"exec {sys.executable} -m tests.world --leads {leads}" + (" --check" if check else "")
         raise typer.Exit(_run_stack(environment, [("world", world)]))
 

@@ -82,6 +82,9 @@ class Settings(BaseSettings):
     scanner_window_seconds: float = Field(
         2.0, ge=0, le=60, description="A hit sooner than this after delivery is a robot's."
     )
+    honeypot: bool = Field(
+        False, description="Put a link that no person can see into every email; whoever follows it is a robot."
+    )
     store_rows: int = Field(50_000, ge=1, description="Rows of one ClickHouse insert at the most.")
     store_seconds: float = Field(
         1.0, ge=0, le=60, description="How long rows may wait for others to share their insert."

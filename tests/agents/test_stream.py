@@ -151,6 +151,40 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_doubles_nothing(tmp_pat
         assert count(stream, "events", "killed") == (4000, 4000)
 
 
+def test_a_judge_that_starts_anew_knows_the_clicks_before_it(tmp_path: Path) -> None:
+    """The first link is judged and acknowledged by a worker that is then killed; the second comes two seconds later."""
+    with running_stream(tmp_path) as stream:
+        first, second, alone = (
+            a_hit("lead", campaign="restart", kind="click", at=at, link_id=link)
+            for at, link in ((NOW, "a" * 64), (NOW + timedelta(seconds=2), "b" * 64), (NOW, "c" * 64))
+        )
+        alone = msgspec.structs.replace(alone, ip="192.0.2.8")
+        delivery = Delivery(delivery_id=first.delivery_id, request_id=first.id, at=NOW - timedelta(seconds=60))
+        partition = delivery_partition(first.delivery_id, stream.settings.partitions)
+        stream.write(DELIVERIES, msgspec.json.encode(delivery), partition=partition, key=delivery.delivery_id.encode())
+        worker = stream.start_worker()
+        stream.write_hits([first, alone])
+        stream.wait_until_drained()
+        worker.kill()
+        stream.start_worker()
+        stream.write_hits([second])
+        stream.wait_until_drained()
+        verdicts = dict(stream.ask("SELECT link_id, reason FROM events FINAL WHERE campaign = 'restart'"))
+        assert verdicts == {first.link_id: "browser", second.link_id: "click-burst", alone.link_id: "browser"}
+
+
+def test_a_burst_is_known_across_records_and_to_its_first_click(stream: Stream) -> None:
+    hits = [
+        a_hit("lead", campaign="burst", kind="click", at=NOW + timedelta(milliseconds=150 * n), link_id=f"{n}" * 64)
+        for n in range(3)
+    ]
+    stream.write_hits(hits, batch=1)
+    stream.wait_until_drained()
+    assert stream.ask("SELECT reason, count() FROM events FINAL WHERE campaign = 'burst' GROUP BY reason") == [
+        ("click-burst", 3)
+    ]
+
+
 def test_a_draining_worker_finishes_what_is_on_the_topics(tmp_path: Path) -> None:
     with running_stream(tmp_path) as stream:
         worker = stream.start_worker("--drain")
