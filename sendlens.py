@@ -271,15 +271,20 @@ def judge_hits(
     explain: Annotated[
         bool, typer.Option("--explain", help="Add the agent, the network, and what each rule says, in order.")
     ] = False,
+    asn_database: Annotated[
+        str, typer.Option(envvar="SENDLENS_ASN_DATABASE", help="A MaxMind DB file of AS numbers.")
+    ] = "",
 ) -> None:
     """Judge hits: NDJSON on stdin (id, kind, user_agent, ...), NDJSON on stdout (id, verdict, reason), same order."""
     with _explained():
+        from agents.asn import asn_lookup
         from agents.decisions.judge import Rules
         from agents.judge_lines import judge_lines
 
         out = sys.stdout.buffer
+        rules = Rules.load(asn_lookup(asn_database))
         bad = judge_lines(
-            sys.stdin.buffer, Rules.load(), out.write, lambda line: print(line, file=sys.stderr), explained=explain
+            sys.stdin.buffer, rules, out.write, lambda line: print(line, file=sys.stderr), explained=explain
         )
         out.flush()
         if bad:

@@ -142,10 +142,15 @@ def known_agent(seen: Sight) -> Judgement | None:
 
 
 def probable_network(seen: Sight) -> Judgement | None:
-    """A security vendor's network soon after delivery; later it may be a person behind browser isolation."""
+    """A security vendor's network soon after delivery; later it may be a person behind browser isolation.
+
+    A network that carries people as well judges clicks alone: soon after delivery, or with a second link at any time.
+    """
     network = seen.network
-    if network is None or network.trust != "probable" or seen.kind not in network.kinds:
+    if network is None or network.trust not in ("probable", "second-signal") or seen.kind not in network.kinds:
         return None
+    if network.trust == "second-signal" and seen.company.another_link:
+        return _PROBABLE_NETWORK
     if seen.at is None or seen.delivered_at is None or not soon(seen.at, seen.delivered_at):
         return None
     return _PROBABLE_NETWORK
