@@ -28,7 +28,9 @@ app = typer.Typer(
 )
 boards = typer.Typer(no_args_is_help=True, help="The dashboards, written once as data.")
 judge = typer.Typer(no_args_is_help=True, help="Ask the judge about hits or mails, without any service.")
+dead = typer.Typer(no_args_is_help=True, help="Records that could not be processed: look at them, put them back.")
 app.add_typer(boards, name="boards")
+app.add_typer(dead, name="dead")
 app.add_typer(judge, name="judge")
 
 log = structlog.get_logger()
@@ -296,6 +298,63 @@ def judge_mail() -> None:
     """Judge mails: replies, bounces, complaints. Not built yet."""
     print("sendlens: judging mails is not built yet; `sendlens judge hits` is", file=sys.stderr)
     raise typer.Exit(_MISCONFIGURED)
+
+
+Numbers = Annotated[list[int] | None, typer.Argument(help="Letters' numbers, as `dead list` gives them.")]
+OfStage = Annotated[str, typer.Option(help="Letters of this stage alone.")]
+ForReason = Annotated[str, typer.Option(help="Letters for this reason alone.")]
+
+
+@dead.command("list")
+def dead_list(stage: OfStage = "", reason: ForReason = "") -> None:
+    """What stands in the topic dead, by stage and reason: how many, since when, numbers and places."""
+    with _explained():
+        from agents.dead import chosen, letters, summary
+
+        for line in summary(chosen(letters(_settings()), stage=stage, reason=reason)):
+            print(line)
+
+
+@dead.command("show")
+def dead_show(number: Annotated[int, typer.Argument(help="The letter's number.")]) -> None:
+    """One letter whole, its record decoded, as JSON. Exits 1 when there is none of that number."""
+    with _explained():
+        from agents.dead import chosen, letters, shown
+
+        for letter in chosen(letters(_settings()), [number]):
+            print(shown(letter))
+            return
+        print(f"sendlens: there is no letter {number}: see `sendlens dead list`", file=sys.stderr)
+        raise typer.Exit(_BAD_INPUT)
+
+
+@dead.command("replay")
+def dead_replay(
+    numbers: Numbers = None,
+    stage: OfStage = "",
+    reason: ForReason = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written; write nothing.")] = False,
+    late: Annotated[bool, typer.Option("--late", help="Also hits of more than two days ago; reclassify them.")] = False,
+) -> None:
+    """Put records back on their topics and partitions. Duplicates change no number, so it may be repeated."""
+    with _explained():
+        from datetime import UTC, datetime
+
+        from agents.dead import chosen, letters, replay
+
+        if not (numbers or stage or reason):
+            raise Misconfigured("say which: letters' numbers, --stage or --reason")
+        settings = _settings()
+        some = chosen(letters(settings), numbers or [], stage, reason)
+        done = replay(settings, some, dry_run=dry_run, late=late, now=datetime.now(UTC))
+        what = "would be written" if dry_run else "written"
+        for letter in done.written:
+            print(f"{what}: {letter.number} to {letter.dead.topic}/{letter.dead.partition}")
+        for letter, why in done.left:
+            print(f"left alone: {letter.number} ({why})")
+        if not some:
+            print("sendlens: no letter is meant by that: see `sendlens dead list`", file=sys.stderr)
+            raise typer.Exit(_BAD_INPUT)
 
 
 def main() -> None:
