@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -37,6 +38,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 _BAD_INPUT = 1
 _MISCONFIGURED = 2
+_DAYS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
 
 @contextmanager
@@ -300,6 +302,33 @@ def judge_mail() -> None:
     raise typer.Exit(_MISCONFIGURED)
 
 
+@app.command()
+def reclassify(
+    start: Annotated[datetime, typer.Option("--from", formats=_DAYS, help="First moment, UTC.")],
+    end: Annotated[datetime | None, typer.Option("--to", formats=_DAYS, help="End, UTC. Default: 10 min ago.")] = None,
+) -> None:
+    """Judge stored hits again under today's rules and rebuild the numbers. Interrupted, the same command goes on."""
+    with _explained():
+        from agents.asn import asn_lookup
+        from agents.decisions.judge import Rules
+        from agents.reclassify import SETTLED_AFTER, Progress, Reclassify
+        from clickhouse.store import connect
+
+        latest = datetime.now(UTC).replace(microsecond=0) - SETTLED_AFTER
+        first, until = start.replace(tzinfo=UTC), end.replace(tzinfo=UTC) if end else latest
+        if not first < until <= latest:
+            raise Misconfigured(f"--from must be before --to, and that no later than {latest:%Y-%m-%dT%H:%M:%S}")
+        settings = _settings()
+        rules = Rules.load(asn_lookup(settings.asn_database))
+
+        def say(done: Progress) -> None:
+            print(f"until {done.done_until:%Y-%m-%d %H:%M}: {done.hits} hits, {done.changed} changed", flush=True)
+
+        with connect(settings) as client:
+            done = Reclassify(settings, client, rules, say).run(first, until)
+        print(f"{done.hits} hits by rules {rules.version}: {done.changed} changed, {done.rebuilt} emails rebuilt")
+
+
 Numbers = Annotated[list[int] | None, typer.Argument(help="Letters' numbers, as `dead list` gives them.")]
 OfStage = Annotated[str, typer.Option(help="Letters of this stage alone.")]
 ForReason = Annotated[str, typer.Option(help="Letters for this reason alone.")]
@@ -338,8 +367,6 @@ def dead_replay(
 ) -> None:
     """Put records back on their topics and partitions. Duplicates change no number, so it may be repeated."""
     with _explained():
-        from datetime import UTC, datetime
-
         from agents.dead import chosen, letters, replay
 
         if not (numbers or stage or reason):

@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import msgspec
 
+from agents.decisions.again import LONGEST_TRANSACTION
 from agents.decisions.company import HONEYPOT_SECONDS, REMEMBERED_SECONDS, RecentClicks
 from agents.decisions.judge import Rules
 from agents.decisions.judgement import to_event
@@ -24,9 +25,6 @@ from schemas.settings import Settings
 from schemas.state import StateTopic
 from schemas.topics import DELIVERIES, EVENTS, HITS
 
-# A mail server may take 10 minutes to answer (RFC 5321, 4.5.3.2.6): a younger email without a delivery is still on its
-# way, an older one has a delivery that we don't know.
-_LONGEST_TRANSACTION = timedelta(minutes=10)
 _PATIENCE = 5.0  # seconds that the view of deliveries may lag before the stage says so and tries again
 _RECENT = 48 * 3600.0  # how far back a hit may lag and still be judged with its delivery's time
 
@@ -88,7 +86,7 @@ class Judge(Handler):
                 judgement = self._rules.judge(
                     hit,
                     delivery.at if delivery else None,
-                    undelivered=delivery is None and hit.at - hit.minted_at < _LONGEST_TRANSACTION,
+                    undelivered=delivery is None and hit.at - hit.minted_at < LONGEST_TRANSACTION,
                     scanner_window=self._window,
                     company=clicks.company(record.partition, record.written_at, hit),
                 )

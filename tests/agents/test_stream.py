@@ -11,7 +11,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agents.decisions.judge import Rules
 from agents.lag import lag
+from agents.reclassify import Reclassify
 from schemas.events import Campaign, Delivered, Delivery, Lead, Link, lines
 from schemas.tokens import delivery_id
 from schemas.topics import CAMPAIGNS, DELIVERIES, EVENTS, HITS, LEADS, LINKS, SENDS, Topic, delivery_partition
@@ -159,7 +161,10 @@ def test_a_judge_that_starts_anew_knows_the_clicks_before_it(tmp_path: Path) -> 
             for at, link in ((NOW, "a" * 64), (NOW + timedelta(seconds=2), "b" * 64), (NOW, "c" * 64))
         )
         alone = msgspec.structs.replace(alone, ip="192.0.2.8")
-        delivery = Delivery(delivery_id=first.delivery_id, request_id=first.id, at=NOW - timedelta(seconds=60))
+        told = {name: getattr(first, name) for name in ("delivery_id", "campaign", "step", "variant", "lead")}
+        delivered = Delivered(id=first.delivery_id, at=NOW - timedelta(seconds=60), sender="a@example.com", **told)
+        stream.write(EVENTS, lines([delivered]))
+        delivery = Delivery(delivery_id=first.delivery_id, request_id=first.id, at=delivered.at)
         partition = delivery_partition(first.delivery_id, stream.settings.partitions)
         stream.write(DELIVERIES, msgspec.json.encode(delivery), partition=partition, key=delivery.delivery_id.encode())
         worker = stream.start_worker()
@@ -169,8 +174,12 @@ def test_a_judge_that_starts_anew_knows_the_clicks_before_it(tmp_path: Path) -> 
         stream.start_worker()
         stream.write_hits([second])
         stream.wait_until_drained()
-        verdicts = dict(stream.ask("SELECT link_id, reason FROM events FINAL WHERE campaign = 'restart'"))
+        verdicts = dict(stream.ask("SELECT link_id, reason FROM events FINAL WHERE kind = 'click'"))
         assert verdicts == {first.link_id: "browser", second.link_id: "click-burst", alone.link_id: "browser"}
+        with stream.client() as client:
+            again = Reclassify(stream.settings, client, Rules.load(), lambda progress: None)
+            done = again.run(NOW - timedelta(days=1), NOW + timedelta(days=1))
+        assert (done.hits, done.changed, done.rebuilt) == (3, 0, 0), "who judges the past again judges as the judge did"
 
 
 def test_a_burst_is_known_across_records_and_to_its_first_click(stream: Stream) -> None:
