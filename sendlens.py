@@ -57,30 +57,38 @@ def _explained() -> Iterator[None]:
 def _settings(**overrides: Any) -> Settings:
     """The settings, with logging set up by them."""
     settings = settings_module.load(**overrides)
+    _log(settings)
+    return settings
+
+
+def _log(settings: Settings) -> None:
+    """Log to stdout, for eyes or for machines. Under honcho the time stands before every line already."""
     level = logging.getLevelNamesMapping()[settings.log_level]
-    logging.basicConfig(
-        level=max(level, logging.WARNING), format="%(levelname)s %(name)s: %(message)s", stream=sys.stdout
-    )
+    libraries = max(level, logging.WARNING)
+    logging.basicConfig(level=libraries, format="%(levelname)s %(name)s: %(message)s", stream=sys.stdout)
     for chatty in ("urllib3", "clickhouse_connect", "kafka"):  # they report what we report better, as Retry
         logging.getLogger(chatty).setLevel(logging.ERROR)
-    eyes = structlog.dev.ConsoleRenderer(
-        colors=sys.stdout.isatty(),
-        pad_event_to=0,
-        exception_formatter=structlog.dev.plain_traceback,  # the rich one prints local variables, people among them
-    )
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso" if settings.log_format == "json" else "%H:%M:%S"),
+    processors: list[Any] = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level]
+    if settings.log_format == "json":
+        processors += [
+            structlog.processors.TimeStamper(fmt="iso"),
             structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer() if settings.log_format == "json" else eyes,
-        ],
+            structlog.processors.JSONRenderer(),
+        ]
+    else:
+        if "HONCHO_PROCESS_NAME" not in os.environ:
+            processors.append(structlog.processors.TimeStamper(fmt="%H:%M:%S"))
+        # The rich traceback would print local variables, people among them.
+        plain = structlog.dev.plain_traceback
+        colors = sys.stdout.isatty()
+        eyes = structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, pad_level=False, exception_formatter=plain)
+        processors.append(eyes)
+    structlog.configure(
+        processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
         cache_logger_on_first_use=True,
     )
-    return settings
 
 
 @app.command()
@@ -311,21 +319,14 @@ def reclassify(
     with _explained():
         from agents.asn import asn_lookup
         from agents.decisions.judge import Rules
-        from agents.reclassify import SETTLED_AFTER, Progress, Reclassify
+        from agents.reclassify import Reclassify, span
         from clickhouse.store import connect
 
-        latest = datetime.now(UTC).replace(microsecond=0) - SETTLED_AFTER
-        first, until = start.replace(tzinfo=UTC), end.replace(tzinfo=UTC) if end else latest
-        if not first < until <= latest:
-            raise Misconfigured(f"--from must be before --to, and that no later than {latest:%Y-%m-%dT%H:%M:%S}")
+        first, until = span(start, end, datetime.now(UTC))
         settings = _settings()
         rules = Rules.load(asn_lookup(settings.asn_database))
-
-        def say(done: Progress) -> None:
-            print(f"until {done.done_until:%Y-%m-%d %H:%M}: {done.hits} hits, {done.changed} changed", flush=True)
-
         with connect(settings) as client:
-            done = Reclassify(settings, client, rules, say).run(first, until)
+            done = Reclassify(settings, client, rules, lambda far: print(far, flush=True)).run(first, until)
         print(f"{done.hits} hits by rules {rules.version}: {done.changed} changed, {done.rebuilt} emails rebuilt")
 
 
@@ -374,11 +375,8 @@ def dead_replay(
         settings = _settings()
         some = chosen(letters(settings), numbers or [], stage, reason)
         done = replay(settings, some, dry_run=dry_run, late=late, now=datetime.now(UTC))
-        what = "would be written" if dry_run else "written"
-        for letter in done.written:
-            print(f"{what}: {letter.number} to {letter.dead.topic}/{letter.dead.partition}")
-        for letter, why in done.left:
-            print(f"left alone: {letter.number} ({why})")
+        for line in done.report("would be written" if dry_run else "written"):
+            print(line)
         if not some:
             print("sendlens: no letter is meant by that: see `sendlens dead list`", file=sys.stderr)
             raise typer.Exit(_BAD_INPUT)

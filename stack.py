@@ -88,7 +88,7 @@ class Stack(honcho.manager.Manager):  # type: ignore[misc]  # honcho is untyped
         self._unasked: str | None = None
         self._loop_has_called = False
         for name, command in [*procfile.processes.items(), *extra]:
-            self.add_process(name, command, env=shared)
+            self.add_process(name, command, env=shared | {"HONCHO_PROCESS_NAME": name})  # as `honcho start` does
 
     def run(self) -> int:
         """Run until Ctrl-C, or until one process ends, which ends the rest. Returns the exit code: that of the process

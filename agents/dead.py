@@ -60,6 +60,13 @@ class Replay:
     written: list[Letter] = field(default_factory=list)
     left: list[tuple[Letter, str]] = field(default_factory=list)
 
+    def report(self, done: str) -> Iterator[str]:
+        """A line for each letter; `done` is the word for what was written."""
+        for letter in self.written:
+            yield f"{done}: {letter.number} to {letter.dead.topic}/{letter.dead.partition}"
+        for letter, why in self.left:
+            yield f"left alone: {letter.number} ({why})"
+
 
 def letters(settings: Settings) -> list[Letter]:
     """Every letter, oldest first. Raises Retry when the broker can't be reached."""

@@ -100,6 +100,18 @@ class Progress:
     changed: int = 0
     rebuilt: int = 0
 
+    def __str__(self) -> str:
+        return f"until {self.done_until:%Y-%m-%d %H:%M}: {self.hits} hits, {self.changed} changed"
+
+
+def span(start: datetime, end: datetime | None, now: datetime) -> tuple[datetime, datetime]:
+    """The range that is meant, in UTC. Raises Misconfigured when it is none, or reaches what is still in the stream."""
+    latest = now.replace(microsecond=0) - SETTLED_AFTER
+    first, until = start.replace(tzinfo=UTC), end.replace(tzinfo=UTC) if end else latest
+    if not first < until <= latest:
+        raise Misconfigured(f"--from must be before --to, and that no later than {latest:%Y-%m-%dT%H:%M:%S}")
+    return first, until
+
 
 class Reclassify:
     """One run over `[start, end)`. `report` is told after every piece. The client must be allowed to write."""
