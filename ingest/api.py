@@ -9,15 +9,16 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any
-from uuid import uuid4
 
 import msgspec
 import structlog
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Header, Path, Request
 from fastapi.responses import Response
 
 from ingest.auth import caller_of
+from ingest.idempotency import HEADER, Idempotency, derived
 from ingest.metrics import Metrics
 from ingest.problems import Problem, described
 from ingest.publisher import Publisher
@@ -48,6 +49,16 @@ _BATCH_SECONDS = 30.0
 _SHARE = 20  # sends handled before hits get the loop again: about a millisecond
 # What the topic takes, less room for the key and Kafka's envelope.
 _RECORD_BYTES = (SENDS.max_record_bytes or 1_000_000) - 1024
+
+_Key = Annotated[
+    str | None,
+    Header(
+        alias=HEADER,
+        description="Chosen by the caller, up to 255 visible ASCII characters: the same request with the same key is "
+        "answered as before, for a day.",
+        examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],
+    ),
+]
 
 # A send's lead and its record.
 _Record = tuple[str, bytes]
@@ -87,13 +98,17 @@ def api_routes(
     router = APIRouter(
         prefix="/v1",
         tags=["platform"],
-        dependencies=[Depends(caller_of(settings))],
         responses={
             **described(401, "The API key is missing or wrong."),
+            **described(403, "The API key is not for this."),
             **described(413, "The body is too large."),
             **described(503, "Kafka did not take it; the same request may be sent again."),
         },
     )
+
+    for_campaigns = [Depends(caller_of(settings, "campaigns"))]
+    for_sends = [Depends(caller_of(settings, "sends"))]
+    idempotency = Idempotency()
 
     async def known(campaign: str) -> Campaign | None:
         """The campaign, if there is one; raises Retry when that can't be said for sure just now."""
@@ -107,6 +122,7 @@ def api_routes(
 
     @router.post(
         "/campaigns",
+        dependencies=for_campaigns,
         summary="Declare a campaign",
         status_code=201,
         max_body_size=_SMALL_BODY_BYTES,
@@ -118,10 +134,14 @@ def api_routes(
             **described(422, "The body is not as described."),
         },
     )
-    async def declare(request: Request) -> Response:
+    async def declare(request: Request, idempotency_key: _Key = None) -> Response:
         """Sends name a campaign by its id, and only a declared one. Doing it again is fine."""
+        body = await request.body()
+        return await idempotency.once(request, body, lambda: declared(body))
+
+    async def declared(body: bytes) -> Response:
         try:
-            asked = decode(_decode_campaign, await request.body())
+            asked = decode(_decode_campaign, body)
             check_campaign(asked)
         except Reject as error:
             raise Problem(422, str(error), reason=error.reason) from None
@@ -144,6 +164,7 @@ def api_routes(
 
     @router.get(
         "/campaigns/{id}",
+        dependencies=for_campaigns,
         summary="A campaign, and whether it is paused",
         responses={200: _content(Campaign), **described(404, "There is none of this id.")},
     )
@@ -155,6 +176,7 @@ def api_routes(
 
     @router.post(
         "/sends",
+        dependencies=for_sends,
         summary="Have emails sent",
         status_code=202,
         max_body_size=MAX_BODY_BYTES,
@@ -165,19 +187,23 @@ def api_routes(
             422: {"description": "None was accepted; see `rejected`.", **_content(SendsAnswer)},
         },
     )
-    async def send(request: Request) -> Response:
+    async def send(request: Request, idempotency_key: _Key = None) -> Response:
         """Up to 1,000 emails in one request. Each is accepted or rejected by itself.
 
         Campaign, step and lead make an email: asking for the same three again, in this request or another, never
         mails twice. Links, pixel, unsubscribe footer and headers are added before it leaves.
         """
+        body = await request.body()
+        return await idempotency.once(request, body, lambda: taken(body, partial(derived, request)))
+
+    async def taken(body: bytes, request_id: Callable[[str], str]) -> Response:
         try:
-            batch = decode(_decode_sends, await request.body()).sends
+            batch = decode(_decode_sends, body).sends
         except Reject as error:
             raise Problem(400, str(error), reason=error.reason) from None
         if not 1 <= len(batch) <= MAX_SENDS:
             raise Problem(400, f"A batch has 1 to {MAX_SENDS} sends; this one has {len(batch)}.", reason="batch-size")
-        sends, accepted, rejected = await _sort(batch, known)
+        sends, accepted, rejected = await _sort(batch, known, request_id)
         for one in rejected:
             metrics.sends_rejected.labels(one.reason).inc()
         metrics.sends.labels("rejected").inc(len(rejected))
@@ -190,7 +216,9 @@ def api_routes(
 
 
 async def _sort(
-    batch: list[msgspec.Raw], known: Callable[[str], Awaitable[Campaign | None]]
+    batch: list[msgspec.Raw],
+    known: Callable[[str], Awaitable[Campaign | None]],
+    request_id: Callable[[str], str],
 ) -> tuple[list[_Record], list[Accepted], list[Rejected]]:
     """Check every send of the batch; the loop is shared with hits all the while."""
     sends: list[_Record] = []
@@ -213,7 +241,7 @@ async def _sort(
             if delivery in first_with:
                 raise Reject("duplicate", f"same campaign, step and lead as index {first_with[delivery]}")
             fields = {name: getattr(asked, name) for name in SendRequest.__struct_fields__}
-            send = Send(request_id=str(uuid4()), delivery_id=delivery, requested_at=now, **fields)
+            send = Send(request_id=request_id(delivery), delivery_id=delivery, requested_at=now, **fields)
             value = msgspec.json.encode(send)
             if len(value) > _RECORD_BYTES:
                 raise Reject("too-large", f"html, text and headers together: at most {_RECORD_BYTES} bytes of JSON")

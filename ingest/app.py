@@ -19,9 +19,14 @@ from ingest.hits import App, Hits
 from ingest.metrics import Metrics
 from ingest.problems import answer_with_problems
 from ingest.publisher import Publisher
+from ingest.replay import Replay
+from ingest.share import Shares
+from ingest.source import Source
+from ingest.spool import Spool
 from ingest.unsubscribe import unsubscribe_routes
 from schemas.events import Campaign, Link
 from schemas.settings import Settings
+from schemas.snapshot import Snapshot
 from schemas.state import StateTopic
 from schemas.topics import CAMPAIGNS, EVENTS, HITS, LEADS, LINKS, SENDS
 
@@ -37,7 +42,7 @@ What a campaign platform calls (`/v1`), what recipients and their mail clients f
 operators look at. Errors are problem details (RFC 9457).
 
 `GET /o/{token}.gif` is always answered with a transparent pixel. `GET /c/{token}/{link_id}` redirects to a link that
-was in the mail, and to nothing else. Both are recorded before they are answered.
+was in the mail, and to nothing else. Both are recorded before they are answered; a pixel of status 503 was not.
 """
 
 
@@ -46,8 +51,12 @@ def create_app(settings: Settings, *routers: APIRouter) -> App:
     _keep_kafka_quiet()
     metrics = Metrics()
     publisher = Publisher(settings, (HITS, EVENTS, SENDS, CAMPAIGNS, LEADS))
-    commit = GroupCommit(settings, publisher, metrics)
-    links = StateTopic(settings, LINKS, Link, lambda link: link.link_id)
+    spool = Spool(settings, metrics)
+    commit = GroupCommit(settings, publisher, spool, metrics)
+    replay = Replay(settings, spool, publisher, metrics, commit.heard)
+    shares = Shares(settings.source_hits_per_second)
+    kept = Snapshot(settings.data_dir / "links" / "snapshot", settings.topic(LINKS))
+    links = StateTopic(settings, LINKS, Link, lambda link: link.link_id, snapshot=kept)
     campaigns = StateTopic(settings, CAMPAIGNS, Campaign, lambda campaign: campaign.id)
 
     @asynccontextmanager
@@ -55,11 +64,14 @@ def create_app(settings: Settings, *routers: APIRouter) -> App:
         _tame_garbage_collection()
         publisher.start()
         commit.start()
+        replay.start()
         links.start()
         campaigns.start()
         log.info("ingest serves", host=settings.ingest_host, port=settings.ingest_port)
         yield
+        await replay.stop()
         await commit.stop(_DRAIN_PATIENCE)
+        await spool.stop()
         await asyncio.gather(
             publisher.stop(_CLOSE_PATIENCE), asyncio.to_thread(links.stop), asyncio.to_thread(campaigns.stop)
         )
@@ -80,7 +92,7 @@ def create_app(settings: Settings, *routers: APIRouter) -> App:
     app.include_router(docs_routes(app))
     for router in routers:
         app.include_router(router)
-    return Hits(app, settings.keyring, links, commit, metrics)
+    return Hits(app, settings.keyring, links, commit, Source(settings.proxies), shares, metrics)
 
 
 def _tame_garbage_collection() -> None:

@@ -1,31 +1,39 @@
-"""Who may call `/v1`: whoever sends the configured key, compared in constant time."""
+"""Who may call `/v1`: whoever sends a configured key, and with it what the key's scopes say."""
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from ingest.problems import Problem
+from schemas.keys import find
 from schemas.settings import Settings
 
-_bearer = HTTPBearer(auto_error=False, description="SENDLENS_API_KEY. Not needed when none is set (loopback only).")
+_bearer = HTTPBearer(auto_error=False, description="An API key. Not needed when none is configured (loopback only).")
 
 
-def caller_of(settings: Settings) -> Callable[..., Awaitable[None]]:
-    """A dependency that lets a caller of `/v1` pass, or answers 401. Scoped keys would be told apart here."""
-    expected = settings.api_key.encode()
+def caller_of(settings: Settings, scope: str) -> Callable[..., Awaitable[None]]:
+    """A dependency that lets a caller with this scope pass, or answers 401 or 403.
+
+    Leaves the key's name in `request.state.caller`: what one caller says is not mixed up with what another does.
+    """
+    keys = settings.callers
 
     async def check(
-        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+        request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
     ) -> None:
-        if not expected:
+        request.state.caller = ""
+        if not keys:
             return
-        given = credentials.credentials.encode() if credentials else b""
-        if not hmac.compare_digest(given, expected):
-            raise Problem(401, "Send `Authorization: Bearer <SENDLENS_API_KEY>`.", {"WWW-Authenticate": "Bearer"})
+        key = find(keys, credentials.credentials.encode() if credentials else b"")
+        if key is None:
+            raise Problem(401, "Send `Authorization: Bearer <API key>`.", {"WWW-Authenticate": "Bearer"})
+        if scope not in key.scopes:
+            challenge = f'Bearer error="insufficient_scope", scope="{scope}"'  # RFC 6750, 3.1
+            raise Problem(403, f"This key is not for {scope}.", {"WWW-Authenticate": challenge}, reason="scope")
+        request.state.caller = key.name
 
     return check

@@ -22,10 +22,12 @@ def health_routes(publisher: Publisher, states: Sequence[StateTopic[Any]], metri
     """The routers of `/healthz`, `/readyz` and `/metrics`."""
     router = APIRouter(tags=["operation"])
 
+    @router.head("/healthz", include_in_schema=False)
     @router.get("/healthz", summary="Is the process alive?")
     async def healthz() -> dict[str, str]:
         return {"status": "alive"}
 
+    @router.head("/readyz", include_in_schema=False)
     @router.get(
         "/readyz",
         summary="Can it do its work?",

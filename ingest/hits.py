@@ -1,7 +1,8 @@
 """The hot path: pixels and wrapped links, answered in front of the FastAPI app.
 
-A pixel is always answered with the pixel, and a known link always redirects, whatever becomes of the record. Nothing
-here looks a hit up anywhere but in its token and the link map.
+A pixel is always answered with the pixel, and a known link always redirects, whatever becomes of the record. A pixel's
+status tells: 200 promises that the hit is in Kafka or on disk, 503 and 429 promise nothing. Nothing here looks a hit up
+anywhere but in its token and the link map.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import structlog
 from ingest.commit import Fate, GroupCommit
 from ingest.metrics import Metrics
 from ingest.pages import HEADERS, NOT_FOUND, NOT_YET
+from ingest.share import WINDOW_SECONDS, Shares
+from ingest.source import Source
 from schemas.errors import Reject
 from schemas.events import Hit, HitKind, Link
 from schemas.state import StateTopic
@@ -82,13 +85,17 @@ def _page(status: int, page: bytes, *headers: tuple[bytes, bytes]) -> tuple[Mess
 
 _ALLOW = (b"allow", b"GET, HEAD, OPTIONS")
 _NOTHING: Message = {"type": "http.response.body", "body": b""}
-_PIXEL_START = _start(
-    200,
+_PIXEL_HEADERS = (
     (b"content-type", b"image/gif"),
     (b"content-length", str(len(PIXEL)).encode()),
     (b"pragma", b"no-cache"),
     (b"cross-origin-resource-policy", b"cross-origin"),
 )
+_PIXEL_START = _start(200, *_PIXEL_HEADERS)
+# An open that could not be recorded. Clients draw an image of any status; those that can try again are asked to.
+_PIXEL_AGAIN = _start(503, *_PIXEL_HEADERS, (b"retry-after", b"30"))
+_PIXEL_ENOUGH = _start(429, *_PIXEL_HEADERS, (b"retry-after", str(int(WINDOW_SECONDS)).encode()))
+_PIXEL_OF = {fate: _PIXEL_START if fate.safe else _PIXEL_AGAIN for fate in Fate} | {Fate.SHED: _PIXEL_ENOUGH}
 _PIXEL_BODY: Message = {"type": "http.response.body", "body": PIXEL}
 _OPTIONS_START = _start(204, _ALLOW)
 _METHOD_START = _start(405, _ALLOW, (b"content-length", b"0"))
@@ -100,12 +107,21 @@ class Hits:
     """The ASGI application in front: answers `/o/` and `/c/`, hands everything else on."""
 
     def __init__(
-        self, app: App, keyring: Keyring, links: StateTopic[Link], commit: GroupCommit, metrics: Metrics
+        self,
+        app: App,
+        keyring: Keyring,
+        links: StateTopic[Link],
+        commit: GroupCommit,
+        source: Source,
+        shares: Shares,
+        metrics: Metrics,
     ) -> None:
         self._app = app
         self._keyring = keyring
         self._links = links
         self._commit = commit
+        self._source = source
+        self._shares = shares
         self._metrics = metrics
         self._ids = _Ids()
 
@@ -119,6 +135,10 @@ class Hits:
             if start == "/c/":
                 await self._click(scope, path[3:], send)
                 return
+            if scope["method"] == "OPTIONS" and path == "*":  # the server as a whole (RFC 9110, 9.3.7)
+                await send(_OPTIONS_START)
+                await send(_NOTHING)
+                return
         await self._app(scope, receive, send)
 
     async def _open(self, scope: Scope, rest: str, send: Send) -> None:
@@ -126,15 +146,17 @@ class Hits:
         if method not in ("GET", "HEAD"):
             await self._other_method("open", method, send)
             return
+        start = _PIXEL_START
         try:
             claim = self._keyring.verify(Purpose.OPEN, rest.removesuffix(".gif"))
-            await self._record("open", scope, claim, "")
+            start = _PIXEL_OF[await self._record("open", scope, claim, "")]
         except BadToken as bad:
             self._metrics.reject("open", bad.reason)
         except Exception as error:  # the pixel is answered whatever happens
+            start = _PIXEL_AGAIN
             self._metrics.reject("open", "error")
             log.error("an open was not recorded", error=repr(error))
-        await send(_PIXEL_START)
+        await send(start)
         await send(_NOTHING if method == "HEAD" else _PIXEL_BODY)
 
     async def _click(self, scope: Scope, rest: str, send: Send) -> None:
@@ -173,25 +195,24 @@ class Hits:
             raise Reject("link")
         return _header(link.url)
 
-    async def _record(self, kind: HitKind, scope: Scope, claim: Claim, link_id: str) -> None:
-        """Have the hit written, and return when it is safe or has waited long enough."""
-        waiter = self._commit.add(str(claim.delivery_id), _line(_hit(self._ids, kind, scope, claim, link_id)))
+    async def _record(self, kind: HitKind, scope: Scope, claim: Claim, link_id: str) -> Fate:
+        """Have the hit written, and return when it is safe, or has waited long enough, or is none to write."""
+        ip = self._source.ip(scope.get("client"), scope["headers"])
+        if not self._shares.takes(ip, str(claim.delivery_id), link_id, time.monotonic()):
+            self._metrics.hit[kind, "shed"].inc()
+            return Fate.SHED
+        waiter = self._commit.add(str(claim.delivery_id), _line(_hit(self._ids, kind, scope, claim, link_id, ip)))
         fate = Fate.LOST if waiter is None else await waiter
         if waiter is None:
             self._metrics.rejected.labels(kind, "in-flight").inc()
         self._metrics.hit[kind, fate.value].inc()
+        return fate
 
     async def _other_method(self, kind: HitKind, method: str, send: Send) -> None:
         if method != "OPTIONS":
             self._metrics.reject(kind, "method")
         await send(_OPTIONS_START if method == "OPTIONS" else _METHOD_START)
         await send(_NOTHING)
-
-
-def client_ip(scope: Scope) -> str:
-    """Whose request it is: the address that the connection comes from."""
-    client = scope.get("client")
-    return str(client[0]) if client else ""
 
 
 def clean(raw: bytes, limit: int) -> str:
@@ -204,7 +225,7 @@ def clean(raw: bytes, limit: int) -> str:
     return text.encode()[:limit].decode("utf-8", "ignore")
 
 
-def _hit(ids: _Ids, kind: HitKind, scope: Scope, claim: Claim, link_id: str) -> Hit:
+def _hit(ids: _Ids, kind: HitKind, scope: Scope, claim: Claim, link_id: str, ip: str) -> Hit:
     user_agent, headers = _headers(scope["headers"])
     now = time.time_ns() // 1_000_000
     return Hit(
@@ -220,7 +241,7 @@ def _hit(ids: _Ids, kind: HitKind, scope: Scope, claim: Claim, link_id: str) -> 
         link_id=link_id,
         method=scope["method"],
         user_agent=user_agent,
-        ip=client_ip(scope),
+        ip=ip,
         headers=headers,
     )
 

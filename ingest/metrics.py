@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from schemas.events import HitKind
 
-HitResult = Literal["recorded", "unacknowledged", "refused", "rejected"]
+HitResult = Literal["recorded", "spooled", "unacknowledged", "refused", "shed", "rejected"]
+RESULTS: tuple[HitResult, ...] = get_args(HitResult)
 KINDS: tuple[HitKind, ...] = ("open", "click")
-# Seconds. Group commit alone is 3 ms; 2 s is where a recipient is served without Kafka's answer.
+# Seconds. Group commit alone is 3 ms; 2 s is where hits go to the spool instead.
 _ACK_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 30.0)
 
 
@@ -22,8 +23,10 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.hits = Counter(
             "sendlens_hits",
-            "Pixel and link requests: recorded (Kafka has it), unacknowledged (served before Kafka answered, still "
-            "being written), refused (too much in flight, not recorded), rejected (proves nothing, not recorded).",
+            "Pixel and link requests: recorded (Kafka has it), spooled (it is on this machine's disk), unacknowledged "
+            "(promised nothing, it may still be recorded), refused (not recorded: too much in flight, or the spool is "
+            "full), shed (not recorded: a repeat, of a source beyond its share), rejected (not recorded: proves "
+            "nothing).",
             ("kind", "result"),
             registry=self.registry,
         )
@@ -57,13 +60,39 @@ class Metrics:
         self._in_flight = Gauge(
             "sendlens_hits_in_flight", "Hits that Kafka has not acknowledged yet.", registry=self.registry
         )
+        self._spool_bytes = Gauge("sendlens_spool_bytes", "Bytes of the spool on disk.", registry=self.registry)
+        self._spool_hits = Gauge(
+            "sendlens_spool_hits", "Hits in the spool, some maybe in Kafka.", registry=self.registry
+        )
+        self._spool_age = Gauge(
+            "sendlens_spool_age_seconds", "Age of the oldest hit in the spool; 0 when empty.", registry=self.registry
+        )
+        self.spool_replayed = Counter(
+            "sendlens_spool_replayed_hits", "Hits that Kafka took from the spool.", registry=self.registry
+        )
+        self.spool_refused = Counter(
+            "sendlens_spool_refused_hits",
+            "Hits that the spool did not take: full, or the disk failed.",
+            ("reason",),
+            registry=self.registry,
+        )
+        self.spool_damaged = Counter(
+            "sendlens_spool_damaged_bytes",
+            "Bytes of left spool files that are no whole frame: what a crash tore, or a bad disk.",
+            registry=self.registry,
+        )
         # Bound once: a look-up by label costs as much as the count itself on the hot path.
-        results: tuple[HitResult, ...] = ("recorded", "unacknowledged", "refused", "rejected")
-        self.hit = {(kind, result): self.hits.labels(kind, result) for kind in KINDS for result in results}
+        self.hit = {(kind, result): self.hits.labels(kind, result) for kind in KINDS for result in RESULTS}
 
     def watch_in_flight(self, read: Callable[[], float]) -> None:
         """Read the number of hits in flight from `read` whenever it is asked for."""
         self._in_flight.set_function(read)
+
+    def watch_spool(self, size: Callable[[], float], hits: Callable[[], float], age: Callable[[], float]) -> None:
+        """Read the depth of the spool (bytes, hits) and its age (seconds) whenever they are asked for."""
+        self._spool_bytes.set_function(size)
+        self._spool_hits.set_function(hits)
+        self._spool_age.set_function(age)
 
     def reject(self, kind: HitKind, reason: str) -> None:
         """Count a hit that is not recorded. `reason` is one of a fixed few words, never input."""

@@ -25,6 +25,7 @@ from schemas.tokens import BadToken, Claim, Purpose, event_id
 from schemas.topics import EVENTS, LEADS, delivery_partition, text_partition
 
 _BODY_BYTES = 16 * 1024
+_METHODS = "GET, HEAD, POST, OPTIONS"
 _FORM = {
     "requestBody": {
         "content": {
@@ -82,6 +83,13 @@ def unsubscribe_routes(settings: Settings, publisher: Publisher, metrics: Metric
             return _answer(503, pages.UNAVAILABLE, {"Retry-After": "60"})
         metrics.unsubscribes.labels(via, "recorded").inc()
         return _answer(200, pages.UNSUBSCRIBED)
+
+    @router.api_route(
+        "/u/{token:path}", methods=["OPTIONS", "PUT", "PATCH", "DELETE", "TRACE"], include_in_schema=False
+    )
+    async def other_method(request: Request) -> Response:
+        """Which methods there are (RFC 9110, 9.3.7 and 15.5.6); a router asked by method alone would name half."""
+        return Response(status_code=204 if request.method == "OPTIONS" else 405, headers={"Allow": _METHODS})
 
     return router
 

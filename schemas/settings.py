@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.errors import Misconfigured
+from schemas.keys import SCOPES, ApiKey, digest_of, parse
 from schemas.tokens import Keyring
 from schemas.topics import Topic
 
@@ -30,12 +31,22 @@ class Settings(BaseSettings):
     mode: Literal["embedded", "cluster"] = Field(
         "embedded", description="`embedded`: broker and database come with us, on one machine. `cluster`: yours."
     )
-    data_dir: Path = Field(Path("var"), description="Where the embedded database and generated secrets live.")
+    data_dir: Path = Field(
+        Path("var"),
+        description="Where the spool, a copy of the links, generated secrets and the embedded database live.",
+    )
     token_keys: str = Field(
         "", description="Signing keys as `id:secret,id:secret`; the first signs, all verify. Embedded: made for you."
     )
     api_key: str = Field(
-        "", description="What `/v1` callers send as `Authorization: Bearer`. Embedded on loopback: none needed."
+        "",
+        description="The key to `/v1` and the page, as `Authorization: Bearer`; itself or its `sha256:` hash. "
+        "Embedded on loopback: none needed.",
+    )
+    api_keys: str = Field(
+        "",
+        description="Keys to parts of it, `name=scope+scope=sha256:HASH,...`, made by `sendlens key NAME`. Scopes: "
+        "`campaigns`, `sends`, `page`.",
     )
 
     kafka: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, `host:port,host:port`.")
@@ -58,12 +69,24 @@ class Settings(BaseSettings):
     public_url: str = Field(
         "http://127.0.0.1:8080", description="Where recipients reach ingest; goes into every pixel and link."
     )
+    trusted_proxies: str = Field(
+        "",
+        description="Proxies in front of ingest, as `10.0.0.0/8,2001:db8::/32`: whose `X-Forwarded-For` is believed.",
+    )
+    source_hits_per_second: int = Field(
+        100, ge=0, description="Hits a second of one address beyond which repeats of the same hit are shed; 0: never."
+    )
     group_commit_ms: float = Field(
         3.0, ge=0, le=1000, description="How long a hit may wait for others to share its Kafka record."
     )
-    in_flight_hits: int = Field(20_000, ge=1, description="Hits that may await Kafka's answer before more are refused.")
+    in_flight_hits: int = Field(
+        20_000, ge=1, description="Hits that may await Kafka or the disk before more are refused."
+    )
     answer_within_ms: int = Field(
-        2000, ge=50, description="After this long without Kafka's answer a recipient is served all the same."
+        2000, ge=50, description="After this long without Kafka's answer a hit goes to the spool on disk instead."
+    )
+    spool_mb: int = Field(
+        1024, ge=0, description="Megabytes of hits that the spool may hold while Kafka is away; then hits are refused."
     )
 
     smtp_host: str = Field("127.0.0.1", description="Mail server that emails leave through.")
@@ -105,6 +128,25 @@ class Settings(BaseSettings):
             raise ValueError("must be http(s)://host[:port][/path]")
         return url.rstrip("/")
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, networks: str) -> str:
+        for network in filter(None, map(str.strip, networks.split(","))):
+            ipaddress.ip_network(network)  # raises ValueError, which says what is wrong with it
+        return networks
+
+    @property
+    def callers(self) -> list[ApiKey]:
+        """The API keys. Raises Misconfigured when one can't be read."""
+        whole = [ApiKey("api-key", frozenset(SCOPES), digest_of(self.api_key))] if self.api_key else []
+        return whole + parse(self.api_keys)
+
+    @property
+    def proxies(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        """The networks of `trusted_proxies`."""
+        given = filter(None, map(str.strip, self.trusted_proxies.split(",")))
+        return tuple(ipaddress.ip_network(network) for network in given)
+
     def topic(self, topic: Topic) -> str:
         """The topic's name on this deployment's Kafka."""
         return self.topic_prefix + topic.name
@@ -133,11 +175,11 @@ def load(**overrides: object) -> Settings:
     if settings.mode == "cluster":
         if not settings.token_keys:
             raise Misconfigured("SENDLENS_TOKEN_KEYS is not set: outside embedded mode secrets come from you")
-        if not settings.api_key:
+        if not settings.callers:
             raise Misconfigured("SENDLENS_API_KEY is not set: outside embedded mode /v1 needs a key")
     elif not settings.token_keys:
         settings = settings.model_copy(update={"token_keys": _own_token_key(settings.data_dir)})
-    if not settings.api_key and not _is_loopback(settings.ingest_host):
+    if not settings.callers and not _is_loopback(settings.ingest_host):
         raise Misconfigured("SENDLENS_API_KEY is not set: /v1 is open without a key on loopback only")
     settings.keyring  # noqa: B018  # raises now, not at the first hit
     return settings

@@ -19,6 +19,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from schemas.settings import Settings
+from schemas.snapshot import Mark, Snapshot
 from schemas.topics import Topic
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -28,6 +29,11 @@ _POLL_MS = 200  # how stale an idle view may be: the broker answers an empty fet
 _RECONNECT_SECONDS = 1.0
 _ANSWER_MS = 2000  # without an answer for this long the broker is away: connect anew
 _FORGET_STEP = 1_000
+_SNAPSHOT_SECONDS = 30.0  # how much of the topic is read anew after a crash, at the most
+
+
+class _OtherTopic(Exception):
+    """The topic is not the one that was read before, or has lost its end since: the marks say nothing."""
 
 
 class StateTopic(Generic[T]):
@@ -35,6 +41,9 @@ class StateTopic(Generic[T]):
 
     `forget_after` drops records whose Kafka timestamp is older, in seconds, for topics that are only a recent past.
     A record that can't be decoded is counted in `rejected`, logged with its place, and skipped.
+
+    With a `snapshot` its records are known from the start, before Kafka answers, and only what came after it is read.
+    That fits topics whose records are never taken back; a view is still `ready` only when Kafka has said so.
     """
 
     def __init__(
@@ -45,6 +54,7 @@ class StateTopic(Generic[T]):
         key: Callable[[T], str],
         *,
         forget_after: float | None = None,
+        snapshot: Snapshot | None = None,
     ) -> None:
         self.topic = settings.topic(topic)
         self.rejected = 0
@@ -55,6 +65,11 @@ class StateTopic(Generic[T]):
         self._forget_after = forget_after
         self._records: dict[str, T] = {}
         self._written_at: dict[str, float] = {}
+        self._snapshot = snapshot
+        self._marks: dict[int, Mark] = {}
+        self._unproved: dict[int, Mark] = {}
+        self._changed = False
+        self._saved_at = time.monotonic()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name=f"state-{topic.name}", daemon=True)
 
@@ -99,14 +114,42 @@ class StateTopic(Generic[T]):
         return True
 
     def _follow(self) -> None:
+        self._load()
         while not self._stopping.is_set():
             try:
                 self._read()
+            except _OtherTopic:
+                log.info("state topic is not as it was left, reading all of it", topic=self.topic)
+                self._marks.clear()
+                continue
             except KafkaError as error:
                 log.warning("state topic lost its broker, connecting again", topic=self.topic, error=repr(error))
             except Exception:
                 log.exception("state topic stopped reading, starting again", topic=self.topic)
             self._stopping.wait(_RECONNECT_SECONDS)
+        self._save()
+
+    def _load(self) -> None:
+        if self._snapshot is None:
+            return
+        lines, self._marks = self._snapshot.load()
+        try:
+            for line in lines:
+                self._absorb(self._decoder.decode(line), 0.0)
+        except msgspec.MsgspecError as error:  # written by another version
+            log.warning("a snapshot can't be understood, reading the topic instead", topic=self.topic, why=str(error))
+            self._marks.clear()
+        if self._records:
+            log.info("state known from a snapshot", topic=self.topic, records=len(self._records))
+
+    def _save(self) -> None:
+        if self._snapshot is None or not self._changed or not self.ready:
+            return
+        self._changed, self._saved_at = False, time.monotonic()
+        try:
+            self._snapshot.save(list(self._records.values()), self._marks)
+        except OSError as error:
+            log.warning("a snapshot could not be written", topic=self.topic, error=repr(error))
 
     def _read(self) -> None:
         consumer = KafkaConsumer(
@@ -125,9 +168,10 @@ class StateTopic(Generic[T]):
             if not partitions:
                 return
             consumer.assign(partitions)
-            consumer.seek_to_beginning(*partitions)
-            # What is read again goes back to before a pause: until the end is reached, what was known holds.
-            again: dict[str, tuple[T, float]] | None = {} if self.ready else None
+            self._go_to_marks(consumer, partitions)
+            # What is read again goes back to before a pause: until the end is reached, what was known holds. With a
+            # snapshot nothing is read again but the last, and what is marked as read must be known.
+            again: dict[str, tuple[T, float]] | None = {} if self.ready and self._snapshot is None else None
             while not self._stopping.is_set():
                 asked_at = time.time()
                 ends = consumer.end_offsets(partitions, timeout_ms=_ANSWER_MS)
@@ -135,14 +179,36 @@ class StateTopic(Generic[T]):
                     self._take(consumer.poll(timeout_ms=_POLL_MS), again)
                 if self._stopping.is_set():
                     return
+                if self._unproved:
+                    raise _OtherTopic
                 for value, written_at in (again or {}).values():
                     self._absorb(value, written_at)
                 again = None
                 self._forget(asked_at)
                 self.current_at = asked_at
+                if time.monotonic() - self._saved_at > _SNAPSHOT_SECONDS:
+                    self._save()
                 self._take(consumer.poll(timeout_ms=_POLL_MS))
         finally:
             consumer.close(autocommit=False, timeout_ms=0)
+
+    def _go_to_marks(self, consumer: KafkaConsumer, partitions: list[TopicPartition]) -> None:
+        """To the last record read of each partition, which must be there again; else to the beginning."""
+        self._unproved = dict(self._marks)
+        for tp in partitions:
+            if tp.partition in self._marks:
+                consumer.seek(tp, self._marks[tp.partition].offset)
+            else:
+                consumer.seek_to_beginning(tp)
+
+    def _mark(self, record: object) -> None:
+        """Note the record as read. Raises _OtherTopic when it should be the one last read, and is another."""
+        mark = Mark.of(record.offset, record.timestamp, record.value)  # type: ignore[attr-defined]
+        partition: int = record.partition  # type: ignore[attr-defined]
+        if self._unproved.pop(partition, mark) != mark:
+            raise _OtherTopic
+        self._changed = self._changed or self._marks.get(partition) != mark
+        self._marks[partition] = mark
 
     def _partitions(self, consumer: KafkaConsumer) -> set[int]:
         """The topic's partitions; waits for `sendlens migrate` to have made it."""
@@ -159,6 +225,8 @@ class StateTopic(Generic[T]):
         """Absorb what was polled, or put the newest of each key into `later`."""
         for records in polled.values():
             for record in records:
+                if self._snapshot is not None:
+                    self._mark(record)
                 try:
                     value = self._decoder.decode(record.value)  # type: ignore[attr-defined]  # kafka-python is untyped
                 except (msgspec.MsgspecError, TypeError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
@@ -47,6 +48,8 @@ _APPEND_BYTES: Final = 1 << 20
 # ClickHouse's http_max_uri_size.
 _URI_BYTES: Final = 1 << 20
 _WORKERS: Final = 32
+# Where the engine's text begins to quote the query or the rows, which may name people.
+_QUOTED: Final = re.compile(r" before: | [Ii]n scope | string '|(?<=\)): ")
 _HELP: Final = (
     "There is no handle {path}\n\nUse / or /ping for health checks.\n"
     "Or /replicas_status for more sophisticated health checks.\n\n"
@@ -150,7 +153,7 @@ class App:
             log.warning("query given up user=%s id=%s: the server stops", user, answer.query_id)
         except Exception as error:
             known = error if isinstance(error, ServerError) else from_engine(error)
-            first_line = (known.text.splitlines() or [""])[0][:300]
+            first_line = _QUOTED.split((known.text.splitlines() or [""])[0])[0][:300]
             log.warning(
                 "query failed code=%d status=%d user=%s id=%s %s",
                 known.code,

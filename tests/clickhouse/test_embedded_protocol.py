@@ -268,6 +268,25 @@ def test_failed_queries_leave_a_readable_line(embedded_clickhouse: ClickHousePro
     assert "missing_one" in line
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO function null('lead String') FORMAT JSONEachRow\nada@example.com",
+        "SELECT missing FROM numbers(1) WHERE 'ada@example.com' = 'x'",
+        "SELEC 1 FROM leads WHERE lead = 'ada@example.com'",
+        "SELECT toUInt8('ada@example.com')",
+    ],
+)
+def test_the_log_names_nobody_of_whom_rows_and_queries_tell(
+    embedded_clickhouse: ClickHouseProcess, http: httpx.Client, statement: str
+) -> None:
+    query_id = str(uuid.uuid4())
+    assert http.post("/", params={"query_id": query_id}, content=statement).status_code >= 400
+    wait_until(lambda: query_id in embedded_clickhouse.output(), 5, "the log line")
+    line = next(line for line in embedded_clickhouse.output().splitlines() if query_id in line)
+    assert "ada@example.com" not in line
+
+
 def test_what_grafanas_plugin_asks_at_connect(http: httpx.Client) -> None:
     """clickhouse-go over HTTP: default_format=Native, gzip, and these questions."""
     for sql in ("SELECT timeZone()", "SELECT displayName(), version(), revision(), timezone()", "SELECT version()"):

@@ -62,7 +62,7 @@ def test_every_file_that_is_named_is_there() -> None:
 def test_the_times_it_tells_are_the_defaults() -> None:
     defaults = {name: field.default for name, field in Settings.model_fields.items()}
     assert f"A hit waits {defaults['settle_seconds']:.0f} s" in TEXT
-    assert f"or {defaults['answer_within_ms'] / 1000:.0f} s, and the hit goes on" in TEXT
+    assert f"after {defaults['answer_within_ms'] / 1000:.0f} s without it, the spool on disk" in TEXT
 
 
 def test_the_rules_are_told_in_their_order() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -28,7 +29,7 @@ def broker() -> Iterator[Broker]:
 
 
 @pytest.fixture
-def settings_for() -> Callable[..., Settings]:
+def settings_for(tmp_path: Path) -> Callable[..., Settings]:
     def make(bootstrap: str, **overrides: object) -> Settings:
         fields: dict[str, object] = {
             "kafka": bootstrap,
@@ -36,6 +37,7 @@ def settings_for() -> Callable[..., Settings]:
             "token_keys": KEYS,
             "partitions": 4,
             "answer_within_ms": 500,
+            "data_dir": tmp_path / "data",
             **overrides,
         }
         return Settings(_env_file=None, **fields)  # type: ignore[call-arg, arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
@@ -267,6 +268,9 @@ async def test_a_hit_beyond_the_bound_is_served_counted_and_not_recorded(setting
         answers = await asyncio.gather(*(room.client.get(path) for _ in range(20)))
 
         assert {answer.content for answer in answers} == {PIXEL}
+        # 200 promises that the hit is safe; 503 that it is not, and that asking again is welcome.
+        assert Counter(answer.status_code for answer in answers) == {200: 5, 503: 15}
+        assert all(("retry-after" in answer.headers) == (answer.status_code == 503) for answer in answers)
         assert await room.counted("sendlens_hits_total", kind="open", result="recorded") == 5
         assert await room.counted("sendlens_hits_total", kind="open", result="refused") == 15
         assert await room.counted("sendlens_hits_rejected_total", kind="open", reason="in-flight") == 15

@@ -7,11 +7,6 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -19,59 +14,8 @@ import pytest
 from ingest.hits import PIXEL
 from schemas.settings import Settings
 from schemas.tokens import Claim, Purpose, delivery_id
-from tests.ingest.conftest import KEYS
 from tests.ingest.room import CLAIM, PATIENCE, add_link, hits, metric_of
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@contextmanager
-def served(settings: Settings) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Ingest on a free port, ready; yields its URL and process."""
-    port = _free_port()
-    environment = {
-        **os.environ,
-        "SENDLENS_KAFKA": settings.kafka,
-        "SENDLENS_TOPIC_PREFIX": settings.topic_prefix,
-        "SENDLENS_TOKEN_KEYS": KEYS,
-        "SENDLENS_PARTITIONS": str(settings.partitions),
-        "SENDLENS_INGEST_PORT": str(port),
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.ingest.served"],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _until_ready(url, process)
-        yield url, process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait(timeout=PATIENCE)
-        if process.stdout:
-            process.stdout.close()
-
-
-def _until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            if httpx.get(f"{url}/readyz").status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        assert process.poll() is None, "ingest ended"
-        assert time.monotonic() < deadline, "ingest was not ready in time"
-        time.sleep(0.05)
+from tests.ingest.served_process import served
 
 
 def test_the_main_path_over_real_http(settings: Settings) -> None:
