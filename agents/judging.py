@@ -1,27 +1,30 @@
-"""The judge at work: batches of hits in, batches of judged events out, joined with the deliveries' times."""
+"""The judge at work: batches of hits in, batches of judged events out, joined with the deliveries' times and with the
+other clicks on the same email."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 import msgspec
 
+from agents.decisions.again import LONGEST_TRANSACTION
+from agents.decisions.company import HONEYPOT_SECONDS, REMEMBERED_SECONDS, RecentClicks
 from agents.decisions.judge import Rules
 from agents.decisions.judgement import to_event
+from agents.lookback import records_before
 from agents.metrics import VERDICTS
 from agents.records import Handled, Handler, Out, Poison, Record, Write
 from schemas.errors import Retry
 from schemas.events import Clicked, Delivery, Hit, Opened, lines
 from schemas.settings import Settings
 from schemas.state import StateTopic
-from schemas.topics import DELIVERIES, EVENTS
+from schemas.topics import DELIVERIES, EVENTS, HITS
 
-# A mail server may take 10 minutes to answer (RFC 5321, 4.5.3.2.6): a younger email without a delivery is still on its
-# way, an older one has a delivery that we don't know.
-_LONGEST_TRANSACTION = timedelta(minutes=10)
 _PATIENCE = 5.0  # seconds that the view of deliveries may lag before the stage says so and tries again
 _RECENT = 48 * 3600.0  # how far back a hit may lag and still be judged with its delivery's time
 
@@ -38,6 +41,24 @@ class Judge(Handler):
         )
         self._decode = msgspec.json.Decoder(Hit).decode
         self._clock = clock
+        self._settings = settings
+        self._honeypots = lru_cache(maxsize=10_000)(settings.keyring.honeypots)
+        self._look_back = REMEMBERED_SECONDS + (HONEYPOT_SECONDS if settings.honeypot else 0.0)
+        self.assigned()
+
+    def assigned(self) -> None:
+        """Forget all clicks: what was not acknowledged comes again, and what came before it is read back.
+
+        A call that is under way keeps what it knows.
+        """
+        self._clicks = RecentClicks(self._settle, self._honeypots)
+        self._first: dict[int, Record] = {}
+        self._known_before: set[int] = set()
+
+    def arrived(self, record: Record) -> None:
+        """Take note of the clicks of a record that is not due yet: they say what the hits before them were."""
+        self._first.setdefault(record.partition, record)
+        self._clicks.add(record.partition, record.written_at, self._clicks_of(record))
 
     async def start(self, write: Write) -> None:
         self._deliveries.start()
@@ -47,6 +68,8 @@ class Judge(Handler):
 
     async def handle(self, records: Sequence[Record]) -> Handled:
         """One record of events for each record of hits, on the same partition."""
+        clicks = self._clicks  # a rebalance that comes meanwhile gives later records others
+        await self._know_clicks_before(records)
         await self._know_deliveries(records)
         handled = Handled()
         verdicts: Counter[tuple[str, str, str]] = Counter()  # a metric's own count a hit costs a quarter of the judging
@@ -63,8 +86,9 @@ class Judge(Handler):
                 judgement = self._rules.judge(
                     hit,
                     delivery.at if delivery else None,
-                    undelivered=delivery is None and hit.at - hit.minted_at < _LONGEST_TRANSACTION,
+                    undelivered=delivery is None and hit.at - hit.minted_at < LONGEST_TRANSACTION,
                     scanner_window=self._window,
+                    company=clicks.company(record.partition, record.written_at, hit),
                 )
                 verdicts[hit.kind, judgement.verdict, judgement.reason] += 1
                 events.append(to_event(hit, judgement, self._rules.version))
@@ -72,9 +96,34 @@ class Judge(Handler):
                 handled.dead.append(Poison(record, "unreadable", unreadable))
             if events:
                 handled.out.append(Out(EVENTS, record.partition, record.key, lines(events)))
+        for record in records:
+            clicks.forget(record.partition, record.written_at)
         for labels, count in verdicts.items():
             VERDICTS.labels(*labels).inc(count)
         return handled
+
+    def _clicks_of(self, record: Record) -> Iterator[Hit]:
+        """The clicks among a record's hits; what can't be read is complained of when it is due."""
+        if b'"click"' not in record.value:
+            return
+        for line in record.value.split(b"\n"):
+            if b'"click"' in line:
+                try:
+                    yield self._decode(line)
+                except (msgspec.MsgspecError, UnicodeDecodeError):
+                    continue
+
+    async def _know_clicks_before(self, records: Sequence[Record]) -> None:
+        """After a start or a rebalance, read back the clicks that another worker has judged and acknowledged."""
+        clicks, known, first = self._clicks, self._known_before, self._first
+        for partition in sorted({record.partition for record in records} - known):
+            one = first.get(partition)
+            if one is not None:
+                since = one.written_at - self._look_back
+                before = await asyncio.to_thread(records_before, self._settings, HITS, partition, one.offset, since)
+                for record in before:
+                    clicks.add(partition, record.written_at, self._clicks_of(record))
+            known.add(partition)
 
     async def _know_deliveries(self, records: Sequence[Record]) -> None:
         """Wait until every delivery up to a settle delay after the newest hit has been read, so that "not delivered

@@ -40,6 +40,7 @@ class Ticket:
     ack: Callable[[], object]
     generation: int
     due: float
+    joined: float
 
 
 class Line:
@@ -73,6 +74,7 @@ class Line:
         self._room = asyncio.Event()
         self._work = asyncio.Event()
         self._generation = 0
+        self._read_until: dict[tuple[str, int], float] = {}
         self._stop_asked = asyncio.Event()
         HELD.labels(stage).set_function(lambda: len(self._tickets))
 
@@ -87,7 +89,10 @@ class Line:
         now = self._clock()
         # Never later than a settle delay from now, whatever a producer's clock says.
         due = min(record.written_at, now) + self._settle
-        self._tickets.append(Ticket(record, ack, generation, due))
+        self._handler.arrived(record)
+        place = (record.topic.name, record.partition)
+        self._read_until[place] = max(self._read_until.get(place, 0.0), record.written_at)
+        self._tickets.append(Ticket(record, ack, generation, due, now))
         self._bytes += len(record.value)
         self._work.set()
 
@@ -95,6 +100,7 @@ class Line:
         """Forget all that is held: after a rebalance Kafka delivers again what was not acknowledged."""
         self._generation += 1
         self._tickets.clear()
+        self._read_until.clear()
         self._bytes = 0
         self._room.set()
 
@@ -126,7 +132,7 @@ class Line:
                 self._work.clear()
                 await self._work.wait()
                 continue
-            first_due = self._tickets[0].due
+            first_due = self._due(self._tickets[0])
             if first_due > now:
                 await asyncio.sleep(min(first_due - now, 0.25))
                 continue
@@ -137,13 +143,25 @@ class Line:
                 await asyncio.sleep(min(left, 0.05))
             now = self._clock()
             batch: list[Ticket] = []
-            while self._tickets and len(batch) < self._hold.batch and self._tickets[0].due <= now:
+            while self._tickets and len(batch) < self._hold.batch and self._due(self._tickets[0]) <= now:
                 batch.append(self._tickets.popleft())
                 self._bytes -= len(batch[-1].record.value)
             self._room.set()
             if batch:  # none when a rebalance came while they waited for others
                 return batch
         return []
+
+    def _due(self, ticket: Ticket) -> float:
+        """When a record may be handled: its settle delay is over, and all that was written within it has been read.
+
+        Live the two are one. Of a stage that comes late the second is known as soon as a later record is here, and
+        otherwise when none came for a settle delay.
+        """
+        record = ticket.record
+        settled = record.written_at + self._settle
+        if self._read_until.get((record.topic.name, record.partition), 0.0) > settled:
+            return ticket.due
+        return ticket.joined + self._settle
 
     async def _acknowledge(self) -> None:
         """Acknowledge calls in the order in which their records came, each once it has ended well."""

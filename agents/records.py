@@ -70,6 +70,9 @@ class Handler:
     def assigned(self) -> None:
         """Partitions were assigned: records that another worker has handled in part may come."""
 
+    def arrived(self, record: Record) -> None:
+        """A record joined the line and will be handled when it is due; until then it is only known of."""
+
     def interrupt(self) -> None:
         """The stage is stopping: end every wait inside `handle`."""
 

@@ -271,6 +271,7 @@ class Sender:
             public_url=settings.public_url,
             envelope_domain=settings.envelope_domain,
             now=now,
+            honeypot=settings.honeypot,
         )
 
     async def _put(self, mail: Instrumented) -> Accepted | Refused:

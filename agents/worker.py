@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import structlog
 from prometheus_client import start_http_server
 
+from agents.asn import asn_lookup
 from agents.decisions.judge import Rules
 from agents.judging import Judge
 from agents.lag import lag
@@ -33,7 +34,7 @@ def handler_of(stage: Stage, settings: Settings) -> Handler:
     if stage is SENDER:
         return Sending(settings)
     if stage is JUDGE:
-        return Judge(settings, Rules.load())
+        return Judge(settings, Rules.load(asn_lookup(settings.asn_database)))
     if stage is STORE:
         return Store(settings)
     raise Misconfigured(f"no handler for stage {stage.name}")

@@ -105,6 +105,12 @@ class Settings(BaseSettings):
     scanner_window_seconds: float = Field(
         2.0, ge=0, le=60, description="A hit sooner than this after delivery is a robot's."
     )
+    honeypot: bool = Field(
+        False, description="Put a link that no person can see into every email; whoever follows it is a robot."
+    )
+    asn_database: str = Field(
+        "", description="A MaxMind DB file of AS numbers (GeoLite2-ASN); with it more scanners' networks are known."
+    )
     store_rows: int = Field(50_000, ge=1, description="Rows of one ClickHouse insert at the most.")
     store_seconds: float = Field(
         1.0, ge=0, le=60, description="How long rows may wait for others to share their insert."

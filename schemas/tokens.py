@@ -123,7 +123,7 @@ class Keyring:
 
     @cached_property
     def _link_key(self) -> bytes:
-        return hmac.digest(self._first[1], b"sendlens link", "sha256")
+        return _link_key(self._first[1])
 
     def sign(self, purpose: Purpose, claim: Claim) -> str:
         """Make the token of a pixel, link, unsubscribe or Message-ID. Raises Reject when an id is too long."""
@@ -189,6 +189,15 @@ class Keyring:
         """The id of a wrapped link: 64 hex digits of a keyed SHA-256, from which nobody can read the destination."""
         return hmac.digest(self._link_key, f"{campaign}\x1f{url}".encode("utf-8", "surrogatepass"), "sha256").hex()
 
+    def honeypots(self, campaign: str) -> tuple[str, ...]:
+        """The ids of the link of a campaign that no person can see, newest key first; the first is today's.
+
+        They look like any other link's: nobody can tell which link to leave alone.
+        """
+        name = f"{campaign}\x1f\x1fhoneypot".encode("utf-8", "surrogatepass")
+        secrets = [self._first[1], *(secret for secret in self.keys.values() if secret != self._first[1])]
+        return tuple(hmac.digest(_link_key(secret), name, "sha256").hex() for secret in secrets)
+
     def _open(self, raw: bytes, purpose: Purpose, mac_bytes: int) -> bytes:
         """Check key, MAC and purpose; return what was signed."""
         body, mac = raw[:-mac_bytes], raw[-mac_bytes:]
@@ -201,3 +210,7 @@ class Keyring:
         if body[1] != purpose.value:
             raise BadToken("purpose")
         return body
+
+
+def _link_key(secret: bytes) -> bytes:
+    return hmac.digest(secret, b"sendlens link", "sha256")

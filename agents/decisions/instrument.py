@@ -49,8 +49,12 @@ def instrument(
     envelope_domain: str,
     now: datetime,
     unsubscribe_word: str = "Unsubscribe",
+    honeypot: bool = False,
 ) -> Instrumented:
-    """Build the email. Raises Reject for what can't become one: a bad address or header, no content, a bad id."""
+    """Build the email. Raises Reject for what can't become one: a bad address or header, no content, a bad id.
+
+    `honeypot` adds a link to the HTML that no person can see; what follows it is a robot.
+    """
     sender, to = mailbox(send.sender), mailbox(send.to)
     claim = _claim(send, now)
     unsubscribe_token = keyring.sign(Purpose.UNSUBSCRIBE, claim)
@@ -64,7 +68,12 @@ def instrument(
         found = scan(html)
         pixel = f"{public_url}/o/{keyring.sign(Purpose.OPEN, claim)}.gif"
         tail = "" if shows_placeholder(html, found) else _html_footer(unsubscribe_url, unsubscribe_word)
-        wrap = _wrapper(send.campaign, keyring, public_url, keyring.sign(Purpose.CLICK, claim), links)
+        click_token = keyring.sign(Purpose.CLICK, claim)
+        wrap = _wrapper(send.campaign, keyring, public_url, click_token, links)
+        if honeypot:
+            trap = Link(link_id=keyring.honeypots(send.campaign)[0], campaign=send.campaign, url=f"{public_url}/hidden")
+            links[trap.link_id] = trap
+            tail += _hidden_link(f"{public_url}/c/{click_token}/{trap.link_id}")
         parts.append(body("html", rewrite(html, found, wrap, unsubscribe_url, tail + _pixel(pixel))))
         text = text or plaintext(html, found)
     if html or text:
@@ -129,6 +138,11 @@ def _wrapper(
 def _pixel(url: str) -> str:
     # Not display:none, which some clients take as leave not to fetch it.
     return f'<img src="{_html.escape(url)}" width="1" height="1" alt="" style="border:0;width:1px;height:1px">'
+
+
+def _hidden_link(url: str) -> str:
+    # Not shown, not reached by the Tab key, not read aloud; and where a client drops styles, there is nothing to click.
+    return f'<a href="{_html.escape(url)}" style="display:none" tabindex="-1" aria-hidden="true"></a>'
 
 
 def _html_footer(url: str, word: str) -> str:

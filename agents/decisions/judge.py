@@ -18,6 +18,7 @@ from importlib.resources import files
 from msgspec import Struct
 
 from agents.decisions.agents import Agent, Agents, crawler_patterns
+from agents.decisions.company import ALONE, Company
 from agents.decisions.judgement import Judgement
 from agents.decisions.networks import AsnLookup, Network, Networks
 from agents.decisions.timing import SCANNER_WINDOW, soon, too_soon
@@ -25,6 +26,7 @@ from schemas.events import Hit, HitKind
 
 _RULE_FILES = (
     "agents.py",
+    "company.py",
     "judge.py",
     "judgement.py",
     "networks.py",
@@ -49,6 +51,7 @@ class Sight(Struct, gc=False):
     delivered_at: datetime | None
     undelivered: bool
     window: timedelta
+    company: Company = ALONE
 
 
 Rule = Callable[[Sight], Judgement | None]
@@ -59,6 +62,8 @@ def _bot(reason: str) -> Judgement:
 
 
 _TOO_SOON = {reason: _bot(reason) for reason in ("before-delivery", "too-quick")}
+_HONEYPOT = _bot("honeypot")
+_CLICK_BURST = _bot("click-burst")
 _SCANNER_NETWORK = _bot("scanner-network")
 _PROBABLE_NETWORK = _bot("probable-network")
 _HEAD_REQUEST = _bot("head-request")
@@ -74,6 +79,26 @@ def timing(seen: Sight) -> Judgement | None:
         return None
     reason = too_soon(seen.at, seen.delivered_at, seen.window)
     return None if reason is None else _TOO_SOON[reason]
+
+
+def honeypot(seen: Sight) -> Judgement | None:
+    """The source has followed a link of this email that no person can see."""
+    return _HONEYPOT if seen.company.honeypot else None
+
+
+def click_burst(seen: Sight) -> Judgement | None:
+    """Links followed faster than they are read: three within 2 s at any time, two within 5 s while scanners come.
+
+    Two alone a person may open in two tabs, so they are a robot's only soon after delivery. The burst's clicks are
+    judged and nothing else: neither the open nor a later click of the same person.
+    """
+    if seen.kind != "click":
+        return None
+    if seen.company.many_links:
+        return _CLICK_BURST
+    if seen.company.another_link and seen.at is not None and seen.delivered_at is not None:
+        return _CLICK_BURST if soon(seen.at, seen.delivered_at) else None
+    return None
 
 
 def scanner_network(seen: Sight) -> Judgement | None:
@@ -117,10 +142,15 @@ def known_agent(seen: Sight) -> Judgement | None:
 
 
 def probable_network(seen: Sight) -> Judgement | None:
-    """A security vendor's network soon after delivery; later it may be a person behind browser isolation."""
+    """A security vendor's network soon after delivery; later it may be a person behind browser isolation.
+
+    A network that carries people as well judges clicks alone: soon after delivery, or with a second link at any time.
+    """
     network = seen.network
-    if network is None or network.trust != "probable" or seen.kind not in network.kinds:
+    if network is None or network.trust not in ("probable", "second-signal") or seen.kind not in network.kinds:
         return None
+    if network.trust == "second-signal" and seen.company.another_link:
+        return _PROBABLE_NETWORK
     if seen.at is None or seen.delivered_at is None or not soon(seen.at, seen.delivered_at):
         return None
     return _PROBABLE_NETWORK
@@ -137,6 +167,8 @@ def browser(seen: Sight) -> Judgement | None:
 
 RULES: tuple[Rule, ...] = (
     timing,
+    honeypot,
+    click_burst,
     scanner_network,
     asked_by_a_machine,
     privacy_prefetch,
@@ -180,15 +212,23 @@ class Rules:
         *,
         undelivered: bool = False,
         scanner_window: timedelta = SCANNER_WINDOW,
+        company: Company = ALONE,
     ) -> Judgement:
         """Judge one hit.
 
         `delivered_at` is when the mail server took the email, None when nobody knows. `undelivered` says that it had
-        surely not taken it yet when the hit came.
+        surely not taken it yet when the hit came. `company` is what the email's other hits say.
         """
-        return decide(self.see(hit, delivered_at, undelivered, scanner_window))
+        return decide(self.see(hit, delivered_at, undelivered, scanner_window, company))
 
-    def see(self, hit: Hit, delivered_at: datetime | None, undelivered: bool, window: timedelta) -> Sight:
+    def see(
+        self,
+        hit: Hit,
+        delivered_at: datetime | None,
+        undelivered: bool,
+        window: timedelta,
+        company: Company = ALONE,
+    ) -> Sight:
         """Gather what the rules see of a hit."""
         return Sight(
             hit.kind,
@@ -201,6 +241,7 @@ class Rules:
             delivered_at,
             undelivered,
             window,
+            company,
         )
 
 

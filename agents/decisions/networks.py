@@ -1,4 +1,4 @@
-"""Which networks are known: scanners for certain, scanners probably, and Apple's relay egress.
+"""Which networks are known: scanners for certain or probably, scanners and people both, and Apple's relay egress.
 
 `data/networks.tsv` has one network a line with its source. A network given as `AS22843` is known by number and takes
 part when the caller supplies a lookup from address to AS number (an ASN database of the operator's); the rest are
@@ -18,7 +18,7 @@ from typing import Literal, cast, get_args
 
 from agents.decisions.tables import rows
 
-Trust = Literal["scanner", "probable", "relay"]
+Trust = Literal["scanner", "probable", "second-signal", "relay"]
 AsnLookup = Callable[[str], int | None]
 
 _CACHED_ADDRESSES = 65_536  # about 10 MB when full

@@ -130,9 +130,42 @@ async def test_a_record_waits_for_its_settle_delay_since_it_was_written() -> Non
         await world.feed(record(0, at=996.0), record(1, at=1000.0))
         await asyncio.sleep(0.3)
         assert not handler.groups
-        world.now = 1001.0
+        world.now = 1001.5
+        await world.feed(record(2, at=1001.4))
         await world.until(1)
         assert handler.groups == [[0]]
+        world.now = 1006.6
+        await world.until(3)
+
+
+async def test_a_record_that_comes_late_waits_until_all_of_its_settle_delay_has_been_read() -> None:
+    """An hour behind, what was written in the 5 s after a record is still on its way from Kafka."""
+    handler = Echo()
+    world = World(Hold(batch=4, held=100, settle=True), handler, settle=5.0)
+    async with running(world):
+        await world.feed(record(0, at=100.0), record(1, at=104.0), record(0, at=999.0, partition=1))
+        await asyncio.sleep(0.3)
+        assert not handler.groups, "another partition's record says nothing"
+        await world.feed(record(2, at=105.1))
+        await world.until(1)
+        assert handler.groups == [[0]]
+        world.now = 1005.0
+        await world.until(4)
+
+
+async def test_a_handler_knows_of_a_record_before_it_is_due() -> None:
+    class Watching(Echo):
+        def __init__(self) -> None:
+            super().__init__()
+            self.known: list[int] = []
+
+        def arrived(self, record: Record) -> None:
+            self.known.append(record.offset)
+
+    handler = Watching()
+    async with running(World(Hold(batch=4, held=100, settle=True), handler, settle=5.0)) as world:
+        await world.feed(record(0, at=1000.0), record(1, at=1000.0))
+        assert (handler.known, handler.groups) == ([0, 1], [])
         world.now = 1005.0
         await world.until(2)
 

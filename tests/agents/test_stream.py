@@ -11,7 +11,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agents.decisions.judge import Rules
 from agents.lag import lag
+from agents.reclassify import Reclassify
 from agents.topics import create_topics
 from schemas.events import Campaign, Delivered, Delivery, Lead, Link, lines
 from schemas.tokens import delivery_id
@@ -150,6 +152,47 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_doubles_nothing(tmp_pat
         stream.wait_until_drained()
         assert count(stream, "hits", "killed") == (4000, 4000)
         assert count(stream, "events", "killed") == (4000, 4000)
+
+
+def test_a_judge_that_starts_anew_knows_the_clicks_before_it(tmp_path: Path) -> None:
+    """The first link is judged and acknowledged by a worker that is then killed; the second comes two seconds later."""
+    with running_stream(tmp_path) as stream:
+        first, second, alone = (
+            a_hit("lead", campaign="restart", kind="click", at=at, link_id=link)
+            for at, link in ((NOW, "a" * 64), (NOW + timedelta(seconds=2), "b" * 64), (NOW, "c" * 64))
+        )
+        alone = msgspec.structs.replace(alone, ip="192.0.2.8")
+        told = {name: getattr(first, name) for name in ("delivery_id", "campaign", "step", "variant", "lead")}
+        delivered = Delivered(id=first.delivery_id, at=NOW - timedelta(seconds=60), sender="a@example.com", **told)
+        stream.write(EVENTS, lines([delivered]))
+        delivery = Delivery(delivery_id=first.delivery_id, request_id=first.id, at=delivered.at)
+        partition = delivery_partition(first.delivery_id, stream.settings.partitions)
+        stream.write(DELIVERIES, msgspec.json.encode(delivery), partition=partition, key=delivery.delivery_id.encode())
+        worker = stream.start_worker()
+        stream.write_hits([first, alone])
+        stream.wait_until_drained()
+        worker.kill()
+        stream.start_worker()
+        stream.write_hits([second])
+        stream.wait_until_drained()
+        verdicts = dict(stream.ask("SELECT link_id, reason FROM events FINAL WHERE kind = 'click'"))
+        assert verdicts == {first.link_id: "browser", second.link_id: "click-burst", alone.link_id: "browser"}
+        with stream.client() as client:
+            again = Reclassify(stream.settings, client, Rules.load(), lambda progress: None)
+            done = again.run(NOW - timedelta(days=1), NOW + timedelta(days=1))
+        assert (done.hits, done.changed, done.rebuilt) == (3, 0, 0), "who judges the past again judges as the judge did"
+
+
+def test_a_burst_is_known_across_records_and_to_its_first_click(stream: Stream) -> None:
+    hits = [
+        a_hit("lead", campaign="burst", kind="click", at=NOW + timedelta(milliseconds=150 * n), link_id=f"{n}" * 64)
+        for n in range(3)
+    ]
+    stream.write_hits(hits, batch=1)
+    stream.wait_until_drained()
+    assert stream.ask("SELECT reason, count() FROM events FINAL WHERE campaign = 'burst' GROUP BY reason") == [
+        ("click-burst", 3)
+    ]
 
 
 def test_a_draining_worker_finishes_what_is_on_the_topics(tmp_path: Path) -> None:

@@ -68,6 +68,8 @@ def test_the_times_it_tells_are_the_defaults() -> None:
 def test_the_rules_are_told_in_their_order() -> None:
     told = {
         "timing": "timing",
+        "honeypot": "honeypot",
+        "click_burst": "bursts of clicks",
         "scanner_network": "networks of scanners",
         "asked_by_a_machine": "requests that only machines",
         "privacy_prefetch": "privacy prefetch",

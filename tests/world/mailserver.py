@@ -25,7 +25,9 @@ class Received:
         assert html is not None, "a campaign email without an HTML part"
         tree = LexborHTMLParser(html.get_content())
         self.headers = message
-        links = [a.attributes.get("href") or "" for a in tree.css("a")]
+        seen = [a for a in tree.css("a") if "display:none" not in (a.attributes.get("style") or "")]
+        links = [a.attributes.get("href") or "" for a in seen]
+        self.hidden = [a.attributes["href"] or "" for a in tree.css("a[href]") if a not in seen]
         self.pixels = [
             img.attributes["src"] or "" for img in tree.css("img") if "/o/" in (img.attributes.get("src") or "")
         ]

@@ -189,6 +189,11 @@ class Play:
         elif action.what in ("click", "click-all"):
             for link in mail.links if action.what == "click-all" else [self._luck.choice(mail.links)]:
                 await self._hit(link, action, truth, lead, truth.clickers, expect=302)
+        elif action.what == "follow-hidden":
+            if not mail.hidden:
+                self.complaints.append("an email without the link that nobody sees")
+            for link in mail.hidden:
+                await self._hit(link, action, truth, lead, truth.clickers, expect=302)
         elif action.what == "look-at-unsubscribe":
             await self._fetch("GET", mail.unsubscribe, action, expect=200)
         else:
@@ -196,7 +201,8 @@ class Play:
 
     async def _hit(self, url: str, action: Action, truth: Truth, lead: Lead, people: set[str], expect: int) -> None:
         answer = await self._fetch(action.method, url, action, expect)
-        if expect == 302 and urlsplit(answer.headers.get("location", "")).hostname != "shop.example.com":
+        known = {"shop.example.com"} if action.what != "follow-hidden" else {urlsplit(self._url).hostname}
+        if expect == 302 and urlsplit(answer.headers.get("location", "")).hostname not in known:
             self.complaints.append(f"a link leads to {answer.headers.get('location')!r}")
         truth.hits += 1
         truth.bot_hits += action.verdict == "bot"

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 Verdict = Literal["human", "bot", "machine"]
-What = Literal["open", "click", "click-all", "unsubscribe-page", "unsubscribe-one-click", "look-at-unsubscribe"]
+What = Literal[
+    "open", "click", "click-all", "unsubscribe-page", "unsubscribe-one-click", "look-at-unsubscribe", "follow-hidden"
+]
 
 _MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko)"
 _WINDOWS = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko)"
@@ -53,7 +55,8 @@ class Kind:
     refused: bool = False
 
 
-_SOON, _LATER = (4.0, 8.0), (8.5, 11.0)
+# Much later is more than 5 s after soon: two links sooner after one another are a burst.
+_SOON, _LATER, _MUCH_LATER = (4.0, 8.0), (8.5, 11.0), (14.0, 16.0)
 _AT_ONCE = (0.0, 0.4)
 
 
@@ -80,7 +83,7 @@ KINDS: tuple[Kind, ...] = (
             Action("open", THUNDERBIRD, _SOON),
             Action("click", FIREFOX, _SOON),
             Action("open", THUNDERBIRD, _LATER),
-            Action("click", FIREFOX, _LATER),
+            Action("click", FIREFOX, _MUCH_LATER),
         ),
     ),
     Kind("blocks images and clicks", 3, (Action("click", CHROME, _SOON),)),
@@ -105,6 +108,20 @@ KINDS: tuple[Kind, ...] = (
         (
             Action("open", "Barracuda Sentinel (EE)", _SOON, "bot"),
             Action("click-all", "Barracuda Sentinel (EE)", _SOON, "bot"),
+        ),
+    ),
+    Kind(
+        "a scanner in a browser's clothes that follows every link at once",
+        3,
+        (Action("click-all", CHROME, _SOON, "bot"),),
+    ),
+    Kind(
+        "a scanner that follows what nobody sees",
+        3,
+        (
+            Action("follow-hidden", CHROME, _SOON, "bot"),
+            Action("open", CHROME, _LATER, "bot"),
+            Action("click", CHROME, _MUCH_LATER, "bot"),
         ),
     ),
     Kind(

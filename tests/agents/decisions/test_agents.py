@@ -14,6 +14,7 @@ from agents.decisions.agents import Agents, agent, crawler_patterns
 from agents.decisions.judge import Rules
 from agents.decisions.tables import rows
 from agents.judge_lines import judge_lines
+from tests.corpus.accuracy import MOST_WRONG
 
 CORPUS = Path(__file__).parents[2] / "corpus" / "agents"
 
@@ -36,11 +37,6 @@ def test_each_agent_we_know_by_name_gets_its_verdict_and_reason(rules: Rules, li
     answers: list[dict[str, Any]] = []
     judge_lines([json.dumps(line).encode()], rules, lambda out: answers.append(json.loads(out)), pytest.fail)
     assert answers == [{"id": line["id"], "verdict": line["verdict"], "reason": line["reason"]}]
-
-
-# The most that may be judged wrong, of each label. `rare-browser` is made of devices that hardly read mail:
-# televisions, consoles, phones of 2008.
-MOST_WRONG = {"crawler": 0.03, "browser": 0.005, "rare-browser": 0.03, "mail-client": 0.01}
 
 
 @pytest.mark.parametrize("name", ["seen.ndjson", "held_out.ndjson"])

@@ -6,9 +6,22 @@ import re
 
 import pytest
 
+from agents.decisions.instrument import instrument
 from schemas.errors import Reject
-from schemas.tokens import Purpose
-from tests.agents.mails import KEYRING, PIXEL, PUBLIC, UNSUBSCRIBE, WRAPPED, a_send, html_of, instrumented, part
+from schemas.tokens import Keyring, Purpose
+from tests.agents.mails import (
+    ENVELOPE,
+    KEYRING,
+    NOW,
+    PIXEL,
+    PUBLIC,
+    UNSUBSCRIBE,
+    WRAPPED,
+    a_send,
+    html_of,
+    instrumented,
+    part,
+)
 
 
 def wrapped_urls(html: str) -> list[str]:
@@ -205,3 +218,30 @@ def test_a_send_without_content_is_rejected() -> None:
 def test_the_same_send_at_the_same_moment_is_the_same_mail() -> None:
     send = a_send(html='<a href="https://example.com/">x</a>')
     assert instrumented(send) == instrumented(send)
+
+
+def test_a_honeypot_is_a_link_that_no_person_sees_and_nobody_can_tell_from_others() -> None:
+    plain, trapped = (
+        instrument(
+            a_send(html='<body><a href="https://a.example/">read</a></body>'),
+            KEYRING, public_url=PUBLIC, envelope_domain=ENVELOPE, now=NOW, honeypot=honeypot,
+        )
+        for honeypot in (False, True)
+    )  # fmt: skip
+    html, text = part(trapped.message, "html"), part(trapped.message, "plain")
+    (trap,) = [link for link in trapped.links if link not in plain.links]
+    assert trap.link_id in KEYRING.honeypots("spring")
+    ids = [link_id for _, link_id in WRAPPED.findall(html)]
+    assert sorted(ids) == sorted(link.link_id for link in trapped.links)
+    (hidden,) = re.findall(rf"<a [^>]*{trap.link_id}[^>]*></a>", html)
+    assert "display:none" in hidden
+    assert 'aria-hidden="true"' in hidden
+    assert not WRAPPED.search(text)
+    assert trap.url == f"{PUBLIC}/hidden"
+
+
+def test_a_honeypot_of_a_campaign_is_known_after_keys_were_rotated() -> None:
+    rotated = Keyring.parse("8:a-new-kettle-and-an-old-one,7:an-old-kettle-and-a-new-one")
+    assert KEYRING.honeypots("spring")[0] in rotated.honeypots("spring")
+    assert rotated.honeypots("spring")[0] not in KEYRING.honeypots("spring")
+    assert not set(KEYRING.honeypots("autumn")) & set(KEYRING.honeypots("spring"))

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.decisions.company import Company
 from agents.decisions.judge import RULES, Rules, decide, explain
 from agents.decisions.judgement import Judgement, to_event
 from schemas.events import Clicked, Hit, Opened
@@ -110,6 +111,16 @@ def test_an_as_number_counts_when_the_operator_has_an_asn_database() -> None:
     assert said(rules.judge(hit(ip="198.51.100.8", kind="open"), DELIVERED)) == (HUMAN, "browser")
     zscaler = rules.judge(hit(ip="198.51.100.9", at=soon, kind="click"), DELIVERED)
     assert said(zscaler) == (HUMAN, "browser"), "people at work browse through Zscaler"
+
+
+def test_a_network_of_people_and_scanners_judges_a_click_only_with_a_second_signal() -> None:
+    rules = Rules.load({"198.51.100.7": 8075}.get)
+    azure = {"ip": "198.51.100.7", "kind": "click"}
+    soon = DELIVERED + timedelta(minutes=1)
+    assert said(rules.judge(hit(**azure, at=soon), DELIVERED)) == (BOT, "probable-network")
+    assert said(rules.judge(hit(**azure), DELIVERED)) == (HUMAN, "browser"), "a virtual desktop an hour later"
+    assert said(rules.judge(hit(**azure), DELIVERED, company=Company(another_link=True))) == (BOT, "probable-network")
+    assert said(rules.judge(hit(**azure | {"kind": "open"}, at=soon), DELIVERED)) == (HUMAN, "browser"), "Outlook"
 
 
 # Privacy prefetch

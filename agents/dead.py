@@ -1,0 +1,203 @@
+"""The dead-letter topic for people: what stands there, one letter whole, and records put back where they came from.
+
+A letter's number is its offset in the topic `dead`. Replaying writes the original record again to its topic and
+partition: every stage takes it as a duplicate, which changes no number, so a replay may be repeated. What is still
+poison comes back as a new letter.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import structlog
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
+
+from schemas.errors import Retry
+from schemas.events import Dead
+from schemas.settings import Settings
+from schemas.topics import ALL, DEAD, DELIVERIES, HITS
+
+log = structlog.get_logger()
+
+_POLL_MS = 200
+_PATIENCE_SECONDS = 10.0
+_FLUSH_SECONDS = 60
+_SHOWN = 12  # numbers of a group that `list` names
+# The judge knows a delivery's time for as long as the topic keeps it; a hit that is judged later is judged worse.
+_JUDGED_WELL_FOR = timedelta(milliseconds=DELIVERIES.retention_ms)
+
+_decode = msgspec.json.Decoder(Dead).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One record of the topic `dead` and its offset there."""
+
+    number: int
+    dead: Dead
+
+    @property
+    def value(self) -> bytes:
+        return base64.b64decode(self.dead.value)
+
+    @property
+    def place(self) -> str:
+        return f"{self.dead.topic}/{self.dead.partition}/{self.dead.offset}"
+
+
+@dataclass(slots=True)
+class Replay:
+    """What a replay wrote, or would: letters put back, and for each left alone the reason why."""
+
+    written: list[Letter] = field(default_factory=list)
+    left: list[tuple[Letter, str]] = field(default_factory=list)
+
+    def report(self, done: str) -> Iterator[str]:
+        """A line for each letter; `done` is the word for what was written."""
+        for letter in self.written:
+            yield f"{done}: {letter.number} to {letter.dead.topic}/{letter.dead.partition}"
+        for letter, why in self.left:
+            yield f"left alone: {letter.number} ({why})"
+
+
+def letters(settings: Settings) -> list[Letter]:
+    """Every letter, oldest first. Raises Retry when the broker can't be reached."""
+    tp = TopicPartition(settings.topic(DEAD), 0)
+    try:
+        consumer = KafkaConsumer(bootstrap_servers=settings.kafka_servers, enable_auto_commit=False)
+        try:
+            consumer.assign([tp])
+            consumer.seek_to_beginning(tp)
+            return list(_read(consumer, tp))
+        finally:
+            consumer.close(autocommit=False)
+    except (KafkaError, OSError) as error:
+        raise Retry(f"Kafka at {settings.kafka}: {error!r}") from error
+
+
+def chosen(
+    all_letters: Iterable[Letter], numbers: Collection[int] = (), stage: str = "", reason: str = ""
+) -> list[Letter]:
+    """The letters with one of these numbers (any when none is named), of this stage and for this reason."""
+    return [
+        letter
+        for letter in all_letters
+        if (not numbers or letter.number in numbers)
+        and stage in ("", letter.dead.stage)
+        and reason in ("", letter.dead.reason)
+    ]
+
+
+def summary(all_letters: Iterable[Letter]) -> Iterator[str]:
+    """A line for each stage, topic and reason, the most frequent first: how many, since when, and their numbers."""
+    groups: dict[tuple[str, str, str], list[Letter]] = {}
+    for letter in all_letters:
+        groups.setdefault((letter.dead.stage, letter.dead.topic, letter.dead.reason), []).append(letter)
+    for (stage, topic, reason), group in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
+        first, last = (f"{letter.dead.at:%Y-%m-%d %H:%M:%S}" for letter in (group[0], group[-1]))
+        numbers = ", ".join(f"{letter.number} at {letter.place}" for letter in group[-_SHOWN:])
+        more = f"... {numbers}" if len(group) > _SHOWN else numbers
+        yield f"{len(group):>6}  {stage}: {reason} ({topic})  {first} to {last} UTC  {more}"
+
+
+def shown(letter: Letter) -> str:
+    """One letter whole, as JSON, its record decoded: objects where a line is one, else text, else base64."""
+    dead = msgspec.to_builtins(letter.dead)
+    key = base64.b64decode(letter.dead.key)
+    return json.dumps(
+        {
+            "number": letter.number,
+            **{name: dead[name] for name in ("stage", "topic", "partition", "offset", "reason", "detail", "at")},
+            "key": _decoded(key),
+            "value": [_decoded(line) for line in letter.value.split(b"\n") if line.strip()] or _decoded(letter.value),
+        },
+        indent=2,
+        ensure_ascii=False,
+    )
+
+
+def replay(settings: Settings, some: Iterable[Letter], *, dry_run: bool, late: bool, now: datetime) -> Replay:
+    """Write each letter's record again to the topic and partition that it came from.
+
+    A record that both judge and store complained of is written once. Hits older than deliveries are kept are left
+    alone unless `late`: the judge no longer knows when their emails were delivered. Raises Retry when the broker did
+    not take them all; some may have been written, and replaying them again is harmless.
+    """
+    result = Replay()
+    topics = {topic.name: topic for topic in ALL}
+    seen: set[str] = set()
+    for letter in some:
+        topic = topics.get(letter.dead.topic)
+        if topic is None:
+            result.left.append((letter, f"there is no topic {letter.dead.topic} any more"))
+        elif letter.dead.partition >= settings.partitions_of(topic):
+            result.left.append((letter, f"the topic {topic.name} has no partition {letter.dead.partition} any more"))
+        elif letter.place in seen:
+            result.left.append((letter, "the same record as an earlier letter's"))
+        elif topic is HITS and now - letter.dead.at > _JUDGED_WELL_FOR and not late:
+            result.left.append((letter, "hits of more than two days ago, judged without their delivery's time: --late"))
+        else:
+            seen.add(letter.place)
+            result.written.append(letter)
+    if not dry_run:
+        _write(settings, result.written)
+    return result
+
+
+def _write(settings: Settings, some: list[Letter]) -> None:
+    topics = {topic.name: topic for topic in ALL}
+    try:
+        producer = KafkaProducer(
+            bootstrap_servers=settings.kafka_servers, acks="all", max_request_size=DEAD.max_record_bytes
+        )
+        try:
+            sent = [
+                producer.send(
+                    settings.topic(topics[letter.dead.topic]),
+                    key=base64.b64decode(letter.dead.key) or None,
+                    value=letter.value,
+                    partition=letter.dead.partition,
+                )
+                for letter in some
+            ]
+            producer.flush(timeout=_FLUSH_SECONDS)
+            for one in sent:
+                one.get(timeout=_FLUSH_SECONDS)
+        finally:
+            producer.close()
+    except (KafkaError, OSError) as error:
+        raise Retry(f"Kafka at {settings.kafka} did not take every record: {error!r}") from error
+
+
+def _read(consumer: KafkaConsumer, tp: TopicPartition) -> Iterator[Letter]:
+    end = consumer.end_offsets([tp])[tp]
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    # The embedded broker gives the first offset of the last batch, plus one, as the end; a fetch says where it ends.
+    while consumer.position(tp) < max(end, consumer.highwater(tp) or 0):
+        if time.monotonic() > deadline:
+            raise Retry(f"{tp.topic} can't be read beyond {consumer.position(tp)}")
+        for record in consumer.poll(timeout_ms=_POLL_MS).get(tp, ()):
+            deadline = time.monotonic() + _PATIENCE_SECONDS
+            try:
+                yield Letter(record.offset, _decode(record.value))
+            except (msgspec.MsgspecError, TypeError) as error:
+                log.warning("a record of topic dead is no letter", number=record.offset, why=str(error))
+
+
+def _decoded(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(raw).decode()}
