@@ -35,9 +35,10 @@ _READ = {
 def restore(settings: Settings, client: Client) -> dict[str, int]:
     """Publish what ClickHouse knows to each state topic that is empty; returns how many records, by topic.
 
-    Raises Retry when the broker can't be reached.
+    Raises Retry when the broker can't be reached, or has not taken every record.
     """
     restored: dict[str, int] = {}
+    refused: list[Exception] = []
     try:
         producer = KafkaProducer(bootstrap_servers=settings.kafka_servers, acks="all")
         try:
@@ -46,9 +47,12 @@ def restore(settings: Settings, client: Client) -> dict[str, int]:
                     continue
                 for key, value in _records(client, topic):
                     partition = _partition(settings, topic, key)
-                    producer.send(settings.topic(topic), key=key.encode(), value=value, partition=partition)
+                    sent = producer.send(settings.topic(topic), key=key.encode(), value=value, partition=partition)
+                    sent.add_errback(refused.append)
                     restored[topic.name] = restored.get(topic.name, 0) + 1
-                producer.flush(timeout=60)
+                producer.flush(timeout=60)  # says nothing about the records that failed
+                if refused:
+                    raise Retry(f"Kafka did not take {len(refused)} records of {topic.name}: {refused[0]!r}")
         finally:
             producer.close()
     except KafkaError as error:

@@ -1,4 +1,4 @@
-"""The stream on a real broker and a real ClickHouse: nothing lost, nothing twice, poison set aside."""
+"""The stream on real brokers and a real ClickHouse: nothing lost, nothing twice, poison set aside."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource
 
 from agents.lag import lag
+from agents.restore import restore
+from clickhouse.store import insert_lines
+from schemas.errors import Retry
 from schemas.events import Campaign, Delivered, Delivery, Lead, Link, lines
 from schemas.tokens import delivery_id
 from schemas.topics import CAMPAIGNS, DELIVERIES, EVENTS, HITS, LEADS, LINKS, SENDS, Topic, delivery_partition
+from tests.support.broker import Broker
 from tests.support.processes import start, wait_until
 from tests.support.stream import Stream, a_hit, running_stream
 
@@ -24,9 +30,9 @@ POISONS = (b"\xff\xfe not json", b'{"id":1}', b'["x"]', b"{}", b"null")
 
 
 @pytest.fixture(scope="module")
-def stream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stream]:
+def stream(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stream]:
     """One stream with one worker, shared: each test has a campaign of its own."""
-    with running_stream(tmp_path_factory.mktemp("stream")) as stream:
+    with running_stream(tmp_path_factory.mktemp("stream"), broker) as stream:
         stream.start_worker()
         yield stream
 
@@ -124,8 +130,10 @@ def test_the_good_lines_of_a_poisoned_batch_are_kept(stream: Stream) -> None:
     assert sorted(letter.stage for letter in letters) == ["judge", "store"]
 
 
-def test_while_clickhouse_is_down_nothing_is_acknowledged_and_then_all_is_stored(tmp_path: Path) -> None:
-    with running_stream(tmp_path) as stream:
+def test_while_clickhouse_is_down_nothing_is_acknowledged_and_then_all_is_stored(
+    tmp_path: Path, broker: Broker
+) -> None:
+    with running_stream(tmp_path, broker) as stream:
         worker = stream.start_worker()
         stream.write_hits([a_hit(f"before-{n}", campaign="down") for n in range(100)])
         stream.wait_until_drained()
@@ -139,8 +147,8 @@ def test_while_clickhouse_is_down_nothing_is_acknowledged_and_then_all_is_stored
         assert count(stream, "events", "down") == (300, 300)
 
 
-def test_a_worker_killed_in_the_middle_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
-    with running_stream(tmp_path) as stream:
+def test_a_worker_killed_in_the_middle_loses_nothing_and_doubles_nothing(tmp_path: Path, broker: Broker) -> None:
+    with running_stream(tmp_path, broker) as stream:
         first = stream.start_worker()
         stream.write_hits([a_hit(f"lead-{n}", campaign="killed") for n in range(4000)], batch=10)
         wait_until(lambda: count(stream, "hits", "killed")[0] > 0, 30, "the first rows")
@@ -151,8 +159,8 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_doubles_nothing(tmp_pat
         assert count(stream, "events", "killed") == (4000, 4000)
 
 
-def test_a_draining_worker_finishes_what_is_on_the_topics(tmp_path: Path) -> None:
-    with running_stream(tmp_path) as stream:
+def test_a_draining_worker_finishes_what_is_on_the_topics(tmp_path: Path, broker: Broker) -> None:
+    with running_stream(tmp_path, broker) as stream:
         worker = stream.start_worker("--drain")
         stream.write_hits([a_hit(f"lead-{n}", campaign="drained") for n in range(300)])
         assert worker.stop(deadline=60) == 0
@@ -160,8 +168,8 @@ def test_a_draining_worker_finishes_what_is_on_the_topics(tmp_path: Path) -> Non
         assert count(stream, "events", "drained") == (300, 300)
 
 
-def test_an_empty_broker_is_filled_again_from_clickhouse(tmp_path: Path) -> None:
-    with running_stream(tmp_path) as stream:
+def test_an_empty_broker_is_filled_again_from_clickhouse(tmp_path: Path, own_broker: Broker) -> None:
+    with running_stream(tmp_path, own_broker) as stream:
         worker = stream.start_worker()
         campaign = Campaign(id="o'hara", name="O'Hara's", created_at=NOW)
         lead = Lead(lead="lead-1", unsubscribed_at=NOW)
@@ -176,7 +184,7 @@ def test_an_empty_broker_is_filled_again_from_clickhouse(tmp_path: Path) -> None
         stream.write(EVENTS, lines([delivered]))
         stream.wait_until_drained()
         worker.kill()
-        stream.restart_broker()
+        own_broker.forget()
         assert stream.migrate() == {"campaigns": 1, "leads": 1, "links": 1, "deliveries": 1}
         assert [msgspec.json.decode(v, type=Campaign) for v in stream.read(CAMPAIGNS)] == [campaign]
         assert [msgspec.json.decode(v, type=Lead) for v in stream.read(LEADS)] == [lead]
@@ -186,8 +194,21 @@ def test_an_empty_broker_is_filled_again_from_clickhouse(tmp_path: Path) -> None
         assert stream.migrate() == {}, "a topic that holds something is left alone"
 
 
-def test_a_worker_waits_for_migrate_and_refuses_partitions_that_do_not_match(tmp_path: Path) -> None:
-    with running_stream(tmp_path) as stream:
+def test_a_restore_that_kafka_refuses_a_record_of_says_so(tmp_path: Path, kafka: Broker) -> None:
+    """The topic takes less than ClickHouse holds: an answer that only the record's own future knows."""
+    with running_stream(tmp_path, kafka) as stream:
+        admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+        name = stream.settings.topic(CAMPAIGNS)
+        admin.alter_configs([ConfigResource("TOPIC", name, {"max.message.bytes": "1000"})])
+        admin.close()
+        with stream.client() as client:
+            insert_lines(client, "campaigns", lines([Campaign(id="long", name="x" * 2_000, created_at=NOW)]))
+            with pytest.raises(Retry, match="did not take 1 records of campaigns"):
+                restore(stream.settings, client)
+
+
+def test_a_worker_waits_for_migrate_and_refuses_partitions_that_do_not_match(tmp_path: Path, broker: Broker) -> None:
+    with running_stream(tmp_path, broker) as stream:
         environment = stream.environment | {"SENDLENS_PARTITIONS": "7"}
         worker = start(["-m", "sendlens", "work"], tmp_path / "wrong.log", environment)
         assert worker.popen.wait(30) == 2
