@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test kafka check bench lock schemas boards clean
+.PHONY: help demo up test kafka faults check bench lock schemas boards clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -18,6 +18,9 @@ test: .venv/ready ## Run the whole test suite
 	$(BIN)/python -m pytest $(ARGS)
 
 kafka: .kafka/ready ## Bring Apache Kafka, for tests on it (44 MB; needs Java 17 and Maven)
+
+faults: .venv/ready .kafka/ready ## Break each part under a load of 200,000 hits on Apache Kafka, and count (20 minutes)
+	$(BIN)/python -m pytest -m long -s tests/faults $(ARGS)
 
 check: .venv/ready ## Lint, types, import rules, and what is generated or documented
 	$(BIN)/ruff check .
