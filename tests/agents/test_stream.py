@@ -194,17 +194,27 @@ def test_an_empty_broker_is_filled_again_from_clickhouse(tmp_path: Path, own_bro
         assert stream.migrate() == {}, "a topic that holds something is left alone"
 
 
-def test_a_restore_that_kafka_refuses_a_record_of_says_so(tmp_path: Path, kafka: Broker) -> None:
+def test_a_restore_that_kafka_refuses_a_record_of_says_so_and_begins_again(tmp_path: Path, kafka: Broker) -> None:
     """The topic takes less than ClickHouse holds: an answer that only the record's own future knows."""
     with running_stream(tmp_path, kafka) as stream:
-        admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
-        name = stream.settings.topic(CAMPAIGNS)
-        admin.alter_configs([ConfigResource("TOPIC", name, {"max.message.bytes": "1000"})])
-        admin.close()
+
+        def takes(size: int) -> None:
+            admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+            resource = ConfigResource("TOPIC", stream.settings.topic(CAMPAIGNS), {"max.message.bytes": str(size)})
+            admin.alter_configs([resource])
+            admin.close()
+
+        takes(1000)
+        part, rest = (Campaign(id=id, name="x" * size, created_at=NOW) for id, size in (("part", 1), ("rest", 2_000)))
         with stream.client() as client:
-            insert_lines(client, "campaigns", lines([Campaign(id="long", name="x" * 2_000, created_at=NOW)]))
+            insert_lines(client, "campaigns", lines([rest]))
             with pytest.raises(Retry, match="did not take 1 records of campaigns"):
                 restore(stream.settings, client)
+            stream.write(CAMPAIGNS, msgspec.json.encode(part))  # what was taken before the refusal
+            takes(100_000)
+            assert restore(stream.settings, client) == {"campaigns": 1}
+            assert restore(stream.settings, client) == {}, "now it is whole"
+        assert {msgspec.json.decode(v, type=Campaign).id for v in stream.read(CAMPAIGNS)} == {"part", "rest"}
 
 
 def test_a_worker_waits_for_migrate_and_refuses_partitions_that_do_not_match(tmp_path: Path, broker: Broker) -> None:
