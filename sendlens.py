@@ -53,30 +53,38 @@ def _explained() -> Iterator[None]:
 def _settings(**overrides: Any) -> Settings:
     """The settings, with logging set up by them."""
     settings = settings_module.load(**overrides)
+    _log(settings)
+    return settings
+
+
+def _log(settings: Settings) -> None:
+    """Log to stdout, for eyes or for machines. Under honcho the time stands before every line already."""
     level = logging.getLevelNamesMapping()[settings.log_level]
-    logging.basicConfig(
-        level=max(level, logging.WARNING), format="%(levelname)s %(name)s: %(message)s", stream=sys.stdout
-    )
+    libraries = max(level, logging.WARNING)
+    logging.basicConfig(level=libraries, format="%(levelname)s %(name)s: %(message)s", stream=sys.stdout)
     for chatty in ("urllib3", "clickhouse_connect", "kafka"):  # they report what we report better, as Retry
         logging.getLogger(chatty).setLevel(logging.ERROR)
-    eyes = structlog.dev.ConsoleRenderer(
-        colors=sys.stdout.isatty(),
-        pad_event_to=0,
-        exception_formatter=structlog.dev.plain_traceback,  # the rich one prints local variables, people among them
-    )
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso" if settings.log_format == "json" else "%H:%M:%S"),
+    processors: list[Any] = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level]
+    if settings.log_format == "json":
+        processors += [
+            structlog.processors.TimeStamper(fmt="iso"),
             structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer() if settings.log_format == "json" else eyes,
-        ],
+            structlog.processors.JSONRenderer(),
+        ]
+    else:
+        if "HONCHO_PROCESS_NAME" not in os.environ:
+            processors.append(structlog.processors.TimeStamper(fmt="%H:%M:%S"))
+        # The rich traceback would print local variables, people among them.
+        plain = structlog.dev.plain_traceback
+        colors = sys.stdout.isatty()
+        eyes = structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, pad_level=False, exception_formatter=plain)
+        processors.append(eyes)
+    structlog.configure(
+        processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
         cache_logger_on_first_use=True,
     )
-    return settings
 
 
 @app.command()

@@ -26,7 +26,6 @@ PROCFILE = Path(__file__).with_name("Procfile")
 STOP_ORDER = (("world", "ingest"), ("worker",), ("broker", "clickhouse"))
 
 _LONGEST_STOP = 60.0  # of one step; a worker drains for half of that at the most
-_TAKEN = "is taken"
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -77,6 +76,8 @@ class _Remembering(Printer):  # type: ignore[misc]  # honcho is untyped
 class Stack(honcho.manager.Manager):  # type: ignore[misc]  # honcho is untyped
     """The processes of a Procfile and what is added to them. `run` blocks until all have stopped."""
 
+    _terminating: bool  # honcho's
+
     def __init__(self, environment: Mapping[str, str], extra: Sequence[tuple[str, str]] = ()) -> None:
         honcho.manager.KILL_WAIT = 10 * _LONGEST_STOP  # we kill by ourselves, in order
         self.printer = _Remembering(sys.stdout, colour=sys.stdout.isatty())
@@ -84,42 +85,37 @@ class Stack(honcho.manager.Manager):  # type: ignore[misc]  # honcho is untyped
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
         shared = {**os.environ, **environment, "PATH": path, "PYTHONUNBUFFERED": "1"}
         procfile = parse_procfile(PROCFILE.read_text())
+        self._unasked: str | None = None
+        self._loop_has_called = False
         for name, command in [*procfile.processes.items(), *extra]:
-            self.add_process(name, command, env=shared)
+            self.add_process(name, command, env=shared | {"HONCHO_PROCESS_NAME": name})  # as `honcho start` does
 
     def run(self) -> int:
         """Run until Ctrl-C, or until one process ends, which ends the rest. Returns the exit code: that of the process
         that ended first, 0 after Ctrl-C."""
         self.loop()
-        first = self.first_to_stop
-        if first is None:
+        if self._unasked is None:
             return 0
         if self.returncode:
-            why = " | ".join(list(self.printer.last.get(first, []))[-1:])
+            last = self.printer.last.get(self._unasked)
+            why = last[-1] if last else "it said nothing"
             sys.stdout.flush()
-            print(f"sendlens: {first} stopped with exit code {self.returncode}: {why}", file=sys.stderr, flush=True)
+            said = f"sendlens: {self._unasked} stopped with exit code {self.returncode}: {why}"
+            print(said, file=sys.stderr, flush=True)
         return int(self.returncode or 0)
-
-    @property
-    def first_to_stop(self) -> str | None:
-        """The process that stopped without being asked."""
-        return self._unasked
-
-    _unasked: str | None = None
-    _terminating: bool
-    _loop_has_called = False
 
     def terminate(self) -> None:
         """Stop all, in order; asked again, stop all at once. honcho's loop calls this too, when it sees the first
         process stopped: that is not asking again."""
-        by_loop = not self._loop_has_called and any("returncode" in p for p in self._processes.values())
+        stopped = [name for name, process in self._processes.items() if "returncode" in process]
+        by_loop = bool(stopped) and not self._loop_has_called
         self._loop_has_called |= by_loop
         if self._terminating:
             if not by_loop:
                 self.kill()
             return
         self._terminating = True
-        self._unasked = next((name for name, p in self._processes.items() if "returncode" in p), None)
+        self._unasked = stopped[0] if stopped else None  # the process that stopped without being asked
         threading.Thread(target=self._stop_in_order, daemon=True).start()
 
     def _stop_in_order(self) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -19,13 +20,16 @@ import structlog
 from agents.metrics import DEAD_LETTERS, HANDLED, HELD, RETRIES
 from agents.pipeline import Hold
 from agents.records import Handled, Handler, Out, Poison, Record, poison
-from schemas.errors import Reject, Retry
+from schemas.errors import Misconfigured, Reject, Retry
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
+# Records differ a thousandfold in size, so their number alone bounds nothing. Half a million hits: five seconds of more
+# than a worker judges.
+_HELD_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +67,19 @@ class Line:
         self._wait = wait if hold.wait else 0.0
         self._clock = clock
         self._tickets: deque[Ticket] = deque()
+        self._bytes = 0
         self._called: asyncio.Queue[tuple[list[Ticket], asyncio.Task[bool]] | None] = asyncio.Queue()
         self._slots = asyncio.Semaphore(hold.calls)
         self._room = asyncio.Event()
         self._work = asyncio.Event()
         self._generation = 0
-        self._stopping = False
+        self._stop_asked = asyncio.Event()
         HELD.labels(stage).set_function(lambda: len(self._tickets))
 
     async def feed(self, record: Record, ack: Callable[[], object]) -> None:
         """Join the line; waits while it is full, so that the stage stops reading."""
         generation = self._generation
-        while len(self._tickets) >= self._hold.held:
+        while len(self._tickets) >= self._hold.held or self._bytes >= _HELD_BYTES:
             self._room.clear()
             await self._room.wait()
         if generation != self._generation:
@@ -83,12 +88,14 @@ class Line:
         # Never later than a settle delay from now, whatever a producer's clock says.
         due = min(record.written_at, now) + self._settle
         self._tickets.append(Ticket(record, ack, generation, due))
+        self._bytes += len(record.value)
         self._work.set()
 
     def drop(self) -> None:
         """Forget all that is held: after a rebalance Kafka delivers again what was not acknowledged."""
         self._generation += 1
         self._tickets.clear()
+        self._bytes = 0
         self._room.set()
 
     async def run(self) -> None:
@@ -103,9 +110,13 @@ class Line:
 
     def stop(self) -> None:
         """Take nothing more; `run` returns when the calls under way have ended."""
-        self._stopping = True
+        self._stop_asked.set()
         self._room.set()
         self._work.set()
+
+    @property
+    def _stopping(self) -> bool:
+        return self._stop_asked.is_set()
 
     async def _next_batch(self) -> list[Ticket]:
         """The next records that are due, in arrival order; waits for them."""
@@ -128,26 +139,31 @@ class Line:
             batch: list[Ticket] = []
             while self._tickets and len(batch) < self._hold.batch and self._tickets[0].due <= now:
                 batch.append(self._tickets.popleft())
+                self._bytes -= len(batch[-1].record.value)
             self._room.set()
-            return batch
+            if batch:  # none when a rebalance came while they waited for others
+                return batch
         return []
 
     async def _acknowledge(self) -> None:
         """Acknowledge calls in the order in which their records came, each once it has ended well."""
+        gave_up = False
         while (called := await self._called.get()) is not None:
             batch, call = called
-            if await call:
+            done = await call
+            current = batch[0].generation == self._generation
+            gave_up = gave_up or (current and not done)
+            if current and not gave_up:  # after one that gave up nothing: Faust commits past a gap at the start
                 for ticket in batch:
-                    if ticket.generation == self._generation:
-                        ticket.ack()
+                    ticket.ack()
             self._slots.release()
 
     async def _call(self, batch: list[Ticket]) -> bool:
-        """Handle a group and write what came of it; False when told to stop before that was done."""
-        records = [ticket.record for ticket in batch]
+        """Handle a group and write what came of it; False when it was given up before that was done."""
+        records, generation = [ticket.record for ticket in batch], batch[0].generation
         try:
-            handled = await self._handle(records)
-            await self._insist(lambda: self._write(handled.out, handled.dead))
+            handled = await self._handle(records, generation)
+            await self._insist(lambda: self._write(handled.out, handled.dead), generation)
         except Stopped:
             return False
         for dead in handled.dead:
@@ -163,11 +179,11 @@ class Line:
         HANDLED.labels(self._stage).inc(len(records))
         return True
 
-    async def _handle(self, records: list[Record]) -> Handled:
+    async def _handle(self, records: list[Record], generation: int) -> Handled:
         """Handle a group; when one of it is poison, find which by handling each alone."""
         try:
-            return await self._insist(lambda: self._handler.handle(records))
-        except Stopped:
+            return await self._insist(lambda: self._handler.handle(records), generation)
+        except (Stopped, Misconfigured):  # not the records' fault
             raise
         except Exception as error:
             if len(records) == 1:
@@ -175,28 +191,32 @@ class Line:
             log.warning("a group failed, handling its records one by one", stage=self._stage, error=repr(error)[:300])
         whole = Handled()
         for record in records:
-            handled = await self._handle([record])
+            handled = await self._handle([record], generation)
             whole.out += handled.out
             whole.dead += handled.dead
         return whole
 
-    async def _insist(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Try until it no longer says Retry, with longer and longer pauses."""
+    async def _insist(self, attempt: Callable[[], Awaitable[T]], generation: int) -> T:
+        """Try until it no longer says Retry, with longer and longer pauses. Raises Stopped when the records are no
+        longer ours: another worker may be at them."""
         pause = _FIRST_PAUSE
         while True:
+            if generation != self._generation:
+                raise Stopped
             try:
                 return await attempt()
             except Retry as error:
-                if self._stopping:
+                if self._stopping or generation != self._generation:
                     raise Stopped from error
                 RETRIES.labels(self._stage).inc()
                 log.warning("waiting to try again", stage=self._stage, seconds=pause, why=str(error)[:300])
-                await asyncio.sleep(pause)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stop_asked.wait(), pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
 
 
 class Stopped(Exception):
-    """The line was told to stop while it was waiting to try again: nothing was acknowledged."""
+    """A call was given up: the line stops, or its partitions were taken away. Nothing of it is acknowledged."""
 
 
 def _blame(record: Record, error: Exception) -> Poison:

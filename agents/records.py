@@ -64,6 +64,9 @@ class Handler:
     async def start(self, write: Write) -> None:
         """Open what is needed. Nothing here may wait for a service to come up: `handle` says Retry for that."""
 
+    async def revoked(self) -> None:
+        """The partitions go to another worker when this returns: end what must not be done by two at once."""
+
     def assigned(self) -> None:
         """Partitions were assigned: records that another worker has handled in part may come."""
 

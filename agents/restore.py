@@ -1,24 +1,36 @@
 """Fills the state topics of a new broker from ClickHouse, the system of record.
 
 The embedded broker keeps topics in memory, and a cluster's may be lost: campaigns, suppressed leads, links and the
-recent deliveries then come back from here. A topic that holds anything is left alone.
+recent deliveries then come back from here. What a topic holds is left alone, for it may be newer; what it lacks is
+published, also where an earlier run was killed half-way: a lead that is missing would be mailed again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 from clickhouse_connect.driver.client import Client
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from schemas.errors import Retry
 from schemas.events import Campaign, Delivery, Lead, Link
 from schemas.settings import Settings
+from schemas.state import StateTopic
 from schemas.topics import CAMPAIGNS, DELIVERIES, LEADS, LINKS, Topic, delivery_partition, text_partition
 
+_PATIENCE = 600.0  # seconds to read a topic to its end; some 50,000 records a second
+# How each topic is read: its struct, and the struct's key.
+_HOLDS: dict[Topic, tuple[type[Any], Callable[[Any], str]]] = {
+    CAMPAIGNS: (Campaign, lambda campaign: campaign.id),
+    LEADS: (Lead, lambda lead: lead.lead),
+    LINKS: (Link, lambda link: link.link_id),
+    DELIVERIES: (Delivery, lambda delivery: delivery.delivery_id),
+}
 _READ = {
     CAMPAIGNS: "SELECT id, name, created_at, paused FROM campaigns FINAL",
     LEADS: "SELECT lead, unsubscribed_at FROM leads FINAL",
@@ -33,26 +45,28 @@ _READ = {
 
 
 def restore(settings: Settings, client: Client) -> dict[str, int]:
-    """Publish what ClickHouse knows to each state topic that is empty; returns how many records, by topic.
+    """Publish what ClickHouse knows and the state topics do not; returns how many records, by topic.
 
-    Raises Retry when the broker can't be reached, or has not taken every record.
+    Raises Retry when the broker can't be reached.
     """
     restored: dict[str, int] = {}
-    refused: list[Exception] = []
     try:
         producer = KafkaProducer(bootstrap_servers=settings.kafka_servers, acks="all")
         try:
             for topic in _READ:
-                if not _is_empty(settings, topic):
-                    continue
+                answers = []
+                there = _keys(settings, topic)
                 for key, value in _records(client, topic):
-                    partition = _partition(settings, topic, key)
-                    sent = producer.send(settings.topic(topic), key=key.encode(), value=value, partition=partition)
-                    sent.add_errback(refused.append)
-                    restored[topic.name] = restored.get(topic.name, 0) + 1
-                producer.flush(timeout=60)  # says nothing about the records that failed
-                if refused:
-                    raise Retry(f"Kafka did not take {len(refused)} records of {topic.name}: {refused[0]!r}")
+                    if key not in there:
+                        partition = _partition(settings, topic, key)
+                        answers.append(
+                            producer.send(settings.topic(topic), key=key.encode(), value=value, partition=partition)
+                        )
+                producer.flush(timeout=60)
+                for answer in answers:
+                    answer.get(timeout=0)
+                if answers:
+                    restored[topic.name] = len(answers)
         finally:
             producer.close()
     except KafkaError as error:
@@ -68,18 +82,18 @@ def _records(client: Client, topic: Topic) -> Iterator[tuple[str, bytes]]:
 
 
 def _struct(topic: Topic, row: tuple[object, ...]) -> msgspec.Struct:
-    def time(value: object) -> datetime:
+    def moment(value: object) -> datetime:
         if not isinstance(value, datetime):
             raise TypeError(f"not a time: {value!r}")
         return value.replace(tzinfo=value.tzinfo or UTC)  # clickhouse-connect leaves UTC out
 
     if topic is CAMPAIGNS:
-        return Campaign(id=str(row[0]), name=str(row[1]), created_at=time(row[2]), paused=bool(row[3]))
+        return Campaign(id=str(row[0]), name=str(row[1]), created_at=moment(row[2]), paused=bool(row[3]))
     if topic is LEADS:
-        return Lead(lead=str(row[0]), unsubscribed_at=time(row[1]) if row[1] else None)
+        return Lead(lead=str(row[0]), unsubscribed_at=moment(row[1]) if row[1] else None)
     if topic is LINKS:
         return Link(link_id=str(row[0]), campaign=str(row[1]), url=str(row[2]))
-    return Delivery(delivery_id=str(row[0]), request_id=str(row[1]), at=time(row[2]))
+    return Delivery(delivery_id=str(row[0]), request_id=str(row[1]), at=moment(row[2]))
 
 
 def _partition(settings: Settings, topic: Topic, key: str) -> int:
@@ -87,12 +101,16 @@ def _partition(settings: Settings, topic: Topic, key: str) -> int:
     return delivery_partition(key, count) if topic is DELIVERIES else text_partition(key, count)
 
 
-def _is_empty(settings: Settings, topic: Topic) -> bool:
-    consumer = KafkaConsumer(bootstrap_servers=settings.kafka_servers, enable_auto_commit=False)
+def _keys(settings: Settings, topic: Topic) -> set[str]:
+    """The keys that the topic holds a record of."""
+    view = StateTopic(settings, topic, *_HOLDS[topic])
+    view.start()
     try:
-        partitions = [TopicPartition(settings.topic(topic), p) for p in range(settings.partitions_of(topic))]
-        ends = consumer.end_offsets(partitions)
-        starts = consumer.beginning_offsets(partitions)
-        return all(ends[tp] == starts[tp] for tp in partitions)
+        deadline = time.monotonic() + _PATIENCE
+        while not view.ready:
+            if time.monotonic() > deadline:
+                raise Retry(f"Kafka at {settings.kafka}: topic {view.topic} can't be read to its end")
+            time.sleep(0.02)
+        return set(view.keys())
     finally:
-        consumer.close(autocommit=False)
+        view.stop()

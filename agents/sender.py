@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeVar
 
 import structlog
@@ -32,6 +32,11 @@ T_co = TypeVar("T_co", covariant=True)
 RETRY_SECONDS = (1.0, 2.0, 4.0)
 REMEMBERED = 100_000  # deliveries this process has settled, until the topic and ClickHouse show them
 VIEW_PATIENCE_SECONDS = 5.0
+# A view is renewed several times a second. One older than this may hide an unsubscribe, or that the broker has given
+# our partitions to another worker, which it does after 6 s of silence at the earliest.
+STALE_SECONDS = 3.0
+# Half of what the judge allows from a token's minting to the mail server's yes (agents/judging.py).
+FRESH = timedelta(minutes=5)
 
 
 class View(Protocol[T_co]):
@@ -94,6 +99,10 @@ class Sender:
         self._turns: dict[str, _Turn] = {}
         self._since = clock().timestamp()
         self._settled: OrderedDict[str, Already] = OrderedDict()
+        self._withdrawals = 0
+        self._leaving: set[int] = set()  # results of emails at the mail server, or not yet published
+        self._none_leaving = asyncio.Event()
+        self._none_leaving.set()
 
     async def send(
         self, batch: Sequence[Send], settled: Callable[[Result], Awaitable[None]] | None = None
@@ -104,10 +113,13 @@ class Sender:
         another email of the batch may wait for minutes. Returns when every email is settled, or `stop` was called.
         Raises only what `settled` raises, once all is done. Cancelling may leave an email at the server unanswered.
         """
+        withdrawals = self._withdrawals
         try:
             await self._until_current(batch)
             earlier = await self._sent_earlier(batch)
         except Stopped:
+            return [Result(send, unfinished=True) for send in batch]
+        if withdrawals != self._withdrawals:
             return [Result(send, unfinished=True) for send in batch]
         settling = [self._settle(send, earlier.get(send.delivery_id), settled) for send in batch]
         results: list[Result] = []
@@ -121,6 +133,17 @@ class Sender:
         """Requests of another worker may come next: first see what it has sent until now."""
         self._since = self._clock().timestamp()
 
+    async def withdraw(self, patience: float) -> None:
+        """Another worker is about to get these requests: send none that has not left, so that it comes back
+        `unfinished`, and wait up to `patience` seconds until what became of the others is published."""
+        self._withdrawals += 1
+        try:
+            await asyncio.wait_for(self._none_leaving.wait(), patience)
+        except TimeoutError:
+            log.warning(
+                "emails still at the mail server, another worker may send them again", emails=len(self._leaving)
+            )
+
     def stop(self) -> None:
         """End every wait: what has not been sent comes back `unfinished`. Emails at the server are seen through."""
         self._stopping.set()
@@ -133,41 +156,50 @@ class Sender:
     async def _settle(
         self, send: Send, earlier: Already | None, settled: Callable[[Result], Awaitable[None]] | None
     ) -> Result:
-        result = Result(send)
-        async with self._turn(send.delivery_id):
-            try:
-                outcome = await self._carry_out(result, earlier)
-                SENDER_OUTCOMES.labels(outcome).inc()
-            except Stopped:
-                result.unfinished = True
-            except Exception as error:
-                if not isinstance(error, Reject):
-                    log.exception("send request set aside", delivery=send.delivery_id)
-                result.dead = error if isinstance(error, Reject) else Reject("unexpected", repr(error))
-                SENDER_OUTCOMES.labels("rejected").inc()
-        if settled is not None:
-            await settled(result)
+        result, withdrawals = Result(send), self._withdrawals
+        try:
+            async with self._turn(send.delivery_id):
+                try:
+                    outcome = await self._carry_out(result, earlier, withdrawals)
+                    SENDER_OUTCOMES.labels(outcome).inc()
+                except Stopped:
+                    result.unfinished = True
+                except Exception as error:
+                    if not isinstance(error, Reject):
+                        log.exception("send request set aside", delivery=send.delivery_id)
+                    result.dead = error if isinstance(error, Reject) else Reject("unexpected", repr(error))
+                    SENDER_OUTCOMES.labels("rejected").inc()
+            if settled is not None:
+                await settled(result)
+        finally:
+            self._left(result)
         return result
 
-    async def _carry_out(self, result: Result, earlier: Already | None) -> str:
+    async def _carry_out(self, result: Result, earlier: Already | None, withdrawals: int) -> str:
         """Take one request to its end, filling `result`; return the outcome in a word."""
         send = result.send
-        mail: Instrumented | None = None
+        made: _Made | None = None
         attempt = 1
         while True:
             async with self._slots:
                 await self._server.wait()
-                if mail is None:
-                    if (not_sent := await self._gated(result, earlier)) is not None:
-                        return not_sent
-                    mail = self._instrument(send)
-                    await self._links.announce(mail.links)
+                if withdrawals != self._withdrawals:
+                    raise Stopped
+                if made is None and (not_sent := await self._gated(result, earlier)) is not None:
+                    return not_sent
+                made = await self._ready(send, made)
                 # Again, right before it goes: a pause or an unsubscribe counts at once.
                 if (not_sent := await self._gated(result, earlier)) is not None:
                     return not_sent
+                if withdrawals != self._withdrawals:
+                    raise Stopped
+                mail = made.mail
+                self._leaving.add(id(result))
+                self._none_leaving.clear()
                 try:
                     answer = await self._put(mail)
                 except Retry as away:
+                    self._left(result)
                     self._server.failed(away)
                     continue
             self._server.over()
@@ -180,10 +212,29 @@ class Sender:
                 self._remember(send)
                 result.events += bounced(send, mail, answer, attempt)
                 return "bounced"
+            self._left(result)
             SENDER_DEFERRED.inc()
             result.events.append(deferred(send, mail, answer, attempt))
             await pause(self._retry_seconds[attempt - 1], self._stopping)
             attempt += 1
+
+    def _left(self, result: Result) -> None:
+        """It is not at the mail server, and there is nothing of it left to publish."""
+        self._leaving.discard(id(result))
+        if not self._leaving:
+            self._none_leaving.set()
+
+    async def _ready(self, send: Send, made: _Made | None) -> _Made:
+        """The email, its links announced and the state it is judged by up to date. Made anew when all that took long:
+        the judge knows by a token's age that an email can't have been delivered yet. Raises Stopped."""
+        while True:
+            if made is None or self._clock() - made.at > FRESH:
+                now = self._clock()
+                made = _Made(self._instrument(send, now), now)
+            await self._links.announce(made.mail.links)
+            await self._views_show(self._clock().timestamp() - STALE_SECONDS)
+            if self._clock() - made.at <= FRESH:
+                return made
 
     async def _gated(self, result: Result, earlier: Already | None) -> str | None:
         """None to go on; else why not, in a word, with the event for it in `result`."""
@@ -212,14 +263,14 @@ class Sender:
         delivery = self._deliveries.get(delivery_id)
         return None if delivery is None else Already(delivery.request_id)
 
-    def _instrument(self, send: Send) -> Instrumented:
+    def _instrument(self, send: Send, now: datetime) -> Instrumented:
         settings = self._settings
         return instrument(
             send,
             settings.keyring,
             public_url=settings.public_url,
             envelope_domain=settings.envelope_domain,
-            now=self._clock(),
+            now=now,
         )
 
     async def _put(self, mail: Instrumented) -> Accepted | Refused:
@@ -278,6 +329,14 @@ class Sender:
             turn.waiting -= 1
             if not turn.waiting:
                 del self._turns[delivery_id]
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """An email ready to go, and when its tokens were minted."""
+
+    mail: Instrumented
+    at: datetime
 
 
 class _Turn:

@@ -22,9 +22,11 @@ from schemas.topics import CAMPAIGNS, DELIVERIES, EVENTS, LEADS, LINKS, Topic, d
 
 log = structlog.get_logger()
 
-_RECENT = 3600.0  # what ClickHouse has not stored yet is younger than this, or the stage has long been waiting for it
+# As long as the topic has them: the store may lag by hours, and what it has not stored ClickHouse can't know of.
+_RECENT = DELIVERIES.retention_ms / 1000
 
 _WRITE_AGAIN_SECONDS = 0.5
+_LONGEST_WITHDRAWAL = 30.0  # half of what the group waits for one that leaves (Faust's broker_rebalance_timeout, 60 s)
 
 _ALREADY_SENT = """
 SELECT toString(delivery_id), any(request_id)
@@ -62,6 +64,9 @@ class Sending(Handler):
 
     def assigned(self) -> None:
         self._sender.partitions_assigned()
+
+    async def revoked(self) -> None:
+        await self._sender.withdraw(_LONGEST_WITHDRAWAL)
 
     def interrupt(self) -> None:
         self._sender.stop()

@@ -31,6 +31,10 @@ log = structlog.get_logger()
 _EMBEDDED_SESSION: dict[str, Any] = {"broker_session_timeout": 6.0, "broker_heartbeat_interval": 1.0}
 _CLUSTER_SESSION: dict[str, Any] = {"broker_session_timeout": 30.0, "broker_heartbeat_interval": 3.0}
 
+# An email at a slow mail server is seen through: whoever gets the partition next would send it again. Drain and this
+# stay under what stack.py and Compose grant before they kill.
+_LONGEST_STOP = 20.0
+
 
 class StageApp:
     """One stage, running. `start` returns when it reads; `done` ends when it can't go on, with the reason."""
@@ -92,7 +96,10 @@ class StageApp:
         crashed = asyncio.create_task(self._app.wait_until_stopped())
         await asyncio.wait([running, crashed], return_when=asyncio.FIRST_COMPLETED)
         if running.done():
-            running.result()
+            try:
+                running.result()
+            except ExceptionGroup as group:
+                raise _first(group) from group
         raise RuntimeError(f"stage {self.stage.name} stopped reading: {self._app.crash_reason!r}")
 
     async def stop(self) -> None:
@@ -100,7 +107,7 @@ class StageApp:
         self._line.stop()
         self._handler.interrupt()
         if self._running is not None:
-            await asyncio.wait([self._running], timeout=10)
+            await asyncio.wait([self._running], timeout=_LONGEST_STOP)
         await self._app.stop()
         await self._handler.stop()
 
@@ -127,6 +134,7 @@ class StageApp:
 
     async def _on_revoked(self, _app: Any, /, *revoked: Any, signal: Any, **_kwargs: Any) -> None:
         self._line.drop()
+        await self._handler.revoked()
         log.debug("partitions revoked, what was held will come again", stage=self.stage.name)
 
     async def _on_assigned(self, _app: Any, /, *assigned: Any, signal: Any, **_kwargs: Any) -> None:
@@ -147,3 +155,10 @@ class StageApp:
             await asyncio.gather(*written)
         except (KafkaError, ProducerSendError) as error:
             raise Retry(f"Kafka did not take {len(records)} records: {error!r}") from error
+
+
+def _first(error: Exception) -> Exception:
+    """What ended a group of tasks: its first error says what to do, the others are its echoes."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -70,11 +70,11 @@ async def work(settings: Settings, stages: Sequence[Stage], *, drain: bool = Fal
     ends = [asyncio.create_task(app.done()) for app in apps]
     try:
         await asyncio.wait([*ends, asyncio.create_task(asked.wait())], return_when=asyncio.FIRST_COMPLETED)
+        if drain and not any(end.done() for end in ends):
+            await _drain(settings, tuple(stages), asked_twice, ends)
         for end in ends:
             if end.done():
                 end.result()
-        if drain:
-            await _drain(settings, tuple(stages), asked_twice)
     finally:
         for end in ends:
             end.cancel()
@@ -101,8 +101,10 @@ async def _topics_are_ready(settings: Settings, asked: asyncio.Event) -> bool:
     return False
 
 
-async def _drain(settings: Settings, stages: tuple[Stage, ...], hurry: asyncio.Event) -> None:
-    """Wait until nothing is left on the topics; what one stage finishes may be work for another."""
+async def _drain(
+    settings: Settings, stages: tuple[Stage, ...], hurry: asyncio.Event, ends: Sequence[asyncio.Task[None]]
+) -> None:
+    """Wait until nothing is left on the topics, or a stage has ended; what one finishes may be work for another."""
     deadline = asyncio.get_running_loop().time() + settings.settle_seconds + _LONGEST_DRAIN
     said: dict[str, int] = {}
     while not hurry.is_set() and asyncio.get_running_loop().time() < deadline:
@@ -117,5 +119,7 @@ async def _drain(settings: Settings, stages: tuple[Stage, ...], hurry: asyncio.E
         if left != said:
             said = left
             log.info("draining before the stop", left=left)
-        await asyncio.sleep(0.2)
+        await asyncio.wait(ends, timeout=0.2, return_when=asyncio.FIRST_COMPLETED)
+        if any(end.done() for end in ends):
+            break
     log.warning("stopped before all was drained", left=said)

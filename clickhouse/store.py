@@ -22,6 +22,8 @@ from schemas.settings import Settings
 _ROWS_TO_BLAME = frozenset(
     {6, 25, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 131, 158, 321, 349, 376, 467, 469, 675, 676}
 )
+# Code 252 is also "too many parts", which passes; of this there are too many months in the rows themselves.
+_TOO_MANY_PARTITIONS = "Too many partitions for single INSERT block"
 _CREDENTIALS_TO_BLAME = frozenset({192, 193, 194, 516})
 _CODE = re.compile(r"\b[Cc]ode: (\d+)")
 
@@ -64,7 +66,8 @@ def insert_lines(client: Client, table: str, lines: bytes) -> None:
 
 def _next_move(error: ClickHouseError) -> Exception:
     code = error_code(error)
-    if code in _ROWS_TO_BLAME and not isinstance(error, OperationalError):
+    to_blame = code in _ROWS_TO_BLAME or (code == 252 and _TOO_MANY_PARTITIONS in str(error))
+    if to_blame and not isinstance(error, OperationalError):
         return Reject("rows-refused", _first_line(error))
     if code in _CREDENTIALS_TO_BLAME:
         return Misconfigured(f"SENDLENS_CLICKHOUSE_USER or _PASSWORD: ClickHouse refuses them ({_first_line(error)})")

@@ -80,6 +80,9 @@ class StateTopic(Generic[T]):
         """Show a record that this process has just written, before the topic brings it back."""
         self._absorb(record, time.time())
 
+    def keys(self) -> list[str]:
+        return list(self._records)
+
     def __len__(self) -> int:
         return len(self._records)
 
@@ -123,13 +126,18 @@ class StateTopic(Generic[T]):
                 return
             consumer.assign(partitions)
             consumer.seek_to_beginning(*partitions)
+            # What is read again goes back to before a pause: until the end is reached, what was known holds.
+            again: dict[str, tuple[T, float]] | None = {} if self.ready else None
             while not self._stopping.is_set():
                 asked_at = time.time()
                 ends = consumer.end_offsets(partitions, timeout_ms=_ANSWER_MS)
                 while any(_is_behind(consumer, tp, ends[tp]) for tp in partitions) and not self._stopping.is_set():
-                    self._take(consumer.poll(timeout_ms=_POLL_MS))
+                    self._take(consumer.poll(timeout_ms=_POLL_MS), again)
                 if self._stopping.is_set():
                     return
+                for value, written_at in (again or {}).values():
+                    self._absorb(value, written_at)
+                again = None
                 self._forget(asked_at)
                 self.current_at = asked_at
                 self._take(consumer.poll(timeout_ms=_POLL_MS))
@@ -145,7 +153,10 @@ class StateTopic(Generic[T]):
             self._stopping.wait(_POLL_MS / 1000)
         return set()
 
-    def _take(self, polled: dict[TopicPartition, list[object]]) -> None:
+    def _take(
+        self, polled: dict[TopicPartition, list[object]], later: dict[str, tuple[T, float]] | None = None
+    ) -> None:
+        """Absorb what was polled, or put the newest of each key into `later`."""
         for records in polled.values():
             for record in records:
                 try:
@@ -154,7 +165,12 @@ class StateTopic(Generic[T]):
                     self.rejected += 1
                     log.warning("unreadable state record skipped", topic=self.topic, at=_place(record), why=str(error))
                     continue
-                self._absorb(value, record.timestamp / 1000)  # type: ignore[attr-defined]
+                written_at = record.timestamp / 1000  # type: ignore[attr-defined]
+                if later is None:
+                    self._absorb(value, written_at)
+                else:
+                    later.pop(self._key(value), None)  # so that dict order is order of writing
+                    later[self._key(value)] = value, written_at
 
     def _absorb(self, record: T, written_at: float) -> None:
         key = self._key(record)

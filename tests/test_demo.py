@@ -17,7 +17,7 @@ def test_the_demo_ends_equal_to_the_truth(tmp_path: Path) -> None:
     with running(["demo", "--check", "--leads", "60"], settings, tmp_path / "demo.log") as demo:
         assert demo.popen.wait(240) == 0, demo.output()
     said = demo.output()
-    assert "EQUAL: every number in ClickHouse is the truth" in said
+    assert "EQUAL: every number in ClickHouse, and on the page, is the truth" in said
     assert "DIFFERENT" not in said
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from agents.line import Line
 from agents.pipeline import Hold
 from agents.records import Handled, Handler, Out, Poison, Record
-from schemas.errors import Reject, Retry
+from schemas.errors import Misconfigured, Reject, Retry
 from schemas.topics import EVENTS, HITS
 
 PROMPT = Hold(batch=4, held=100)
@@ -178,6 +178,20 @@ async def test_a_full_line_makes_its_feeder_wait() -> None:
         await world.until(4)
 
 
+async def test_a_line_of_large_records_is_full_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agents.line._HELD_BYTES", 1000)
+    gate = asyncio.Event()
+    async with running(World(Hold(batch=1, held=100), Echo(pause=gate))) as world:
+        await world.feed(record(0, value=b"x" * 600))
+        await asyncio.sleep(0.02)  # the first is being handled and no longer held
+        await world.feed(record(1, value=b"x" * 600), record(2, value=b"x" * 600))
+        fourth = asyncio.create_task(world.feed(record(3)))
+        await asyncio.sleep(0.05)
+        assert not fourth.done()
+        gate.set()
+        await world.until(4)
+
+
 async def test_after_a_rebalance_what_was_held_is_forgotten_and_never_acknowledged() -> None:
     gate = asyncio.Event()
     handler = Echo(pause=gate)
@@ -192,6 +206,78 @@ async def test_after_a_rebalance_what_was_held_is_forgotten_and_never_acknowledg
         await world.until(2)
         assert handler.groups == [[0], [0], [1]]
         assert world.done == [("p0", 0), ("p0", 1)], "the first handling of 0 was of an older assignment"
+
+
+async def test_a_rebalance_while_records_wait_for_others_does_not_end_the_line() -> None:
+    async with running(World(Hold(batch=4, held=100, wait=True), Echo(), wait=0.2)) as world:
+        await world.feed(record(0))
+        await asyncio.sleep(0.02)  # now the line waits for more
+        world.line.drop()
+        await asyncio.sleep(0.3)
+        await world.feed(record(0), record(1))
+        await world.until(2)
+
+
+async def test_what_another_worker_may_have_now_is_not_handled_again() -> None:
+    handler = Echo(retries=1000)
+    async with running(World(PROMPT, handler)) as world:
+        await world.feed(record(0))
+        async with asyncio.timeout(20):
+            while not handler.groups:
+                await asyncio.sleep(0.005)
+        world.line.drop()
+        handler.retries = 0
+        await world.feed(record(7))
+        await world.until(1)
+    assert handler.groups == [[0], [7]], "an email would be sent twice"
+    assert world.written == [b"fine7"]
+
+
+async def test_after_a_call_that_was_given_up_nothing_more_is_acknowledged() -> None:
+    """Faust commits past records at the start that were not acknowledged: they would never come again."""
+    written = asyncio.Event()
+
+    class FirstWaits(Echo):
+        async def handle(self, records: Sequence[Record]) -> Handled:
+            if records[0].offset == 0:
+                await written.wait()
+                raise Retry("the mail server is away")
+            return await super().handle(records)
+
+    world = World(Hold(batch=1, held=100, calls=3), FirstWaits())
+    async with running(world):
+        await world.feed(record(0), record(1), record(2))
+        async with asyncio.timeout(20):
+            while len(world.written) < 2:
+                await asyncio.sleep(0.005)
+        written.set()
+        world.line.stop()
+    assert world.done == []
+
+
+async def test_a_program_that_is_set_up_wrongly_ends_the_line_and_sets_no_record_aside() -> None:
+    class LockedOut(Echo):
+        async def handle(self, records: Sequence[Record]) -> Handled:
+            raise Misconfigured("SENDLENS_CLICKHOUSE_PASSWORD: refused")
+
+    world = World(PROMPT, LockedOut())
+    task = asyncio.create_task(world.line.run())
+    await world.feed(record(0), record(1))
+    with pytest.raises(ExceptionGroup) as ended:
+        async with asyncio.timeout(20):
+            await task
+    assert ended.group_contains(Misconfigured)
+    assert (world.done, world.dead) == ([], [])
+
+
+async def test_stopping_does_not_wait_for_the_next_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agents.line._FIRST_PAUSE", 3600.0)
+    handler = Echo(retries=1000)
+    async with running(World(PROMPT, handler)) as world:  # which waits 20 s for the end, no longer
+        await world.feed(record(0))
+        async with asyncio.timeout(20):
+            while not handler.groups:
+                await asyncio.sleep(0.005)
 
 
 async def test_stopping_while_waiting_to_try_again_acknowledges_nothing() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -13,9 +13,9 @@ from agents.decisions.gate import Already
 from agents.sender import Result
 from schemas.errors import Retry
 from schemas.events import Campaign, Deferred, Delivered, Delivery, Lead, Skipped
-from schemas.tokens import event_id
-from tests.agents.mails import NOW, a_send
-from tests.agents.sender_house import PATIENCE, House, house, to
+from schemas.tokens import Purpose, event_id
+from tests.agents.mails import NOW, a_send, parsed
+from tests.agents.sender_house import PATIENCE, House, house, to, until
 
 __all__ = ["house"]  # the fixture
 
@@ -158,3 +158,80 @@ async def test_a_worker_that_takes_over_partitions_first_sees_what_the_other_sen
         (result,) = await sending
     assert [type(event) for event in result.events] == [Skipped]
     assert house.server.recipients() == ["first@example.net"]
+
+
+async def test_partitions_that_are_taken_away_are_let_go_when_no_email_is_at_the_server(house: House) -> None:
+    house.server.seconds_per_mail = 0.2
+    published: list[Result] = []
+
+    async def publish(result: Result) -> None:
+        await asyncio.sleep(0.05)
+        published.append(result)
+
+    sender = house.sender()  # over two connections
+    sending = asyncio.create_task(sender.send([to(f"lead-{n}") for n in range(8)], publish))
+    await until(lambda: house.server.under_way)
+    await sender.withdraw(PATIENCE)
+    left = {result.send.to for result in published if result.delivery}
+    assert left == set(house.server.recipients()) != set()
+    results = await sending
+    assert {result.send.to for result in results if not result.unfinished} == left
+    assert set(house.server.recipients()) == left, "the rest is the other worker's"
+
+
+async def test_partitions_are_not_held_back_by_what_waits_for_the_mail_server(house: House) -> None:
+    await house.server.stop()
+    sender = house.sender(outage_seconds=(0.2, 0.2))
+    sending = asyncio.create_task(sender.send([a_send()]))
+    await until(lambda: sender.smtp.trouble)
+    async with asyncio.timeout(PATIENCE):
+        await sender.withdraw(3600)
+    await house.server.start()
+    async with asyncio.timeout(PATIENCE):
+        (result,) = await sending
+    assert result.unfinished
+    assert house.server.transactions == 0
+
+
+async def test_requests_that_come_back_after_partitions_went_and_came_are_sent(house: House) -> None:
+    sender = house.sender()
+    await sender.withdraw(PATIENCE)
+    sender.partitions_assigned()
+    (result,) = await sender.send([a_send()])
+    assert result.delivery is not None
+
+
+async def test_nothing_leaves_while_the_list_of_unsubscribed_leads_cannot_be_read(house: House) -> None:
+    """The view is as new as the worker and the request, but what came in the last hour is not to be seen."""
+    passed = timedelta(0)
+    sender = house.sender(clock=lambda: datetime.now(UTC) + passed)
+    house.leads.current_at = datetime.now(UTC).timestamp()
+    passed = timedelta(hours=1)
+    sending = asyncio.create_task(sender.send([a_send()]))
+    await asyncio.wait([sending], timeout=0.3)
+    assert not sending.done()
+    house.leads.put(Lead(lead="lead-1", unsubscribed_at=NOW))
+    house.leads.current_at = math.inf
+    async with asyncio.timeout(PATIENCE):
+        (result,) = await sending
+    assert [getattr(event, "reason", "") for event in result.events] == ["unsubscribed"]
+    assert house.server.transactions == 0
+
+
+async def test_an_email_that_waited_long_leaves_with_tokens_of_now(house: House) -> None:
+    """The judge knows by a token's age that an email is still on its way to the mail server."""
+    waited = timedelta(0)
+
+    def wait_long() -> None:
+        nonlocal waited
+        waited = timedelta(hours=1)
+
+    house.on_links = wait_long
+    html = '<a href="https://example.com/">x</a>'
+    sender = house.sender(clock=lambda: datetime.now(UTC) + waited)
+    (result,) = await sender.send([a_send(html=html)])
+    assert result.delivery is not None
+    (mail,) = house.server.mails
+    token = parsed(mail.content)["Message-ID"].strip("<>").partition("@")[0]
+    minted_at = house.settings.keyring.verify(Purpose.MESSAGE, token).minted_at
+    assert result.delivery.at.timestamp() - minted_at < 60

@@ -10,18 +10,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from kafka import KafkaAdminClient
-from kafka.admin import ConfigResource
 
 from agents.lag import lag
-from agents.restore import restore
-from clickhouse.store import insert_lines
-from schemas.errors import Retry
+from agents.topics import create_topics
 from schemas.events import Campaign, Delivered, Delivery, Lead, Link, lines
 from schemas.tokens import delivery_id
 from schemas.topics import CAMPAIGNS, DELIVERIES, EVENTS, HITS, LEADS, LINKS, SENDS, Topic, delivery_partition
 from tests.support.broker import Broker
-from tests.support.processes import start, wait_until
+from tests.support.processes import start, start_clickhouse, wait_until
 from tests.support.stream import Stream, a_hit, running_stream
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -168,6 +164,22 @@ def test_a_draining_worker_finishes_what_is_on_the_topics(tmp_path: Path, broker
         assert count(stream, "events", "drained") == (300, 300)
 
 
+def test_a_stage_that_ends_while_the_worker_drains_ends_the_worker_with_the_reason(
+    tmp_path: Path, broker: Broker
+) -> None:
+    with running_stream(tmp_path, broker) as stream:
+        worker = stream.start_worker("--drain", "--stage", "store")
+        stream.clickhouse.kill()
+        stream.write_hits([a_hit("lead-1", campaign="undrained")])
+        wait_until(lambda: "waiting to try again" in worker.output(), 30, "the store's complaint")
+        worker.popen.terminate()
+        wait_until(lambda: "draining before the stop" in worker.output(), 30, "the drain")
+        folder, port = stream.folder / "clickhouse", stream.clickhouse.port
+        stream.clickhouse = start_clickhouse(folder, port=port, password="another")
+        assert worker.popen.wait(60) == 2
+        assert "SENDLENS_CLICKHOUSE_USER" in worker.output().splitlines()[-1]
+
+
 def test_an_empty_broker_is_filled_again_from_clickhouse(tmp_path: Path, own_broker: Broker) -> None:
     with running_stream(tmp_path, own_broker) as stream:
         worker = stream.start_worker()
@@ -191,30 +203,24 @@ def test_an_empty_broker_is_filled_again_from_clickhouse(tmp_path: Path, own_bro
         assert [msgspec.json.decode(v, type=Link) for v in stream.read(LINKS)] == [link]
         expected = Delivery(delivery_id=id_, request_id=id_, at=NOW)
         assert [msgspec.json.decode(v, type=Delivery) for v in stream.read(DELIVERIES)] == [expected]
-        assert stream.migrate() == {}, "a topic that holds something is left alone"
+        assert stream.migrate() == {}, "what is there is left alone"
 
 
-def test_a_restore_that_kafka_refuses_a_record_of_says_so_and_begins_again(tmp_path: Path, kafka: Broker) -> None:
-    """The topic takes less than ClickHouse holds: an answer that only the record's own future knows."""
-    with running_stream(tmp_path, kafka) as stream:
-
-        def takes(size: int) -> None:
-            admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
-            resource = ConfigResource("TOPIC", stream.settings.topic(CAMPAIGNS), {"max.message.bytes": str(size)})
-            admin.alter_configs([resource])
-            admin.close()
-
-        takes(1000)
-        part, rest = (Campaign(id=id, name="x" * size, created_at=NOW) for id, size in (("part", 1), ("rest", 2_000)))
-        with stream.client() as client:
-            insert_lines(client, "campaigns", lines([rest]))
-            with pytest.raises(Retry, match="did not take 1 records of campaigns"):
-                restore(stream.settings, client)
-            stream.write(CAMPAIGNS, msgspec.json.encode(part))  # what was taken before the refusal
-            takes(100_000)
-            assert restore(stream.settings, client) == {"campaigns": 1}
-            assert restore(stream.settings, client) == {}, "now it is whole"
-        assert {msgspec.json.decode(v, type=Campaign).id for v in stream.read(CAMPAIGNS)} == {"part", "rest"}
+def test_a_broker_that_was_filled_half_way_is_filled_to_the_end(tmp_path: Path, own_broker: Broker) -> None:
+    with running_stream(tmp_path, own_broker) as stream:
+        worker = stream.start_worker("--stage", "store")
+        leads = [Lead(lead=f"lead-{n}", unsubscribed_at=NOW) for n in range(50)]
+        stream.write(LEADS, *(msgspec.json.encode(lead) for lead in leads))
+        wait_until(lambda: stream.ask("SELECT count() FROM leads FINAL") == [(50,)], 30, "the leads")
+        worker.kill()
+        own_broker.forget()
+        create_topics(stream.settings)
+        newer = Lead(lead="lead-0", unsubscribed_at=NOW + timedelta(hours=1))
+        stream.write(LEADS, msgspec.json.encode(newer))
+        assert stream.migrate() == {"leads": 49}
+        found = [msgspec.json.decode(value, type=Lead) for value in stream.read(LEADS)]
+        assert {lead.lead: lead for lead in found} == {lead.lead: lead for lead in [*leads, newer]}
+        assert len(found) == 50
 
 
 def test_a_worker_waits_for_migrate_and_refuses_partitions_that_do_not_match(tmp_path: Path, broker: Broker) -> None:
@@ -223,3 +229,33 @@ def test_a_worker_waits_for_migrate_and_refuses_partitions_that_do_not_match(tmp
         worker = start(["-m", "sendlens", "work"], tmp_path / "wrong.log", environment)
         assert worker.popen.wait(30) == 2
         assert "set SENDLENS_PARTITIONS to match" in worker.output()
+
+
+def test_a_worker_that_clickhouse_locks_out_ends_with_the_reason_and_loses_nothing(
+    tmp_path: Path, broker: Broker
+) -> None:
+    with running_stream(tmp_path, broker) as stream:
+        stream.write_hits([a_hit(f"lead-{n}", campaign="locked") for n in range(20)])
+        environment = stream.environment | {"SENDLENS_CLICKHOUSE_USER": "nobody"}
+        worker = start(["-m", "sendlens", "work", "--stage", "store"], tmp_path / "locked-out.log", environment)
+        try:
+            assert worker.popen.wait(60) == 2
+        finally:
+            worker.kill()
+        assert "SENDLENS_CLICKHOUSE_USER" in worker.output().splitlines()[-1]
+        assert stream.dead() == []
+        stream.start_worker()
+        stream.wait_until_drained()
+        assert count(stream, "hits", "locked") == (20, 20)
+
+
+def test_a_batch_of_too_many_months_is_set_aside_and_does_not_stop_the_store(stream: Stream) -> None:
+    """ClickHouse refuses more than 100 partitions an insert, and always will: that is the rows' fault."""
+    months = [datetime(1990 + n // 12, 1 + n % 12, 1, tzinfo=UTC) for n in range(120)]
+    value = lines([a_hit(f"lead-{n}", campaign="long-ago", at=at) for n, at in enumerate(months)])
+    before = len(stream.dead())
+    stream.write(HITS, value)
+    stream.write_hits([a_hit("lead-1", campaign="after-months")])
+    stream.wait_until_drained()
+    assert {base64.b64decode(letter.value) for letter in stream.dead()[before:] if letter.topic == "hits"} == {value}
+    assert count(stream, "events", "after-months") == (1, 1)

@@ -36,7 +36,7 @@ def measure(workshop: Workshop, *, quick: bool) -> Section:
         ),
         command="python -m tests.bench --only storing",
     )
-    load = Load(40_000 if quick else 250_000)
+    load = Load(40_000 if quick else 150_000)
     runs: dict[str, list[Drained]] = {name: [] for name in _COMMANDS}
     for _ in range(1 if quick else 3):
         for name in _COMMANDS:

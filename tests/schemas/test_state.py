@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from schemas.events import Campaign, Delivery
 from schemas.settings import Settings
 from schemas.state import StateTopic
 from schemas.topics import CAMPAIGNS, DELIVERIES, Topic
-from tests.support.broker import Broker, create_topics
+from tests.support.broker import Broker, create_topics, start_broker
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 PATIENCE = 15.0
@@ -182,3 +183,31 @@ async def test_a_view_becomes_current_again_when_its_broker_is_back_with_what_it
         assert sorted(campaign.id for campaign in view) == ["a", "b"]
     finally:
         view.stop()
+
+
+async def test_a_view_that_reads_its_topic_again_never_goes_back_to_an_older_state(
+    follow: Callable[..., StateTopic[Campaign]],
+) -> None:
+    """A pause that is undone for as long as it takes to read the topic lets emails out."""
+    broker = start_broker()
+    try:
+        settings = settings_on(broker)
+        create_topics(settings)
+        many = [campaign(f"other-{n}") for n in range(5000)]
+        write(settings, CAMPAIGNS, campaign("a", "active"), *many, campaign("a", "paused"))
+        view = follow(settings)
+        assert await view.wait_until_current(time.time(), PATIENCE)
+        broker.process.send_signal(signal.SIGSTOP)
+        assert not await view.wait_until_current(time.time() + 1, 4.0)  # it has given the connection up
+        broker.process.send_signal(signal.SIGCONT)
+        write(settings, CAMPAIGNS, campaign("b"))
+        seen = set()
+        async with asyncio.timeout(PATIENCE):
+            while view.get("b") is None:
+                seen.add(getattr(view.get("a"), "name", None))
+                await asyncio.sleep(0)
+        assert seen == {"paused"}
+        assert len(view) == 5002
+    finally:
+        broker.process.send_signal(signal.SIGCONT)
+        broker.kill()

@@ -13,7 +13,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse.store import connect
 from schemas.settings import Settings, load
 from tests.world.play import STEPS, Play
-from tests.world.truth import answers, differences
+from tests.world.truth import answers, differences, page_answers
 
 CAMPAIGN = "spring-seeds"
 SEED = 8058
@@ -31,7 +31,8 @@ async def main(leads: int, check: bool) -> int:
     async with Play(CAMPAIGN, settings.public_url, settings.smtp_port, leads, SEED, headers) as play:
         while not await play.ready():
             await asyncio.sleep(0.2)
-        say(f"ready after {time.monotonic() - started:.0f} s; the page is at {settings.public_url}/")
+        page = f"{settings.public_url}/?since=now-1h"
+        say(f"ready after {time.monotonic() - started:.0f} s; watch it at {page}")
         showing = asyncio.create_task(_show(play))
         await play.declare()
         for step in STEPS:
@@ -46,7 +47,7 @@ async def main(leads: int, check: bool) -> int:
             say(f"DIFFERENT: {line}")
         say(_verdict(play, wrong))
         if not check:
-            say(f"the page keeps serving at {settings.public_url}/ until Ctrl-C")
+            say(f"the page keeps serving at {page} until Ctrl-C")
             await _until_stopped()
         return 1 if wrong else 0
 
@@ -61,22 +62,24 @@ async def _compare(play: Play, client: Client, settings: Settings) -> list[str]:
     """The differences that stay: hits settle before they are judged, so what is new may take a while to count."""
     deadline = time.monotonic() + settings.settle_seconds + _LONGEST_LAG
     while True:
-        wrong = differences(play.truths, await asyncio.to_thread(answers, client, play.campaign))
+        said = await asyncio.to_thread(answers, client, play.campaign)
+        said["the page"] = page_answers(await play.board(), play.campaign)
+        wrong = differences(play.truths, said)
         if not wrong or time.monotonic() > deadline:
             return play.complaints + wrong
         await asyncio.sleep(0.5)
 
 
 def _verdict(play: Play, wrong: list[str]) -> str:
-    rows = [
-        "",
-        f"{'':12}" + "".join(f"{name.replace('_', ' '):>15}" for name in next(iter(play.truths.values())).numbers()),
-    ]
+    names = [name.replace("_", " ") for name in next(iter(play.truths.values())).numbers()]
+    rows = ["", f"{'':9}" + "".join(f"  {name}" for name in names)]
     for (step, variant), truth in sorted(play.truths.items()):
-        rows.append(f"step {step}, {variant:5}" + "".join(f"{value:>15}" for value in truth.numbers().values()))
+        values = zip(truth.numbers().values(), names, strict=True)
+        rows.append(f"step {step}, {variant}" + "".join(f"  {value:>{len(name)}}" for value, name in values))
     bots = sum(t.bot_hits for t in play.truths.values()) / max(1, sum(t.hits for t in play.truths.values()))
     rows.append(f"bot share {bots:.1%}")
-    rows.append(f"{len(wrong)} differences" if wrong else "EQUAL: every number in ClickHouse is the truth")
+    equal = "EQUAL: every number in ClickHouse, and on the page, is the truth"
+    rows.append(f"{len(wrong)} differences" if wrong else equal)
     return "\n".join(rows)
 
 

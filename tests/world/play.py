@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -86,6 +87,12 @@ class Play:
             return (await self._http.get(f"{self._url}/readyz")).status_code == 200
         except httpx.TransportError:
             return False
+
+    async def board(self) -> dict[str, Any]:
+        """The Overview as the page gets it. Raises httpx.HTTPError."""
+        question = {"since": "now-1h", "campaign": self.campaign}
+        answer = await self._http.get(f"{self._url}/boards/overview.json", params=question, headers=self._headers)
+        return dict(answer.raise_for_status().json())
 
     async def declare(self) -> None:
         await self._post("/v1/campaigns", {"id": self.campaign, "name": "Spring seeds"})

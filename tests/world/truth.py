@@ -1,4 +1,5 @@
-"""What really happened, counted by those who did it; and what ClickHouse says happened, asked in two ways."""
+"""What really happened, counted by those who did it; and what is said to have happened: by ClickHouse, asked in three
+ways, and by the page that a viewer sees."""
 
 from __future__ import annotations
 
@@ -86,6 +87,25 @@ def answers(client: Client, campaign: str) -> dict[str, dict[Part, dict[str, int
         rows: list[dict[str, Any]] = list(result.named_results())
         said[source] = {(row.pop("step"), row.pop("variant")): row for row in rows}
     return said
+
+
+def page_answers(board: dict[str, Any], campaign: str) -> dict[Part, dict[str, int]]:
+    """What the Overview board's JSON says of the campaign, in the truth's words."""
+    return {
+        (row["step"], row["variant"]): {name: row[word] for name, word in _PAGE_WORDS.items()}
+        for row in board["answers"]["by_variant"]["rows"]
+        if row["campaign_id"] == campaign
+    }
+
+
+_PAGE_WORDS = {
+    "sent": "sent",
+    "delivered": "delivered",
+    "hard_bounced": "hard_bounced",
+    "openers": "opened",
+    "clickers": "clicked",
+    "unsubscribers": "unsubscribed",
+}
 
 
 def differences(truths: dict[Part, Truth], said: dict[str, dict[Part, dict[str, int]]]) -> list[str]:
