@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench accuracy lock schemas boards clean
+.PHONY: help demo up test kafka faults check bench accuracy lock schemas boards clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -16,6 +16,11 @@ up: .venv/ready ## Start everything on this machine, without the mail world
 
 test: .venv/ready ## Run the whole test suite
 	$(BIN)/python -m pytest $(ARGS)
+
+kafka: .kafka/ready ## Bring Apache Kafka, for tests on it (44 MB; needs Java 17 and Maven)
+
+faults: .venv/ready .kafka/ready ## Break each part under a load of 200,000 hits on Apache Kafka, and count (20 minutes)
+	$(BIN)/python -m pytest -m long -s tests/faults $(ARGS)
 
 check: .venv/ready ## Lint, types, import rules, and what is generated or documented
 	$(BIN)/ruff check .
@@ -43,7 +48,7 @@ lock: .venv/ready ## Pin today's newest versions of what pyproject.toml names
 		-c requirements.lock pyproject.toml -o requirements-cluster.lock
 
 clean: ## Remove what was built and what the demo left
-	rm -rf .venv var build *.egg-info
+	rm -rf .venv .kafka var build *.egg-info
 
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -52,4 +57,11 @@ clean: ## Remove what was built and what the demo left
 	@echo "Installing into .venv (about 1.3 GB, most of it the embedded ClickHouse)"
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.kafka/ready: tests/kafka/pom.xml
+	@command -v java >/dev/null && command -v mvn >/dev/null || \
+		{ echo "Apache Kafka needs Java 17 and Maven: on Debian, apt-get install default-jre-headless maven"; exit 1; }
+	@rm -rf .kafka
+	mvn -q -B -f tests/kafka/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/.kafka/libs
 	@touch $@

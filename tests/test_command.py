@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests.support.broker import start_broker
 from tests.support.processes import ROOT, free_port
 from tests.support.stream import Stream, running_stream
 
@@ -30,8 +31,12 @@ def sendlens(*words: str, given: bytes = b"", **settings: str) -> subprocess.Com
 
 @pytest.fixture(scope="module")
 def stream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stream]:
-    with running_stream(tmp_path_factory.mktemp("command")) as stream:
-        yield stream
+    broker = start_broker()
+    try:
+        with running_stream(tmp_path_factory.mktemp("command"), broker) as stream:
+            yield stream
+    finally:
+        broker.stop()
 
 
 def settings_of(stream: Stream) -> dict[str, str]:

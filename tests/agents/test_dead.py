@@ -18,13 +18,14 @@ from agents.dead import letters, replay
 from schemas.events import Dead, lines
 from schemas.settings import load
 from schemas.topics import DEAD, HITS, SENDS, Topic
+from tests.support.broker import Broker
 from tests.support.processes import ROOT
 from tests.support.stream import Stream, a_hit, running_stream
 
 
 @pytest.fixture(scope="module")
-def stream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stream]:
-    with running_stream(tmp_path_factory.mktemp("dead")) as stream:
+def stream(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stream]:
+    with running_stream(tmp_path_factory.mktemp("dead"), broker) as stream:
         stream.start_worker()
         yield stream
 

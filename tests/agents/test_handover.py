@@ -13,9 +13,10 @@ from kafka import KafkaProducer
 
 from schemas.events import Campaign, Delivery, Send
 from schemas.tokens import delivery_id
-from schemas.topics import CAMPAIGNS, EVENTS, SENDS, text_partition
+from schemas.topics import CAMPAIGNS, DELIVERIES, EVENTS, SENDS, text_partition
 from tests.agents.sender_house import until
 from tests.agents.smtp_server import Server
+from tests.support.broker import Broker
 from tests.support.stream import Stream, running_stream
 
 NOW = datetime.now(UTC)
@@ -42,9 +43,9 @@ def write_sends(stream: Stream, emails: int) -> None:
         stream.write(SENDS, *values, partition=partition)
 
 
-async def test_a_worker_that_joins_sends_no_email_that_another_has_under_way(tmp_path: Path) -> None:
+async def test_a_worker_that_joins_sends_no_email_that_another_has_under_way(tmp_path: Path, broker: Broker) -> None:
     async with Server(seconds_per_mail=0.25) as server:
-        with running_stream(tmp_path, smtp_port=server.port) as stream:
+        with running_stream(tmp_path, broker, smtp_port=server.port) as stream:
             await asyncio.to_thread(write_sends, stream, EMAILS)
             await asyncio.to_thread(stream.start_worker, "--stage", "sender")
             await until(lambda: len(server.mails) > 8)
@@ -57,15 +58,17 @@ async def test_a_worker_that_joins_sends_no_email_that_another_has_under_way(tmp
             assert Counter(Counter(server.recipients()).values()) == {1: EMAILS}
 
 
-async def test_what_was_sent_hours_ago_and_is_not_stored_yet_is_not_sent_again(tmp_path: Path) -> None:
+async def test_what_was_sent_hours_ago_and_is_not_stored_yet_is_not_sent_again(tmp_path: Path, broker: Broker) -> None:
     """The store may be hours behind: only the topic knows of the delivery then."""
     async with Server() as server:
-        with running_stream(tmp_path, smtp_port=server.port) as stream:
+        with running_stream(tmp_path, broker, smtp_port=server.port) as stream:
             id_ = str(delivery_id("spring", 1, "lead-0"))
             delivery = Delivery(delivery_id=id_, request_id=str(uuid4()), at=NOW - timedelta(hours=40))
             producer = KafkaProducer(bootstrap_servers=stream.settings.kafka_servers)
             written_at = int(delivery.at.timestamp() * 1000)
-            producer.send("deliveries", msgspec.json.encode(delivery), partition=0, timestamp_ms=written_at)
+            producer.send(
+                stream.settings.topic(DELIVERIES), msgspec.json.encode(delivery), partition=0, timestamp_ms=written_at
+            )
             producer.close()
             await asyncio.to_thread(write_sends, stream, 2)
             worker = await asyncio.to_thread(stream.start_worker, "--stage", "sender", "--drain")

@@ -1,4 +1,4 @@
-"""The stream on a real broker and a real ClickHouse: nothing lost, nothing twice, poison set aside."""
+"""The stream on real brokers and a real ClickHouse: nothing lost, nothing twice, poison set aside."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from agents.topics import create_topics
 from schemas.events import Campaign, Delivered, Delivery, Lead, Link, lines
 from schemas.tokens import delivery_id
 from schemas.topics import CAMPAIGNS, DELIVERIES, EVENTS, HITS, LEADS, LINKS, SENDS, Topic, delivery_partition
+from tests.support.broker import Broker
 from tests.support.processes import start, start_clickhouse, wait_until
 from tests.support.stream import Stream, a_hit, running_stream
 
@@ -27,9 +28,9 @@ POISONS = (b"\xff\xfe not json", b'{"id":1}', b'["x"]', b"{}", b"null")
 
 
 @pytest.fixture(scope="module")
-def stream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stream]:
+def stream(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stream]:
     """One stream with one worker, shared: each test has a campaign of its own."""
-    with running_stream(tmp_path_factory.mktemp("stream")) as stream:
+    with running_stream(tmp_path_factory.mktemp("stream"), broker) as stream:
         stream.start_worker()
         yield stream
 
@@ -127,8 +128,10 @@ def test_the_good_lines_of_a_poisoned_batch_are_kept(stream: Stream) -> None:
     assert sorted(letter.stage for letter in letters) == ["judge", "store"]
 
 
-def test_while_clickhouse_is_down_nothing_is_acknowledged_and_then_all_is_stored(tmp_path: Path) -> None:
-    with running_stream(tmp_path) as stream:
+def test_while_clickhouse_is_down_nothing_is_acknowledged_and_then_all_is_stored(
+    tmp_path: Path, broker: Broker
+) -> None:
+    with running_stream(tmp_path, broker) as stream:
         worker = stream.start_worker()
         stream.write_hits([a_hit(f"before-{n}", campaign="down") for n in range(100)])
         stream.wait_until_drained()
@@ -142,8 +145,8 @@ def test_while_clickhouse_is_down_nothing_is_acknowledged_and_then_all_is_stored
         assert count(stream, "events", "down") == (300, 300)
 
 
-def test_a_worker_killed_in_the_middle_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
-    with running_stream(tmp_path) as stream:
+def test_a_worker_killed_in_the_middle_loses_nothing_and_doubles_nothing(tmp_path: Path, broker: Broker) -> None:
+    with running_stream(tmp_path, broker) as stream:
         first = stream.start_worker()
         stream.write_hits([a_hit(f"lead-{n}", campaign="killed") for n in range(4000)], batch=10)
         wait_until(lambda: count(stream, "hits", "killed")[0] > 0, 30, "the first rows")
@@ -154,9 +157,9 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_doubles_nothing(tmp_pat
         assert count(stream, "events", "killed") == (4000, 4000)
 
 
-def test_a_judge_that_starts_anew_knows_the_clicks_before_it(tmp_path: Path) -> None:
+def test_a_judge_that_starts_anew_knows_the_clicks_before_it(tmp_path: Path, broker: Broker) -> None:
     """The first link is judged and acknowledged by a worker that is then killed; the second comes two seconds later."""
-    with running_stream(tmp_path) as stream:
+    with running_stream(tmp_path, broker) as stream:
         first, second, alone = (
             a_hit("lead", campaign="restart", kind="click", at=at, link_id=link)
             for at, link in ((NOW, "a" * 64), (NOW + timedelta(seconds=2), "b" * 64), (NOW, "c" * 64))
@@ -195,8 +198,8 @@ def test_a_burst_is_known_across_records_and_to_its_first_click(stream: Stream) 
     ]
 
 
-def test_a_draining_worker_finishes_what_is_on_the_topics(tmp_path: Path) -> None:
-    with running_stream(tmp_path) as stream:
+def test_a_draining_worker_finishes_what_is_on_the_topics(tmp_path: Path, broker: Broker) -> None:
+    with running_stream(tmp_path, broker) as stream:
         worker = stream.start_worker("--drain")
         stream.write_hits([a_hit(f"lead-{n}", campaign="drained") for n in range(300)])
         assert worker.stop(deadline=60) == 0
@@ -204,17 +207,19 @@ def test_a_draining_worker_finishes_what_is_on_the_topics(tmp_path: Path) -> Non
         assert count(stream, "events", "drained") == (300, 300)
 
 
-def test_a_worker_stops_soon_also_when_kafka_does_not_answer(tmp_path: Path) -> None:
+def test_a_worker_stops_soon_also_when_kafka_does_not_answer(tmp_path: Path, own_broker: Broker) -> None:
     """Compose kills it after 30 s, without a word of why."""
-    with running_stream(tmp_path) as stream:
+    with running_stream(tmp_path, own_broker) as stream:
         worker = stream.start_worker()
         stream.broker.kill()
         wait_until(lambda: "lost its broker" in worker.output(), 30, "the worker's complaint")
         assert worker.stop(deadline=28) == 0
 
 
-def test_a_stage_that_ends_while_the_worker_drains_ends_the_worker_with_the_reason(tmp_path: Path) -> None:
-    with running_stream(tmp_path) as stream:
+def test_a_stage_that_ends_while_the_worker_drains_ends_the_worker_with_the_reason(
+    tmp_path: Path, broker: Broker
+) -> None:
+    with running_stream(tmp_path, broker) as stream:
         worker = stream.start_worker("--drain", "--stage", "store")
         stream.clickhouse.kill()
         stream.write_hits([a_hit("lead-1", campaign="undrained")])
@@ -227,8 +232,8 @@ def test_a_stage_that_ends_while_the_worker_drains_ends_the_worker_with_the_reas
         assert "SENDLENS_CLICKHOUSE_USER" in worker.output().splitlines()[-1]
 
 
-def test_an_empty_broker_is_filled_again_from_clickhouse(tmp_path: Path) -> None:
-    with running_stream(tmp_path) as stream:
+def test_an_empty_broker_is_filled_again_from_clickhouse(tmp_path: Path, own_broker: Broker) -> None:
+    with running_stream(tmp_path, own_broker) as stream:
         worker = stream.start_worker()
         campaign = Campaign(id="o'hara", name="O'Hara's", created_at=NOW)
         lead = Lead(lead="lead-1", unsubscribed_at=NOW)
@@ -243,7 +248,7 @@ def test_an_empty_broker_is_filled_again_from_clickhouse(tmp_path: Path) -> None
         stream.write(EVENTS, lines([delivered]))
         stream.wait_until_drained()
         worker.kill()
-        stream.restart_broker()
+        own_broker.forget()
         assert stream.migrate() == {"campaigns": 1, "leads": 1, "links": 1, "deliveries": 1}
         assert [msgspec.json.decode(v, type=Campaign) for v in stream.read(CAMPAIGNS)] == [campaign]
         assert [msgspec.json.decode(v, type=Lead) for v in stream.read(LEADS)] == [lead]
@@ -253,14 +258,14 @@ def test_an_empty_broker_is_filled_again_from_clickhouse(tmp_path: Path) -> None
         assert stream.migrate() == {}, "what is there is left alone"
 
 
-def test_a_broker_that_was_filled_half_way_is_filled_to_the_end(tmp_path: Path) -> None:
-    with running_stream(tmp_path) as stream:
+def test_a_broker_that_was_filled_half_way_is_filled_to_the_end(tmp_path: Path, own_broker: Broker) -> None:
+    with running_stream(tmp_path, own_broker) as stream:
         worker = stream.start_worker("--stage", "store")
         leads = [Lead(lead=f"lead-{n}", unsubscribed_at=NOW) for n in range(50)]
         stream.write(LEADS, *(msgspec.json.encode(lead) for lead in leads))
         wait_until(lambda: stream.ask("SELECT count() FROM leads FINAL") == [(50,)], 30, "the leads")
         worker.kill()
-        stream.restart_broker()
+        own_broker.forget()
         create_topics(stream.settings)
         newer = Lead(lead="lead-0", unsubscribed_at=NOW + timedelta(hours=1))
         stream.write(LEADS, msgspec.json.encode(newer))
@@ -270,16 +275,18 @@ def test_a_broker_that_was_filled_half_way_is_filled_to_the_end(tmp_path: Path) 
         assert len(found) == 50
 
 
-def test_a_worker_waits_for_migrate_and_refuses_partitions_that_do_not_match(tmp_path: Path) -> None:
-    with running_stream(tmp_path) as stream:
+def test_a_worker_waits_for_migrate_and_refuses_partitions_that_do_not_match(tmp_path: Path, broker: Broker) -> None:
+    with running_stream(tmp_path, broker) as stream:
         environment = stream.environment | {"SENDLENS_PARTITIONS": "7"}
         worker = start(["-m", "sendlens", "work"], tmp_path / "wrong.log", environment)
         assert worker.popen.wait(30) == 2
         assert "set SENDLENS_PARTITIONS to match" in worker.output()
 
 
-def test_a_worker_that_clickhouse_locks_out_ends_with_the_reason_and_loses_nothing(tmp_path: Path) -> None:
-    with running_stream(tmp_path) as stream:
+def test_a_worker_that_clickhouse_locks_out_ends_with_the_reason_and_loses_nothing(
+    tmp_path: Path, broker: Broker
+) -> None:
+    with running_stream(tmp_path, broker) as stream:
         stream.write_hits([a_hit(f"lead-{n}", campaign="locked") for n in range(20)])
         environment = stream.environment | {"SENDLENS_CLICKHOUSE_USER": "nobody"}
         worker = start(["-m", "sendlens", "work", "--stage", "store"], tmp_path / "locked-out.log", environment)

@@ -288,3 +288,9 @@ def test_the_reader_changes_nothing_but_how_long_it_waits(services: dict[str, di
     ]
     # Without this the server refuses a profile that says changeable_in_readonly.
     assert server.findtext("access_control_improvements/settings_constraints_replace_previous") == "true"
+
+
+def test_the_tests_run_on_the_kafka_that_the_cluster_has() -> None:
+    pom = xml(ROOT / "tests" / "kafka" / "pom.xml")
+    (tested,) = [element.text for element in pom.iter() if element.tag.endswith("kafka.version")]
+    assert f"image: apache/kafka:{tested}\n" in FILE.read_text()

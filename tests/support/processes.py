@@ -80,8 +80,8 @@ class ClickHouseProcess(Process):
         return f"http://127.0.0.1:{self.port}"
 
 
-def start(command: list[str], log: Path, env: dict[str, str] | None = None) -> Process:
-    """Starts a Python command (`-m module ...`) from the project's root."""
+def start(command: list[str], log: Path, env: dict[str, str] | None = None, *, new_session: bool = False) -> Process:
+    """Starts a Python command (`-m module ...`) from the project's root, in a process group of its own when asked."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
         popen = subprocess.Popen(
@@ -90,6 +90,7 @@ def start(command: list[str], log: Path, env: dict[str, str] | None = None) -> P
             stdout=out,
             stderr=subprocess.STDOUT,
             env=os.environ | (env or {}),
+            start_new_session=new_session,
         )
     return Process(popen, log)
 

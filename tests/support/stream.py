@@ -24,10 +24,15 @@ from schemas.events import Dead, Hit, lines
 from schemas.settings import Settings, load
 from schemas.tokens import delivery_id
 from schemas.topics import DEAD, HITS, Topic, delivery_partition
-from tests.support.broker import Broker, start_broker
+from tests.support.broker import Broker, drop_topics
 from tests.support.processes import ClickHouseProcess, Process, free_port, start, start_clickhouse, wait_until
 
 SETTLE = 1.0
+
+_TOLD = (
+    "mode", "token_keys", "api_key", "kafka", "topic_prefix", "partitions", "clickhouse_url", "data_dir",
+    "settle_seconds", "store_seconds", "smtp_port", "ingest_port", "answer_within_ms",
+)  # fmt: skip
 
 
 @dataclass
@@ -42,8 +47,8 @@ class Stream:
 
     @property
     def environment(self) -> dict[str, str]:
-        names = ("kafka", "clickhouse_url", "settle_seconds", "store_seconds", "smtp_port", "partitions", "data_dir")
-        return {f"SENDLENS_{name.upper()}": str(getattr(self.settings, name)) for name in names}
+        """What a process of this installation is told."""
+        return {f"SENDLENS_{name.upper()}": str(getattr(self.settings, name)) for name in _TOLD}
 
     def migrate(self) -> dict[str, int]:
         """What `sendlens migrate` does; returns what was restored."""
@@ -64,11 +69,6 @@ class Stream:
     def restart_clickhouse(self) -> None:
         self.clickhouse = start_clickhouse(self.folder / "clickhouse", port=self.clickhouse.port)
 
-    def restart_broker(self) -> None:
-        """Kill the broker and start an empty one in its place."""
-        self.broker.kill()
-        self.broker = start_broker(self.broker.port)
-
     def client(self) -> Client:
         return connect(self.settings)
 
@@ -78,11 +78,14 @@ class Stream:
 
     def write(self, topic: Topic, *values: bytes, partition: int = 0, key: bytes | None = None) -> None:
         """Write records and wait until the broker has them."""
+        if topic.compacted and key is None:
+            key = b"a-key"  # Kafka refuses a record without one there
         producer = KafkaProducer(bootstrap_servers=self.settings.kafka_servers)
         try:
-            for value in values:
-                producer.send(self.settings.topic(topic), value=value, key=key, partition=partition)
-            producer.flush(timeout=30)
+            name = self.settings.topic(topic)
+            sent = [producer.send(name, value=value, key=key, partition=partition) for value in values]
+            for one in sent:
+                one.get(timeout=30)
         finally:
             producer.close()
 
@@ -127,14 +130,13 @@ class Stream:
 
 
 @contextmanager
-def running_stream(folder: Path, **overrides: Any) -> Iterator[Stream]:
-    """A migrated stream without workers."""
-    broker = start_broker()
-    clickhouse = None
+def running_stream(folder: Path, broker: Broker, **overrides: Any) -> Iterator[Stream]:
+    """A migrated stream without workers, with topics of its own on the broker."""
+    clickhouse = start_clickhouse(folder / "clickhouse", port=free_port())
     stream = None
     try:
-        clickhouse = start_clickhouse(folder / "clickhouse", port=free_port())
-        options = {"settle_seconds": SETTLE, "store_seconds": 0.2, "partitions": 4, "data_dir": folder} | overrides
+        options = {"settle_seconds": SETTLE, "store_seconds": 0.2, "partitions": 4, "data_dir": folder}
+        options |= {"topic_prefix": f"t{uuid.uuid4().hex[:8]}-", **broker.surroundings, **overrides}
         settings = load(kafka=broker.bootstrap, clickhouse_url=clickhouse.url, **options)
         stream = Stream(folder, settings, broker, clickhouse)
         stream.migrate()
@@ -143,10 +145,9 @@ def running_stream(folder: Path, **overrides: Any) -> Iterator[Stream]:
         for worker in stream.workers if stream else []:
             worker.kill()
         if stream is not None:
-            broker, clickhouse = stream.broker, stream.clickhouse
-        if clickhouse is not None:
-            clickhouse.kill()
-        broker.kill()
+            clickhouse = stream.clickhouse
+            drop_topics(stream.settings)
+        clickhouse.kill()
 
 
 def a_hit(lead: str, *, campaign: str = "spring", at: datetime | None = None, **fields: Any) -> Hit:

@@ -1,0 +1,107 @@
+"""The faults. Each befalls an installation in the middle of a load; then the numbers must be those of a quiet day."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.faults.load import Load
+from tests.faults.works import Count, Works, check, running_works
+from tests.support.broker import Broker
+from tests.support.processes import Process, wait_until
+
+Fault = Callable[[Works, Load, float], None]
+
+
+def kill_ingest(works: Works, load: Load, pause: float) -> None:
+    """Twice, at a third and at two thirds of the load."""
+    works.stream.start_worker()
+    load.start()
+    for share in (1 / 3, 2 / 3):
+        load.wait_for(share)
+        works.ingest.kill()
+        works.restart_ingest()
+
+
+def kill_worker(works: Works, load: Load, pause: float) -> None:
+    """The only one, while it holds and judges; another takes its place."""
+    worker = works.stream.start_worker()
+    load.start()
+    load.wait_for(1 / 2)
+    worker.kill()
+    works.stream.start_worker()
+
+
+def kill_clickhouse(works: Works, load: Load, pause: float) -> None:
+    """It stays away for a while."""
+    worker = works.stream.start_worker()
+    load.start()
+    load.wait_for(1 / 3)
+    works.stream.clickhouse.kill()
+    wait_until(lambda: "waiting to try again" in worker.output(), 60, "the store's complaint")
+    threading.Event().wait(pause)
+    works.stream.restart_clickhouse()
+
+
+def stop_broker(works: Works, load: Load, pause: float) -> None:
+    """An orderly stop, as at an upgrade."""
+    works.stream.start_worker()
+    load.start()
+    load.wait_for(1 / 3)
+    works.stream.broker.stop()
+    threading.Event().wait(pause)
+    works.stream.broker.start()
+
+
+def kill_broker(works: Works, load: Load, pause: float) -> None:
+    """SIGKILL; what it had acknowledged lies in its files."""
+    works.stream.start_worker()
+    load.start()
+    load.wait_for(1 / 3)
+    works.stream.broker.kill()
+    threading.Event().wait(pause)
+    works.stream.broker.start()
+
+
+def rebalance(works: Works, load: Load, pause: float) -> None:
+    """A second worker joins in the middle, and leaves before the end."""
+    works.stream.start_worker()
+    load.start()
+    load.wait_for(1 / 3)
+    second = works.stream.start_worker()
+    load.wait_for(2 / 3)
+    second.stop()
+
+
+def scale_out(works: Works, load: Load, pause: float) -> None:
+    """From one worker to three."""
+    works.stream.start_worker()
+    load.start()
+    load.wait_for(1 / 3)
+    started: list[Process] = [works.stream.start_worker() for _ in range(2)]
+    load.wait_for(1)
+    assert all(worker.popen.poll() is None for worker in started)
+
+
+FAULTS: tuple[Fault, ...] = (kill_ingest, kill_worker, kill_clickhouse, stop_broker, kill_broker, rebalance, scale_out)
+
+
+def befall(
+    fault: Fault, folder: Path, broker: Broker, *, hits: int, rate: float | None, settle: float, pause: float
+) -> Count:
+    """Run the fault under a load of so many hits, `rate` a second at the most, and count.
+
+    `settle` and `pause` (how long something stays away) are seconds.
+    """
+    # Where ingest is killed only an answer after Kafka's own may count: it must not answer for want of patience.
+    answer_within_ms = 60_000 if fault is kill_ingest else 2_000
+    with running_works(folder, broker, settle=settle, answer_within_ms=answer_within_ms) as works:
+        load = works.load(hits, rate)
+        fault(works, load, pause)
+        load.finish()
+        works.stream.wait_until_drained(deadline=600)
+        count = check(works, load)
+        rate = len(load.answered) / load.seconds
+        print(f"{fault.__name__}: {count}; {rate:.0f} hits/s over {load.seconds:.0f} s, slowest {load.slowest:.1f} s")
+        return count
