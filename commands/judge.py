@@ -1,0 +1,44 @@
+"""`sendlens judge`: ask the judge about hits or mails, without any service."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from commands.edge import BAD_INPUT, MISCONFIGURED, explained
+
+app = typer.Typer(no_args_is_help=True, help="Ask the judge about hits or mails, without any service.")
+
+
+@app.command("hits")
+def judge_hits(
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Add the agent, the network, and what each rule says, in order.")
+    ] = False,
+    asn_database: Annotated[
+        str, typer.Option(envvar="SENDLENS_ASN_DATABASE", help="A MaxMind DB file of AS numbers.")
+    ] = "",
+) -> None:
+    """Judge hits: NDJSON on stdin (id, kind, user_agent, ...), NDJSON on stdout (id, verdict, reason), same order."""
+    with explained():
+        from agents.asn import asn_lookup
+        from agents.decisions.judge import Rules
+        from agents.judge_lines import judge_lines
+
+        out = sys.stdout.buffer
+        rules = Rules.load(asn_lookup(asn_database))
+        bad = judge_lines(
+            sys.stdin.buffer, rules, out.write, lambda line: print(line, file=sys.stderr), explained=explain
+        )
+        out.flush()
+        if bad:
+            raise typer.Exit(BAD_INPUT)
+
+
+@app.command("mail")
+def judge_mail() -> None:
+    """Judge mails: replies, bounces, complaints. Not built yet."""
+    print("sendlens: judging mails is not built yet; `sendlens judge hits` is", file=sys.stderr)
+    raise typer.Exit(MISCONFIGURED)
