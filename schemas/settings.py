@@ -98,6 +98,11 @@ class Settings(BaseSettings):
     envelope_domain: str = Field(
         "bounces.example.com", description="Domain of the return path; bounces must come back to a mailbox of it."
     )
+    senders: Path = Field(
+        Path("senders.toml"),
+        description="File of the accounts that send and are read, see `senders.example.toml`. Not there: mail leaves "
+        "through `SENDLENS_SMTP_HOST`, and no mailbox is read.",
+    )
 
     settle_seconds: float = Field(
         5.0, ge=0, le=300, description="How long a hit waits before it is judged, once and for good."
