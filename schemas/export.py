@@ -16,6 +16,8 @@ _STRUCTS: tuple[type[msgspec.Struct], ...] = (
     events.Hit,
     events.Send,
     events.Delivery,
+    events.Attempt,
+    events.Waiting,
     events.Campaign,
     events.Pause,
     events.Lead,

@@ -33,6 +33,10 @@ JUDGED: dict[str, Any] = {
     "ip": "192.0.2.1",
 }
 
+WAITS: dict[str, Any] = {
+    "delivery_id": ID, "request_id": ID, "campaign": "spring", "step": 1, "lead": "lead-4711", "sender": "a@example.net",
+    "state": "deferred", "attempt": 1, "first_at": AT, "due_at": AT, "at": AT,
+}  # fmt: skip
 ANSWER: dict[str, Any] = {"sender": "a@example.net", "message_id": "r@example.com", "matched_by": "message-id"}
 
 SAMPLES: list[msgspec.Struct] = [
