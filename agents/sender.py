@@ -227,7 +227,7 @@ class Sender:
         first_at = result.first_at(now)
         due_at = None
         if not answer.permanent:
-            due_at = retry(number, answer.diagnostic, first_at, self._clock(), self._chance())
+            due_at = retry(number, answer.diagnostic, first_at, answer.at, self._chance())
         if due_at is None:
             known.settle(send)
             result.events += bounced(send, mail, answer, number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from datetime import UTC, datetime
 from typing import Annotated
@@ -24,7 +25,9 @@ def unanswered_list() -> None:
     with explained():
         from agents.unanswered import Unanswered, told
 
-        with Unanswered(read_settings()) as unanswered:
+        settings = read_settings()
+        logging.getLogger("kafka").setLevel(logging.CRITICAL)  # stdout is for the list; what fails is told as Retry
+        with Unanswered(settings) as unanswered:
             for line in told(unanswered.list()):
                 print(line)
 
@@ -44,7 +47,9 @@ def unanswered_settle(
             raise Misconfigured("say what became of them: --sent or --again")
         if bool(deliveries) == everything:
             raise Misconfigured("say which: delivery ids, or --all")
-        with Unanswered(read_settings()) as unanswered:
+        settings = read_settings()
+        logging.getLogger("kafka").setLevel(logging.CRITICAL)
+        with Unanswered(settings) as unanswered:
             waits = {wait.delivery_id: wait for wait in unanswered.list()}
             unknown = [id_ for id_ in deliveries or [] if id_ not in waits]
             for id_ in deliveries or list(waits):

@@ -99,7 +99,7 @@ class Dialogue(asyncio.Protocol):
             self._end("the server said goodbye")
             return
         self._expected -= 1
-        text = b" ".join(line[4:].strip() for line in lines).decode("utf-8", "replace")
+        text = b" ".join(line[4:].strip() for line in lines).decode("utf-8", "surrogateescape")
         self._replies.append(Reply(int(code), text))
         self._wake()
 
