@@ -21,7 +21,8 @@ _STAGES: tuple[tuple[re.Pattern[str], Stage], ...] = tuple(
         (r"after initial connection|in reply to (?:HELO|EHLO)|after (?:HELO|EHLO)", "connect"),
     )
 )  # fmt: skip
-_DELIVERED = Assessment(Category("unknown", "delivered"), "")
+# "deliverable" is Postfix's answer to a question without a mail (sendmail -bv).
+_ARRIVED = frozenset({"delivered", "relayed", "expanded", "deliverable"})
 
 
 def stage_of(text: str) -> Stage:
@@ -45,7 +46,7 @@ def read_statuses(found: list[dsn.Status], report: Report, mail: Part) -> list[R
         if status.action in ("delivered", "relayed", "expanded") or (
             not status.action and status.status.startswith("2")
         ):
-            category = "delivered" if status.action in ("delivered", "") else status.action
+            category = status.action or "delivered"
             recipients.setdefault(
                 (address.lower(), category),
                 Recipient(
@@ -57,7 +58,10 @@ def read_statuses(found: list[dsn.Status], report: Report, mail: Part) -> list[R
             )
             continue
         text = status.diagnostic
-        told = assess(text, status.status, stage_of(text)) if text else assess("", status.status)
+        stage = stage_of(text)
+        if stage == "rcpt" and len(found) == 1:
+            stage = stage_of(report.words)  # Postfix and Sendmail say it in the part for people alone
+        told = assess(text, status.status, stage)
         if told.category.bounce_class in ("unknown",) or not text or not told.category.category or _vague(told, status):
             if spoken is None:
                 spoken = freetext.named(report.words, report.returned, ours(mail))
@@ -80,7 +84,7 @@ def read_words(report: Report, mail: Part, subject: str) -> list[Recipient]:
     """Recipients of a bounce in words alone."""
     failed = addresses(",".join(mail.all("x-failed-recipients")))[: freetext.MOST_RECIPIENTS]
     spoken = freetext.named(report.words, report.returned, ours(mail))
-    if failed:
+    if failed and not any(each.score >= 4 and each.address.lower() not in map(str.lower, failed) for each in spoken):
         by = {each.address.lower(): each for each in spoken}
         spoken = [by.get(address.lower()) or freetext.Named(address, report.words, 9) for address in failed]
     if not spoken:
@@ -94,6 +98,10 @@ def read_words(report: Report, mail: Part, subject: str) -> list[Recipient]:
     for each in spoken:
         found = assess(each.words, "", stage_of(each.words))
         text = each.words
+        if found.category.bounce_class == "hard" and not found.status:
+            whole = assess(report.words)
+            if whole.category.bounce_class == "block" and whole.category.category == "recipient-refused":
+                found = whole  # Google Groups: "may not exist, or you may not post to it"
         if found.category.bounce_class == "unknown" or found.category.category in ("system", "refused", "content"):
             if whole is None:
                 whole = assess(report.words, "", stage_of(report.words))
@@ -125,7 +133,6 @@ def ours(mail: Part) -> set[str]:
         "to",
         "from",
         "delivered-to",
-        "x-original-to",
         "envelope-to",
         "reply-to",
         "return-path",

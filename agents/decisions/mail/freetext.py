@@ -15,7 +15,9 @@ from agents.decisions.mail.parts import Part
 MOST_RECIPIENTS = 200
 _MOST_LINES = 1200
 _ALONE = re.compile(r"^[\s<>\"'*\-\u2022.)\[(\d:;|=]*(?:mailto:)?\S+@\S+?[\s<>\"',;:.\])|=]*$")
-_AT_START = re.compile(r"^[\s>*\-\u2022|]*(?:\d+[.)]\s*)?[<\"'\[(]?\S+@")
+_AT_START = re.compile(r"^[\s>*\-\u2022|]*(?:\d{1,2}[.)]\s*)?[<\"'\[(]?\S+@")
+_AFTER_CODE = re.compile(r"^\s*[45]\d\d[ -](?:\d\.\d+\.\d+ )?<?\S+@\S+?>?(?:\.\.\.|[:,])")
+_AT_END = re.compile(r"[:：]\s*<?\S+@\S+?>?[\s.]*$")
 _COMMAND = re.compile(r"RCPT TO|Recipient\b|Address\b|(?:^|\s)To\s*:|Failed|宛先|受信者|收件人", re.IGNORECASE)
 _SAYS = re.compile(
     r"unknown|fail|error|reject|refus|not (?:be )?(?:deliver|found|exist|reach|accept|valid|known)|undeliver|unable|could ?n[o']t"
@@ -26,6 +28,7 @@ _SAYS = re.compile(
     re.IGNORECASE,
 )
 _ARROW = re.compile(r"^\s*(?:<<<|>>>|\.\.\. while)")
+_ANOTHER = re.compile(r"^\s*(?:\.\.\. )?while talking|^\d{3} \S+ \(\w+\)\.\.\.", re.IGNORECASE)  # the transcript goes on
 _ENOUGH = 3
 
 
@@ -62,9 +65,11 @@ def named(words: str, returned: Part | None, ours: set[str]) -> list[Named]:
             if len(at[key]) > 6:
                 continue
             points = 0
-            if _ALONE.match(line):
+            if _ALONE.match(line) or _AFTER_CODE.match(line):
                 points += 3
             elif _AT_START.match(line) and found[0] == address:
+                points += 2
+            elif _AT_END.search(line) and found[-1] == address:
                 points += 2
             if _COMMAND.search(line) and not re.search(
                 r"MAIL FROM|envelope-from|sender|contact|postmaster@", line, re.IGNORECASE
@@ -83,10 +88,6 @@ def named(words: str, returned: Part | None, ours: set[str]) -> list[Named]:
         if is_robot(key):
             score[key] -= 1 if key in went_to else 3
     best = [key for key in score if score[key] >= _ENOUGH]
-    if went_to and any(key in went_to for key in best):
-        # Reports name gateways and help desks beside the recipients; those that the mail went to are the surer ones.
-        surest = [key for key in best if key in went_to or score[key] >= _ENOUGH + 1]
-        best = surest
     if not best:
         best = [key for key in went_to if key in score]
     if not best and went_to:
@@ -134,7 +135,7 @@ def _beside(lines: list[str], numbers: list[int], others: set[int]) -> str:
         block = list(range(start, number + 1))
         blanks = 0
         for after in range(number + 1, min(number + 12, len(lines))):
-            if after in others and after not in numbers:
+            if (after in others and after not in numbers) or _ANOTHER.match(lines[after]):
                 break
             if not lines[after].strip():
                 blanks += 1

@@ -103,7 +103,7 @@ def _delayed(recipient: Recipient) -> Recipient:
 def _of_actions(statuses: list[dsn.Status], recipients: tuple[Recipient, ...], subject: str) -> _Read:
     """A report in which anybody failed is a bounce; the others say that the mail waits or has arrived."""
     actions = {status.action for status in statuses}
-    waiting = {"delayed", "deferred", "warning", "delivered", "relayed", "expanded"}
+    waiting = {"delayed", "deferred", "warning", "delivered", "relayed", "expanded", "deliverable"}
     if actions and actions <= waiting:
         return _Read("delivery_report", "delivery-status", recipients)
     if not any(actions) and all(status.status.startswith("2") for status in statuses):
