@@ -57,6 +57,8 @@ _OTHER_CODES = {
     "5.2.3": Category("soft", "too-big"),
     "5.3.4": Category("soft", "too-big"),
 }
+# Words that stand in many refusals: where the text also says that nobody is there, that is what it means.
+_WEAK = frozenset({"policy", "content", "refused", "system"})
 _UNKNOWN = Category("unknown", "unknown")
 
 # An address or host in the text is not the server's word: spam@example.com is a mailbox, not a verdict.
@@ -64,11 +66,11 @@ _NAMES = re.compile(r"<[^>]{0,320}>|[^\s@]{0,100}@\S+|https?://\S+")
 _BLANKS = re.compile(r"\s+")
 
 # A reply's code and what may stand around it: "550 ", "550-", "[550 ", "550:", "ERROR_CODE :550".
-_REPLY = re.compile(r"(?<![\d.:/-])([245]\d\d)(?=[\s:,\-']|$)(?![-:]\d\d)")
+_REPLY = re.compile(r"(?<![\d.:/-])([45]\d\d)(?=[\s:,\-']|$)(?![-:]\d\d)")
 _STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d]|\.\d)")
 # Gateways that put a code and a phrase of their own before the server's reply: "5.1.0 - Unknown address error 550-'5.2.2 ...".
 _WRAPPED = re.compile(r"^\W*[45]\.\d\.\d - .{0,60}?(?=[245]\d\d-')")
-_GENERIC = frozenset({"0"})  # details that say nothing: x.1.0, x.2.0 ...
+_VAGUE = _WEAK | {"network", "mailbox", "deferred"}
 
 
 def enhanced_status(code: int, text: str) -> str:
@@ -88,6 +90,10 @@ def categorise(code: int, status: str, text: str, stage: Stage = "rcpt") -> Cate
     subject = status.split(".")[1] if "." in status else ""
     if subject == "6" and told.category != "sender-refused":
         return Category("soft", "content")
+    if told.category in _WEAK and subject != "7":
+        told = _dead(text) or told
+    if told.category == "no-mail-accepted" and (subject in ("1", "3", "7", "") or status in _HARD_CODES):
+        return told
     if told.bounce_class == "block" and told.category != "refused":
         return told  # a listed sender is told about dead addresses that are none
     if status in _OTHER_CODES:
@@ -127,16 +133,27 @@ def assess(text: str, status: str = "", stage: Stage = "rcpt") -> Assessment:
         )  # the enhanced code is of the final answer, the reply may be quoted from an earlier one
     words = text[reply.start() :] if reply else text
     category = categorise(code, said, words, stage)
-    if category.bounce_class == "unknown" and reply and reply.start() > 0:
-        whole = categorise(code, said, text, stage)
-        category = whole if whole.bounce_class != "unknown" else category
+    if reply and reply.start() > 0 and (category.bounce_class == "unknown" or category.category in _VAGUE):
+        whole = categorise(code, said, text, stage)  # what stands before the reply may say more than the reply
+        if whole.bounce_class != "unknown" and (category.bounce_class == "unknown" or whole.category not in _VAGUE):
+            category = whole
     return Assessment(category, said or (reply[1] if reply else ""))
 
 
 def told_by(text: str) -> Category:
     """What the words alone say, codes aside."""
-    words = _BLANKS.sub(" ", _NAMES.sub(" ", text[:_MOST_TEXT])).encode("utf-8", "replace")
+    words = _words(text)
     return next((category for search, category in _texts() if search(words)), _UNKNOWN)
+
+
+def _dead(text: str) -> Category | None:
+    """What the words say of an address that nobody has, whatever else they say."""
+    words = _words(text)
+    return next((told for search, told in _texts() if told.category == "user-unknown" and search(words)), None)
+
+
+def _words(text: str) -> bytes:
+    return _BLANKS.sub(" ", _NAMES.sub(" ", text[:_MOST_TEXT])).encode("utf-8", "replace")
 
 
 @lru_cache(maxsize=1)

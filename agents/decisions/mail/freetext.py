@@ -43,7 +43,8 @@ class Named:
 
 def named(words: str, returned: Part | None, ours: set[str]) -> list[Named]:
     """The addresses that failed, best evidence first shown. `ours` are addresses (lower case) the bounce went to."""
-    lines = words.split("\n")[:_MOST_LINES]
+    fields = words.find("\nReporting-MTA:")
+    lines = words[: fields if fields > 0 else None].split("\n")[:_MOST_LINES]
     went_to = recipients_of(returned)
     wrote = (
         {a.lower() for a in addresses(returned.get("from") + " " + returned.get("return-path"))} if returned else set()
