@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import re2
 
@@ -68,7 +68,8 @@ _BLANKS = re.compile(r"\s+")
 # A reply's code and what may stand around it: "550 ", "550-", "[550 ", "550:", "ERROR_CODE :550".
 _REPLY = re.compile(r"(?<![\d.:/-])([45]\d\d)(?=[\s:,\-']|$)(?![-:]\d\d)")
 _STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d]|\.\d)")
-# Gateways that put a code and a phrase of their own before the server's reply: "5.1.0 - Unknown address error 550-'5.2.2 ...".
+# Gateways that put a code and a phrase of their own before the server's reply:
+# "5.1.0 - Unknown address error 550-'5.2.2 ...".
 _WRAPPED = re.compile(r"^\W*[45]\.\d\.\d - .{0,60}?(?=[245]\d\d-')")
 _VAGUE = _WEAK | {"network", "mailbox", "deferred"}
 
@@ -106,7 +107,7 @@ def categorise(code: int, status: str, text: str, stage: Stage = "rcpt") -> Cate
         return Category("block", "policy")
     if status == "5.4.1":
         return told if told.bounce_class == "hard" else Category("soft", "routing")
-    if told.bounce_class == "hard" and stage == "data" and status != "5.1.1":
+    if told.category == "user-unknown" and stage == "data" and status != "5.1.1":
         # The address was taken and the mail refused: filters of Japanese carriers say so of mailboxes that live.
         return Category("unknown", "filtered")
     if subject in ("3", "4") and told.bounce_class != "hard":
@@ -162,12 +163,13 @@ def _texts() -> list[tuple[Any, Category]]:
     options = re2.Options()
     options.case_sensitive = False
     options.never_capture = True
-    table = []
+    table: list[tuple[Any, Category]] = []
     for place, (pattern, bounce_class, category, _) in rows("refusals.tsv", 4):
         if bounce_class not in get_args(BounceClass):
             raise ValueError(f"{place}: {bounce_class!r} is no class of bounce")
+        of = Category(cast(BounceClass, bounce_class), category)
         try:
-            table.append((re2.compile(pattern.encode(), options).search, Category(bounce_class, category)))
+            table.append((re2.compile(pattern.encode(), options).search, of))
         except re2.error as error:
             raise ValueError(f"{place}: {error}") from None
     return table

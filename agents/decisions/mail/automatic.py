@@ -84,6 +84,15 @@ def bulk(mail: Part) -> str:
     return "precedence" if mail.get("precedence").lower() in ("list", "bulk", "junk") else ""
 
 
+_PROGRAMS = ("curl", "phpmailer", "swaks", "nodemailer", "mailx", "sendemail", "python", "perl", "wordpress", "symfony")
+
+
+def by_program(mail: Part) -> bool:
+    """Whether a script wrote the mail, by what it calls itself."""
+    agent = (mail.get("x-mailer") + " " + mail.get("user-agent")).lower()
+    return any(program in agent for program in _PROGRAMS)
+
+
 def receipt_or_invitation(mail: Part, subject: str) -> str:
     """The sign of a read receipt (MDN, RFC 8098) or of a calendar's answer (RFC 6047), or ""."""
     if mail.parameters.get("report-type", "").lower() == "disposition-notification":

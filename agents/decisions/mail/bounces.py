@@ -13,14 +13,18 @@ from agents.decisions.refusal import Assessment, Category, Stage, assess
 
 MOST_DIAGNOSTIC = 500  # characters that are kept
 
-_STAGES: tuple[tuple[re.Pattern[str], Stage], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE), stage)
-    for pattern, stage in (
-        (r"(?:in (?:reply|response) to|after|error from|following|in) (?:the )?(?:end of data|data|text command|message body|body)|\[?end of data|\bDATA\]", "data"),
-        (r"(?:in (?:reply|response) to|after|following|in) (?:the )?mail from|\[MAIL_FROM\]|error after mail from", "mail"),
-        (r"after initial connection|in reply to (?:HELO|EHLO)|after (?:HELO|EHLO)", "connect"),
-    )
-)  # fmt: skip
+_DATA = (
+    r">>> DATA\n(?:<<< .{0,300}\n){1,20}5\d\d (?:5\.\d\.\d )?Service unavailable|SMTP command\s+DATA\b"
+    r"|(?:in (?:reply|response) to|after|error from|following|in) (?:the )?"
+    r"(?:end of data|data|text command|message body|body)|\[?end of data|\bDATA\]"
+)
+_MAIL = r"(?:in (?:reply|response) to|after|following|in) (?:the )?mail from|\[MAIL_FROM\]|error after mail from"
+_CONNECT = r"after initial connection|in reply to (?:HELO|EHLO)|after (?:HELO|EHLO)"
+_STAGES: tuple[tuple[re.Pattern[str], Stage], ...] = (
+    (re.compile(_DATA, re.IGNORECASE), "data"),
+    (re.compile(_MAIL, re.IGNORECASE), "mail"),
+    (re.compile(_CONNECT, re.IGNORECASE), "connect"),
+)
 # "deliverable" is Postfix's answer to a question without a mail (sendmail -bv).
 _ARRIVED = frozenset({"delivered", "relayed", "expanded", "deliverable"})
 

@@ -9,7 +9,8 @@ from agents.decisions.mail.addresses import first_address
 from agents.decisions.mail.parts import Part
 
 _FIELD = re.compile(
-    r"^[> ]{0,3}(final-recipient|original-recipient|x-actual-recipient|x-original-recipient|action|status|diagnostic-code"
+    r"^[> ]{0,3}(final-recipient|original-recipient|x-actual-recipient|x-original-recipient|action|status"
+    r"|diagnostic-code"
     r"|remote-mta|x-supplementary-info|x-failed-recipient|x-notes|recipient)[ \t]{0,3}:[ \t]*(.*)$",
     re.IGNORECASE,
 )

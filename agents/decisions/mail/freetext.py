@@ -20,15 +20,18 @@ _AFTER_CODE = re.compile(r"^\s*[45]\d\d[ -](?:\d\.\d+\.\d+ )?<?\S+@\S+?>?(?:\.\.
 _AT_END = re.compile(r"[:：]\s*<?\S+@\S+?>?[\s.]*$")
 _COMMAND = re.compile(r"RCPT TO|Recipient\b|Address\b|(?:^|\s)To\s*:|Failed|宛先|受信者|收件人", re.IGNORECASE)
 _SAYS = re.compile(
-    r"unknown|fail|error|reject|refus|not (?:be )?(?:deliver|found|exist|reach|accept|valid|known)|undeliver|unable|could ?n[o']t"
-    r"|couldn't|can ?not|invalid|does ?n[o']t|no such|disabled|full|exceed|bounce|deferred|delay|denied|blocked|returned"
-    r"|unrout|unreachable|following|recipient|wasn't|problem|not been|permanent|fatal|\b[45]\d\d[ -]|[45]\.\d\.\d"
-    r"|nicht|impossible|n'a pas|échec|inconnu|no se pudo|desconocid|non [èe]|sconosciut|não|onbekend|niet|не |neznám|nie "
-    r"|できません|できなかった|失敗|不明|存在|エラー|无法|失败|退信|不存在|被退回|없|실패",
+    r"unknown|fail|error|reject|refus|not (?:be )?(?:deliver|found|exist|reach|accept|valid|known)|undeliver|unable"
+    r"|could ?n[o']t|couldn't|can ?not|invalid|does ?n[o']t|no such|disabled|full|exceed|bounce|deferred|delay|denied"
+    r"|blocked|returned|unrout|unreachable|following|recipient|wasn't|problem|not been|permanent|fatal|\b[45]\d\d[ -]"
+    r"|[45]\.\d\.\d|nicht|impossible|n'a pas|échec|inconnu|no se pudo|desconocid|non [èe]|sconosciut|não|onbekend"
+    r"|niet|не |neznám|nie |できません|できなかった|失敗|不明|存在|エラー|无法|失败|退信|不存在|被退回|없|실패",
     re.IGNORECASE,
 )
+_NO_COMMAND = re.compile(r"MAIL FROM|envelope-from|sender|contact|postmaster@", re.IGNORECASE)
 _ARROW = re.compile(r"^\s*(?:<<<|>>>|\.\.\. while)")
-_ANOTHER = re.compile(r"^\s*(?:\.\.\. )?while talking|^\d{3} \S+ \(\w+\)\.\.\.", re.IGNORECASE)  # the transcript goes on
+_ANOTHER = re.compile(
+    r"^\s*(?:\.\.\. )?while talking|^\d{3} \S+ \(\w+\)\.\.\.", re.IGNORECASE
+)  # the transcript goes on
 _ENOUGH = 3
 
 
@@ -68,13 +71,9 @@ def named(words: str, returned: Part | None, ours: set[str]) -> list[Named]:
             points = 0
             if _ALONE.match(line) or _AFTER_CODE.match(line):
                 points += 3
-            elif _AT_START.match(line) and found[0] == address:
+            elif (_AT_START.match(line) and found[0] == address) or (_AT_END.search(line) and found[-1] == address):
                 points += 2
-            elif _AT_END.search(line) and found[-1] == address:
-                points += 2
-            if _COMMAND.search(line) and not re.search(
-                r"MAIL FROM|envelope-from|sender|contact|postmaster@", line, re.IGNORECASE
-            ):
+            if _COMMAND.search(line) and not _NO_COMMAND.search(line):
                 points += 2
             if _SAYS.search(line) or _SAYS.search(before):
                 points += 1

@@ -87,6 +87,8 @@ def html_text(html: str, *, until_quote: bool = False) -> str:
             if name == "hr":
                 out.append("________________________________")
                 quiet = False
+        elif name in ("td", "th") and line:
+            line.append(" ")
         if until_quote and name and not tag[1] and tag[3] and _QUOTE.search(tag[3][:400]) and any(map(str.strip, out)):
             return "\n".join(out).strip("\n")
     if at < len(html):

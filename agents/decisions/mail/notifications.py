@@ -13,6 +13,8 @@ from agents.decisions.refusal import assess
 _CALLED = re.compile(r"notificationType|eventType")
 _WRAP = re.compile(r"\n ?")
 
+_DEAD = ("General", "NoEmail", "Suppressed", "OnAccountSuppressionList")
+
 
 def notification(words: str) -> tuple[MailKind, str, tuple[Recipient, ...]] | None:
     """Kind, reason and recipients of a notification in the text, or None.
@@ -86,23 +88,21 @@ def _bounced(bounce: dict[str, Any]) -> list[Recipient]:
     for address, each in _each(bounce.get("bouncedRecipients")):
         text = str(each.get("diagnosticCode", "") or "")
         told = assess(text, str(each.get("status", "") or ""))
-        category, status = told.category, told.status
-        bounce_class = category.bounce_class
-        if bounce_class in ("unknown",):
-            bounce_class = {"Transient": "soft"}.get(str(bounce.get("bounceType")), "unknown")
-            if bounce.get("bounceType") == "Permanent" and bounce.get("bounceSubType") in (
-                "General",
-                "NoEmail",
-                "Suppressed",
-                "OnAccountSuppressionList",
-            ):
-                bounce_class = "hard"
+        bounce_class = told.category.bounce_class
+        if bounce_class == "unknown" and bounce.get("bounceType") == "Transient":
+            bounce_class = "soft"
+        if (
+            bounce_class == "unknown"
+            and bounce.get("bounceType") == "Permanent"
+            and bounce.get("bounceSubType") in _DEAD
+        ):
+            bounce_class = "hard"
         out.append(
             Recipient(
                 address=address,
                 bounce_class=bounce_class,
-                category=category.category,
-                status=status,
+                category=told.category.category,
+                status=told.status,
                 diagnostic=text[:500],
             )
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from agents.decisions.mail import dsn
 from agents.decisions.mail.addresses import first_address
-from agents.decisions.mail.automatic import automatic, bulk, receipt_or_invitation
+from agents.decisions.mail.automatic import automatic, bulk, by_program, receipt_or_invitation
 from agents.decisions.mail.bounces import read_statuses, read_words
 from agents.decisions.mail.charsets import decode_words
 from agents.decisions.mail.complaints import complaint
@@ -150,4 +150,11 @@ def _written(mail: Part, told: Report, subject: str, *, matched: bool) -> _Read:
         return _Read("reply", "reply-subject")
     if has_quote(mail):
         return _Read("reply", "quote")
-    return _Read("other", "no-sign-of-a-reply")
+    if by_program(mail):
+        return _Read("other", "program")
+    if any(part.content_type == "message/rfc822" for part in mail.walk()):
+        return _Read("other", "forwarded")
+    # Some write to us anew instead of answering. Whether it is a lead's is for who matches the sender to say.
+    if first_address(mail.get("from")) and (mail.get("date") or mail.get("received")):
+        return _Read("reply", "person")
+    return _Read("other", "no-sign-of-a-person")

@@ -21,13 +21,16 @@ _MOST_WORDS = 64 << 10  # characters of a report's own words that are read
 _MARK = re.compile(
     r"^[ \t>*#|=_-]{0,80}(?:"
     r"below this line is a copy of the message|this is a copy of (?:the|your) (?:message|mail|headers|original)"
-    r"|(?:the )?(?:body of the )?original (?:message|mail|e-?mail)(?: (?:follows|headers?|text|information|was received with))?\b[ .:*#|=_-]*$"
+    r"|below is a copy of|(?:the )?(?:body of the )?original (?:message|mail|e-?mail)"
+    r"(?: (?:follows|headers?|text|information|was received with))?\b[ .:*#|=_-]*$"
     r"|the header of the original message is following|(?:the )?original message (?:headers? )?follows?"
     r"|message headers? follows?|(?:the )?headers? of the original|unsent message (?:follows|below)"
-    r"|returned (?:message|mail) (?:follows|below|is)|returned message|undelivered message follows|copy of (?:the )?(?:original )?message"
-    r"|start of returned (?:message|mail)|message header|full (?:message )?headers?|non-delivered message"
-    r"|your (?:original )?(?:message|mail) (?:reads|follows)\b.{0,40}$|included is a copy of the message|text of (?:the )?original message"
-    r"|-+ ?(?:original|returned|unsent|undelivered) (?:message|mail).{0,40}-+|the following is (?:a copy of )?(?:the|your) (?:original )?(?:message|mail)"
+    r"|returned (?:message|mail) (?:follows|below|is)|returned message|undelivered message follows"
+    r"|copy of (?:the )?(?:original )?message|start of returned (?:message|mail)|message header"
+    r"|full (?:message )?headers?|non-delivered message|your (?:original )?(?:message|mail) (?:reads|follows)\b.{0,40}$"
+    r"|included is a copy of the message|text of (?:the )?original message"
+    r"|-+ ?(?:original|returned|unsent|undelivered) (?:message|mail).{0,40}-+"
+    r"|the following is (?:a copy of )?(?:the|your) (?:original )?(?:message|mail)"
     r"|original-?message|元のメッセージ|エラーとなったメール|original nachricht|message (?:d'origine|original)"
     r")",
     re.IGNORECASE | re.MULTILINE,

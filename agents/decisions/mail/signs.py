@@ -1,4 +1,4 @@
-"""The packaged patterns that tell kinds of mail apart, compiled once; RE2, because they run over what strangers write."""
+"""The packaged patterns that tell kinds of mail apart, compiled once; RE2, for they run over what strangers write."""
 
 from __future__ import annotations
 
