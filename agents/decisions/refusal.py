@@ -107,7 +107,7 @@ def categorise(code: int, status: str, text: str, stage: Stage = "rcpt") -> Cate
         return Category("block", "policy")
     if status == "5.4.1":
         return told if told.bounce_class == "hard" else Category("soft", "routing")
-    if told.category == "user-unknown" and stage == "data" and status != "5.1.1":
+    if stage == "data" and told.category in ("user-unknown", "domain-unknown") and status != "5.1.1":
         # The address was taken and the mail refused: filters of Japanese carriers say so of mailboxes that live.
         return Category("unknown", "filtered")
     if subject in ("3", "4") and told.bounce_class != "hard":
