@@ -1,6 +1,6 @@
 """The labelled mail: our own samples beside this file, and the corpora of `../shared`, where that folder is there.
 
-A sixth of the shared corpora's bounces and reply texts is held out of tuning, by a hash of the file's name alone.
+A sixth of the shared bounces is held out of tuning, by a hash of the file's name alone.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 OWN = Path(__file__).with_name("mail")
-SHARED = Path(__file__).parents[3] / "shared" / "corpora"
-NO_CORPORA = f"the labelled corpora are not on this machine ({SHARED.parent.name}/{SHARED.name} beside the checkout)"
+# Beside the checkout, or beside the folder of several checkouts.
+_PLACES = [folder / "shared" / "corpora" for folder in Path(__file__).parents[3:5]]
+SHARED = next((place for place in _PLACES if place.exists()), _PLACES[0])
+NO_CORPORA = "the labelled corpora are not on this machine (shared/corpora beside the checkout)"
 
 
 @dataclass(frozen=True, slots=True)

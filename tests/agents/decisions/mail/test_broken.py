@@ -29,7 +29,9 @@ def test_any_bytes_are_read(raw: bytes) -> None:
 
 
 @settings(max_examples=200)
-@given(st.sampled_from(_SAMPLES), st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=12)), max_size=6), st.floats(0, 1))
+@given(
+    st.sampled_from(_SAMPLES), st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=12)), max_size=6), st.floats(0, 1)
+)
 def test_a_torn_and_scribbled_mail_is_read(raw: bytes, scribbles: list[tuple[float, bytes]], end: float) -> None:
     broken = bytearray(raw[: int(len(raw) * end)])
     for where, what in scribbles:
@@ -38,7 +40,10 @@ def test_a_torn_and_scribbled_mail_is_read(raw: bytes, scribbles: list[tuple[flo
     read_mail(bytes(broken))
 
 
-@given(st.text(max_size=300), st.sampled_from(["utf-8", "utf-16", "iso-2022-jp", "idna", "punycode", "zip", "x", "big5", ""]))
+@given(
+    st.text(max_size=300),
+    st.sampled_from(["utf-8", "utf-16", "iso-2022-jp", "idna", "punycode", "zip", "x", "big5", ""]),
+)
 def test_any_charset_decodes_to_something(text: str, charset: str) -> None:
     decode(text.encode("utf-8", "surrogatepass"), charset)
     decode_words(f"=?{charset}?B?{text}?= =?{charset}?q?{text}?=")
@@ -80,7 +85,9 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "html-scripts": lambda: _HEADERS + b"Content-Type: text/html\n\n" + b"<script><style>" * (MEGABYTE // 15),
     "base64": lambda: _HEADERS + b"Content-Transfer-Encoding: base64\n\n" + base64.b64encode(b"\0" * MEGABYTE),
     "base64-message": lambda: (
-        _HEADERS + b"Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n" + base64.b64encode(_multipart(9_000))
+        _HEADERS
+        + b"Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n"
+        + base64.b64encode(_multipart(9_000))
     ),
     "delivery-status": lambda: (
         _HEADERS

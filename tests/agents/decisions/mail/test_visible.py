@@ -103,7 +103,10 @@ def test_an_answer_below_the_quote_is_what_is_visible() -> None:
 def test_an_answer_point_by_point_keeps_the_points() -> None:
     text = "See below.\n\n> Does it work?\n\nYes.\n\n> And this?\n\nNo."
     assert without_quotes(text) == text
-    assert without_quotes("Hello,\n\nOn 2016-02-01 18:32, A wrote:\n> one?\nyes\n> two?\nno") == "Hello,\n\n> one?\nyes\n> two?\nno"
+    assert (
+        without_quotes("Hello,\n\nOn 2016-02-01 18:32, A wrote:\n> one?\nyes\n> two?\nno")
+        == "Hello,\n\n> one?\nyes\n> two?\nno"
+    )
 
 
 def test_a_mail_of_quotes_alone_keeps_them() -> None:
