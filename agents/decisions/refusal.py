@@ -122,9 +122,9 @@ def assess(text: str, status: str = "", stage: Stage = "rcpt") -> Assessment:
     text = _WRAPPED.sub("", text[:_MOST_TEXT])
     reply = _REPLY.search(text)
     codes = [".".join(found) for found in _STATUS.findall(text)]
-    said = next((at for at in codes if not at.endswith(".0") and at[0] != "2"), "")
+    said = next((at for at in codes if _specific(at)), "")
     field = ".".join(found.groups()) if (found := _STATUS.search(status)) else ""
-    if not said and field and (not field.endswith(".0") or not codes):
+    if not said and field and (_specific(field) or not codes):
         said = field
     said = said or (codes[0] if codes else "")
     code = int(reply[1]) if reply else (int(said[0]) * 100 if said else 0)
@@ -139,6 +139,11 @@ def assess(text: str, status: str = "", stage: Stage = "rcpt") -> Assessment:
         if whole.bounce_class != "unknown" and (category.bounce_class == "unknown" or whole.category not in _VAGUE):
             category = whole
     return Assessment(category, said or (reply[1] if reply else ""))
+
+
+def _specific(status: str) -> bool:
+    """Whether an enhanced code says what was wrong: x.0.y and x.y.0 are "other or undefined" (RFC 3463)."""
+    return status[0] != "2" and not status.endswith(".0") and status[1:3] != ".0"
 
 
 def told_by(text: str) -> Category:

@@ -81,7 +81,8 @@ def bulk(mail: Part) -> str:
     for name in _LIST_HEADERS:
         if mail.get(name):
             return name
-    return "precedence" if mail.get("precedence").lower() in ("list", "bulk", "junk") else ""
+    many = mail.get("precedence").lower() in ("list", "bulk", "junk")
+    return "precedence" if many and not mail.get("in-reply-to") else ""
 
 
 _PROGRAMS = ("curl", "phpmailer", "swaks", "nodemailer", "mailx", "sendemail", "python", "perl", "wordpress", "symfony")

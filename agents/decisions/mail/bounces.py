@@ -27,6 +27,21 @@ _STAGES: tuple[tuple[re.Pattern[str], Stage], ...] = (
 )
 # "deliverable" is Postfix's answer to a question without a mail (sendmail -bv).
 _ARRIVED = frozenset({"delivered", "relayed", "expanded", "deliverable"})
+# PowerMTA user's guide, "Bounce categories".
+_HINTS = {
+    "bad-mailbox": Category("hard", "user-unknown"),
+    "bad-domain": Category("hard", "domain-unknown"),
+    "inactive-mailbox": Category("soft", "inactive"),
+    "quota-issues": Category("soft", "mailbox-full"),
+    "no-answer-from-host": Category("soft", "network"),
+    "bad-connection": Category("soft", "network"),
+    "routing-errors": Category("soft", "network"),
+    "spam-related": Category("block", "spam"),
+    "policy-related": Category("block", "policy"),
+    "content-related": Category("block", "content"),
+    "virus-related": Category("block", "content"),
+    "relaying-issues": Category("block", "relaying"),
+}
 
 
 def stage_of(text: str) -> Stage:
@@ -74,6 +89,8 @@ def read_statuses(found: list[dsn.Status], report: Report, mail: Part) -> list[R
             other = assess(words, status.status, stage_of(words)) if words.strip() else told
             if other.category.bounce_class != "unknown":
                 told, text = other, text or words
+        if told.category.bounce_class == "unknown" and status.hint in _HINTS:
+            told = Assessment(_HINTS[status.hint], told.status)
         if status.action in ("delayed", "deferred", "warning") and told.category.bounce_class != "soft":
             told = Assessment(Category("soft", "delayed"), told.status)
         recipients.setdefault((address.lower(), ""), recipient(address, told, text))
