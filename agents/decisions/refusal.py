@@ -62,7 +62,7 @@ _WEAK = frozenset({"policy", "content", "refused", "system"})
 _UNKNOWN = Category("unknown", "unknown")
 
 # An address or host in the text is not the server's word: spam@example.com is a mailbox, not a verdict.
-_NAMES = re.compile(r"<[^>]{0,320}>|[^\s@]{0,100}@\S+|https?://\S+")
+_NAMES = re.compile(r"<[^>]{0,320}>|[A-Za-z0-9._%+=/&'*$!#?^`{|}~-]{0,100}@[A-Za-z0-9.:\[\]-]+|https?://\S+")
 _BLANKS = re.compile(r"\s+")
 
 # A reply's code and what may stand around it: "550 ", "550-", "[550 ", "550:", "ERROR_CODE :550".

@@ -18,10 +18,13 @@ _DATA = (
     r"|(?:in (?:reply|response) to|after|error from|following|in) (?:the )?"
     r"(?:end of data|data|text command|message body|body)|\[?end of data|\bDATA\]"
 )
+# An answer to RCPT names its address; "550 : User unknown" is KDDI's after the whole mail was taken.
+_NAMELESS = r"^\W*5\d\d:?[ \t]+:[ \t]+user unknown"
 _MAIL = r"(?:in (?:reply|response) to|after|following|in) (?:the )?mail from|\[MAIL_FROM\]|error after mail from"
 _CONNECT = r"after initial connection|in reply to (?:HELO|EHLO)|after (?:HELO|EHLO)"
 _STAGES: tuple[tuple[re.Pattern[str], Stage], ...] = (
     (re.compile(_DATA, re.IGNORECASE), "data"),
+    (re.compile(_NAMELESS, re.IGNORECASE | re.MULTILINE), "data"),
     (re.compile(_MAIL, re.IGNORECASE), "mail"),
     (re.compile(_CONNECT, re.IGNORECASE), "connect"),
 )
@@ -91,7 +94,8 @@ def read_statuses(found: list[dsn.Status], report: Report, mail: Part) -> list[R
                 told, text = other, text or words
         if told.category.bounce_class == "unknown" and status.hint in _HINTS:
             told = Assessment(_HINTS[status.hint], told.status)
-        if status.action in ("delayed", "deferred", "warning") and told.category.bounce_class != "soft":
+        late = status.action in ("delayed", "deferred", "warning")
+        if late and (told.category.bounce_class != "soft" or told.category.category == "deferred"):
             told = Assessment(Category("soft", "delayed"), told.status)
         recipients.setdefault((address.lower(), ""), recipient(address, told, text))
     return list(recipients.values())
