@@ -16,7 +16,9 @@ import faust
 import structlog
 from aiokafka.errors import KafkaError
 from faust.exceptions import ProducerSendError
+from faust.transport.drivers.aiokafka import Consumer
 
+from agents.atonce import AtOnce
 from agents.lag import group_of
 from agents.line import Line
 from agents.pipeline import Stage
@@ -39,6 +41,10 @@ _BATCH_BYTES = 512 * 1024
 # stay under what stack.py and Compose grant before they kill.
 _LONGEST_STOP = 15.0
 _LONGEST_LEAVE = 5.0
+
+
+class _Consumer(AtOnce, Consumer):
+    """Faust's consumer, but for what AtOnce says."""
 
 
 class StageApp:
@@ -68,6 +74,7 @@ class StageApp:
             datadir=str(settings.data_dir / "faust"),
             **(_EMBEDDED_SESSION if settings.mode == "embedded" else _CLUSTER_SESSION),
         )
+        self._app.transport.Consumer = _Consumer  # type: ignore[misc]  # the one place to say it
         self._line = Line(
             stage.name,
             stage.hold,
