@@ -13,7 +13,7 @@ from mode.services import Service, WaitResults
 class AtOnce(Service):
     """Starts what is raced before it races it, so that what ends without waiting needs no race.
 
-    Faust races the handing on of every record with a rebalance, in four tasks of their own: a tenth of the judge's
+    Faust races the handing on of every record with a rebalance, in four tasks of their own: a sixth of the judge's
     time. Nearly always the stream has room and the record is there within the first step. What does wait is raced as
     ever, from where it stands.
     """
