@@ -21,7 +21,8 @@ _SHIFT = 64  # IPv6 prefixes of a list are /64 or shorter: half an address tells
 class RelayList:
     """A set of addresses. `name` tells one list from another by what it holds; it is empty for the packaged one.
 
-    Looked up by bisection: 280,000 prefixes that can't be joined take 5 MB (26 MB if one is longer than /64), and 160 MB while they are read.
+    Looked up by bisection: 280,000 prefixes that can't be joined take 5 MB (26 MB if one is longer than /64), and
+    160 MB for the second or two in which they are read.
     """
 
     def __init__(self, prefixes: Iterable[str], *, packaged: bool = False) -> None:
