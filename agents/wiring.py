@@ -43,14 +43,14 @@ _LONGEST_STOP = 15.0
 _LONGEST_LEAVE = 5.0
 
 
-class _ImpatientThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is untyped
+class _ImpatientThread(AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = _EMBEDDED_FETCH_MS  # not a setting of Faust's; read when the consumer starts
         return consumer
 
 
-class _ImpatientConsumer(Consumer):  # type: ignore[misc]
+class _ImpatientConsumer(Consumer):
     """Faust's consumer for a broker that lets those wait who say that they can."""
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
@@ -84,7 +84,8 @@ class StageApp:
             **(_EMBEDDED_SESSION if settings.mode == "embedded" else _CLUSTER_SESSION),
         )
         if settings.mode == "embedded":
-            self._app.transport.Consumer = _ImpatientConsumer
+            transport: Any = self._app.transport
+            transport.Consumer = _ImpatientConsumer
         self._line = Line(
             stage.name,
             stage.hold,
