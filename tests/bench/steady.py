@@ -53,12 +53,12 @@ class Visits:
 
     def __init__(self, job: Job, rate: float, seconds: float, file: Path) -> None:
         self.began, self.rate, self.total = time.time(), rate, int(rate * seconds)
-        self.job, self._file = job, file
+        self._job, self._file = job, file
 
     def are_over(self) -> bool:
-        if not self.job.is_alive() and self.job.popen.returncode:
-            raise Wrong(f"the visitors ended with exit code {self.job.popen.returncode}:\n{self.job.tail()}")
-        return not self.job.is_alive()
+        if not self._job.is_alive() and self._job.popen.returncode:
+            raise Wrong(f"the visitors ended with exit code {self._job.popen.returncode}:\n{self._job.tail()}")
+        return not self._job.is_alive()
 
     def times(self) -> tuple[array[float], array[float]]:
         """When each hit was sent and answered, once they are over. Raises Wrong when one was not answered well."""
