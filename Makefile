@@ -29,8 +29,8 @@ check: .venv/ready ## Lint, types, import rules, and what is generated or docume
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/docs
 
-bench: .venv/ready ## Measure speed beside peers and limits; rewrites docs/benchmarks.md
-	$(BIN)/python -m tests.bench
+bench: .venv/ready ## Measure speed, delay and memory; rewrites docs/benchmarks.md (20 min; ARGS=--soak-minutes=0: 8)
+	$(BIN)/python -m tests.bench $(ARGS)
 
 accuracy: .venv/ready ## Judge the labelled corpus beside other libraries; rewrites docs/accuracy.md
 	$(BIN)/python -m tests.corpus.accuracy

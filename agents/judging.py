@@ -16,9 +16,11 @@ from agents.decisions.again import LONGEST_TRANSACTION
 from agents.decisions.company import HONEYPOT_SECONDS, REMEMBERED_SECONDS, RecentClicks
 from agents.decisions.judge import Rules
 from agents.decisions.judgement import to_event
+from agents.decisions.relay import RelayList
 from agents.lookback import records_before
 from agents.metrics import VERDICTS
 from agents.records import Handled, Handler, Out, Poison, Record, Write
+from agents.relay import Refresh
 from schemas.errors import Retry
 from schemas.events import Clicked, Delivery, Hit, Opened, lines
 from schemas.settings import Settings
@@ -43,6 +45,7 @@ class Judge(Handler):
         self._settings = settings
         self._honeypots = lru_cache(maxsize=10_000)(settings.keyring.honeypots)
         self._look_back = REMEMBERED_SECONDS + (HONEYPOT_SECONDS if settings.honeypot else 0.0)
+        self._refresh: Refresh | None = None
         self.assigned()
 
     def assigned(self) -> None:
@@ -59,10 +62,19 @@ class Judge(Handler):
         self._first.setdefault(record.partition, record)
         self._clicks.add(record.partition, record.written_at, _clicks_of(record))
 
+    def use_relay(self, relay: RelayList) -> None:
+        """Judge the records after the one under way by another list of Apple's relay. Any thread may say so."""
+        self._rules = self._rules.with_relay(relay)
+
     async def start(self, write: Write) -> None:
         self._deliveries.start()
+        if self._settings.relay_list_url:
+            self._refresh = Refresh(self._settings, self.use_relay)
+            self._refresh.start()
 
     async def stop(self) -> None:
+        if self._refresh is not None:
+            self._refresh.stop()
         self._deliveries.stop()
 
     async def handle(self, records: Sequence[Record]) -> Handled:
@@ -73,11 +85,12 @@ class Judge(Handler):
         handled = Handled()
         verdicts: Counter[tuple[str, str, str]] = Counter()  # a metric's own count a hit costs a quarter of the judging
         for record in records:
+            rules = self._rules  # another list of Apple's may come between records
             events: list[Opened | Clicked] = []
             hits, unreadable = read_hits(record.value)
             for hit in hits:
                 delivery = self._deliveries.get(hit.delivery_id)
-                judgement = self._rules.judge(
+                judgement = rules.judge(
                     hit,
                     delivery.at if delivery else None,
                     undelivered=delivery is None and hit.at - hit.minted_at < LONGEST_TRANSACTION,
@@ -85,7 +98,7 @@ class Judge(Handler):
                     company=clicks.company(record.partition, record.written_at, hit),
                 )
                 verdicts[hit.kind, judgement.verdict, judgement.reason] += 1
-                events.append(to_event(hit, judgement, self._rules.version))
+                events.append(to_event(hit, judgement, rules.version_of(hit, judgement)))
             if unreadable:
                 handled.dead.append(Poison(record, "unreadable", unreadable))
             if events:

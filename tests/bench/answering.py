@@ -199,7 +199,7 @@ def _served(workshop: Workshop, made: Deployment, *module: str, port: int = 0) -
     port = port or free_port()
     env = made.with_(ingest_port=port).env
     with workshop.running(module[0], python("-m", *module), core=workshop.server_core, env=env) as job:
-        workshop.await_(job, lambda: _is_ready(port))
+        workshop.await_(job, lambda: is_ready(port))
         yield Server(job, port, _written_nowhere)
 
 
@@ -216,7 +216,8 @@ def _nginx(workshop: Workshop) -> Iterator[Server]:
     shutil.rmtree(folder)
 
 
-def _is_ready(port: int) -> bool:
+def is_ready(port: int) -> bool:
+    """Whether ingest says that it is."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
             return bool(answer.status == 200)
