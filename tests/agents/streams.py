@@ -11,10 +11,21 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from schemas.events import Bounced, Campaign, Delivered, Delivery, Hit, Lead, Link, Sent, Unsubscribed, lines
+from schemas.events import Bounced, Campaign, Delivered, Delivery, Hit, Lead, Link, Pause, Sent, Unsubscribed, lines
 from schemas.settings import Settings
 from schemas.tokens import delivery_id
-from schemas.topics import CAMPAIGNS, DELIVERIES, EVENTS, HITS, LEADS, LINKS, Topic, delivery_partition, text_partition
+from schemas.topics import (
+    CAMPAIGNS,
+    DELIVERIES,
+    EVENTS,
+    HITS,
+    LEADS,
+    LINKS,
+    PAUSES,
+    Topic,
+    delivery_partition,
+    text_partition,
+)
 from tests.agents.paper_kafka import Life, Written
 
 # Yesterday: hits are kept for 90 days only.
@@ -57,7 +68,10 @@ class Example:
             one = self.stream[number % len(self.stream)]
             until = float("inf")
             if one.topic.compacted:
-                until = min((o.at for o in self.stream if o.key == one.key and o.at > one.at), default=until)
+                until = min(
+                    (o.at for o in self.stream if (o.topic, o.key) == (one.topic, one.key) and o.at > one.at),
+                    default=until,
+                )
             if one.topic is HITS:
                 late = [o.at for o in self.stream if (o.topic, o.key) == (DELIVERIES, one.key) and o.at > one.at + 4.5]
                 until = min((at - 4.5 for at in late), default=until)
@@ -130,10 +144,10 @@ def _email(draw: Drawn, settings: Settings, number: int, punctual: bool) -> list
     if draw(st.booleans()):
         at = sent_at + timedelta(seconds=draw(st.sampled_from([60, 700])))
         unsubscribed = Unsubscribed(id=event_id("unsubscribe"), at=at, via="page", **told)
-        state = Lead(lead=lead, unsubscribed_at=at)
+        state = Lead(lead=lead, fact="unsubscribed", at=at)
         found += [
             written(EVENTS, at, 0.004, lines([unsubscribed])),
-            written(LEADS, at, 0.004, msgspec.json.encode(state), lead),
+            written(LEADS, at, 0.004, msgspec.json.encode(state), state.key),
         ]
     return found + _hits(draw, settings, told, sent_at, punctual)
 
@@ -179,8 +193,11 @@ def _state(draw: Drawn) -> list[Written]:
     states = draw(st.lists(st.booleans(), max_size=3))
     found = []
     for number, paused in enumerate(states):
-        campaign = Campaign(id="spring", name="Spring", created_at=START, paused=paused)
-        found.append(Written(START.timestamp() + 30 * number, CAMPAIGNS, 0, b"spring", msgspec.json.encode(campaign)))
+        at = START + timedelta(seconds=30 * number)
+        pause = Pause(campaign="spring", paused=paused, at=at)
+        found.append(Written(at.timestamp(), PAUSES, 0, b"spring", msgspec.json.encode(pause)))
+        campaign = Campaign(id="spring", name=f"Spring {number}", created_at=START)
+        found.append(Written(at.timestamp(), CAMPAIGNS, 0, b"spring", msgspec.json.encode(campaign)))
     for link_id in draw(st.sets(st.sampled_from(_LINKS))):
         link = Link(link_id=link_id, campaign="spring", url=f"https://example.com/{link_id[0]}")
         partition = text_partition(link_id, PARTITIONS)

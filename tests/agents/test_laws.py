@@ -30,7 +30,7 @@ from tests.agents.virtual_time import run
 from tests.support.processes import start_clickhouse
 
 TRIES = int(os.environ.get("SENDLENS_LAW_EXAMPLES", "20"))
-TABLES = ("events", "hits", "outcomes", "campaigns", "leads", "links", "reclassifications")
+TABLES = ("events", "hits", "outcomes", "campaigns", "pauses", "lead_facts", "links", "reclassifications")
 # What is asked of every house: each table's rows as its readers see them, then what the page shows.
 _SEEN = "SELECT * FROM ({}) ORDER BY ALL".format(
     " UNION ALL ".join(
@@ -40,7 +40,8 @@ _SEEN = "SELECT * FROM ({}) ORDER BY ALL".format(
             ("events", "* EXCEPT stored_at", "events FINAL"),
             ("hits", "*", "hits FINAL"),
             ("campaigns", "* EXCEPT stored_at", "campaigns FINAL"),
-            ("leads", "* EXCEPT stored_at", "leads FINAL"),
+            ("pauses", "* EXCEPT stored_at", "pauses FINAL"),
+            ("lead_facts", "* EXCEPT stored_at", "lead_facts FINAL"),
             ("links", "* EXCEPT stored_at", "links FINAL"),
         )
     )
