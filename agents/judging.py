@@ -13,7 +13,7 @@ from functools import lru_cache
 import msgspec
 
 from agents.decisions.again import LONGEST_TRANSACTION
-from agents.decisions.company import HONEYPOT_SECONDS, REMEMBERED_SECONDS, RecentClicks
+from agents.decisions.company import HONEYPOT_SECONDS, LATENESS, REMEMBERED_SECONDS, RecentClicks
 from agents.decisions.judge import Rules
 from agents.decisions.judgement import to_event
 from agents.decisions.relay import RelayList
@@ -37,6 +37,7 @@ class Judge(Handler):
     def __init__(self, settings: Settings, rules: Rules, clock: Callable[[], float] = time.time) -> None:
         self._rules = rules
         self._settle = settings.settle_seconds
+        self._ahead = max(0.0, settings.settle_seconds - LATENESS)
         self._window = timedelta(seconds=settings.scanner_window_seconds)
         self._deliveries: StateTopic[Delivery] = StateTopic(
             settings, DELIVERIES, Delivery, key=lambda delivery: delivery.delivery_id, forget_after=_RECENT
@@ -86,10 +87,13 @@ class Judge(Handler):
         verdicts: Counter[tuple[str, str, str]] = Counter()  # a metric's own count a hit costs a quarter of the judging
         for record in records:
             rules = self._rules  # another list of Apple's may come between records
+            # Of a delivery that was written later nothing is said however late this is: else a judge that was killed
+            # and does it again would know more than the first time.
+            known_until = record.written_at + self._ahead
             events: list[Opened | Clicked] = []
             hits, unreadable = read_hits(record.value)
             for hit in hits:
-                delivery = self._deliveries.get(hit.delivery_id)
+                delivery = self._deliveries.get(hit.delivery_id, known_until)
                 judgement = rules.judge(
                     hit,
                     delivery.at if delivery else None,

@@ -20,7 +20,16 @@ os.environ["SENDLENS_RELAY_LIST_URL"] = ""
 @pytest.fixture(scope="session", params=KINDS)
 def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """One broker for all: a test has topics of its own on it, by a prefix, and neither ends nor empties it."""
-    yield from _started(str(request.param), tmp_path_factory)
+    if request.param == "kafka":
+        yield request.getfixturevalue("standing_kafka")
+    else:
+        yield from _started(str(request.param), tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def standing_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """The Apache Kafka among them."""
+    yield from _started("kafka", tmp_path_factory)
 
 
 @pytest.fixture(params=KINDS)

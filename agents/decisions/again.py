@@ -49,7 +49,7 @@ def judge_again(
         while coming < len(hits) and hits[coming].at.timestamp() <= at + ahead:
             recent.add(0, hits[coming].at.timestamp(), [hits[coming]])
             coming += 1
-        known = delivered_at if delivered_at is not None and delivered_at.timestamp() <= at + settle else None
+        known = delivered_at if delivered_at is not None and delivered_at.timestamp() <= at + ahead else None
         relayed, relay = _relayed_then((stored or {}).get(hit.id), rules.version)
         judgement = rules.judge(
             hit,
