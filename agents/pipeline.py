@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from schemas.topics import CAMPAIGNS, DEAD, DELIVERIES, EVENTS, HITS, LEADS, LINKS, SENDS, Topic
+from schemas.topics import CAMPAIGNS, DEAD, DELIVERIES, EVENTS, HITS, LEADS, LINKS, PAUSES, SENDS, Topic
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ JUDGE = Stage(
 )
 STORE = Stage(
     name="store",
-    takes=(HITS, EVENTS, CAMPAIGNS, LEADS, LINKS),
+    takes=(HITS, EVENTS, CAMPAIGNS, PAUSES, LEADS, LINKS),
     decides="nothing: inserts into the ClickHouse table of the topic's name",
     gives=(DEAD,),
     hold=Hold(batch=5_000, held=20_000, wait=True),

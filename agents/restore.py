@@ -18,22 +18,29 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from schemas.errors import Retry
-from schemas.events import Campaign, Delivery, Lead, Link
+from schemas.events import Campaign, Delivery, Lead, Link, Pause
 from schemas.settings import Settings
 from schemas.state import StateTopic
-from schemas.topics import CAMPAIGNS, DELIVERIES, LEADS, LINKS, Topic, delivery_partition, text_partition
+from schemas.topics import CAMPAIGNS, DELIVERIES, LEADS, LINKS, PAUSES, Topic, delivery_partition, text_partition
 
 _PATIENCE = 600.0  # seconds to read a topic to its end; some 50,000 records a second
-# How each topic is read: its struct, and the struct's key.
+# How each topic is read: its struct, whose fields the query gives in their order, and the struct's key.
 _HOLDS: dict[Topic, tuple[type[Any], Callable[[Any], str]]] = {
     CAMPAIGNS: (Campaign, lambda campaign: campaign.id),
-    LEADS: (Lead, lambda lead: lead.lead),
+    PAUSES: (Pause, lambda pause: pause.campaign),
+    LEADS: (Lead, lambda lead: lead.key),
     LINKS: (Link, lambda link: link.link_id),
     DELIVERIES: (Delivery, lambda delivery: delivery.delivery_id),
 }
 _READ = {
-    CAMPAIGNS: "SELECT id, name, created_at, paused FROM campaigns FINAL",
-    LEADS: "SELECT lead, unsubscribed_at FROM leads FINAL",
+    CAMPAIGNS: """
+        SELECT
+            id, name, created_at, check_reply, track_opens, track_clicks, wrap_text_links,
+            bounce_limit, bounce_min_sends
+        FROM campaigns FINAL
+    """,
+    PAUSES: "SELECT campaign, paused, at, reason FROM pauses FINAL",
+    LEADS: "SELECT lead, fact, at, of, campaign, holds FROM lead_facts FINAL",
     LINKS: "SELECT toString(link_id), campaign, url FROM links FINAL",
     DELIVERIES: """
         SELECT toString(delivery_id), any(request_id), min(at)
@@ -76,24 +83,16 @@ def restore(settings: Settings, client: Client) -> dict[str, int]:
 
 def _records(client: Client, topic: Topic) -> Iterator[tuple[str, bytes]]:
     """Key and value of each record, as the topic's own writers make them."""
+    struct, key = _HOLDS[topic]
     with client.query_rows_stream(_READ[topic]) as rows:
         for row in rows:
-            yield str(row[0]), msgspec.json.encode(_struct(topic, row))
+            record = struct(**dict(zip(struct.__struct_fields__, map(_with_utc, row), strict=True)))
+            yield key(record), msgspec.json.encode(record)
 
 
-def _struct(topic: Topic, row: tuple[object, ...]) -> msgspec.Struct:
-    def moment(value: object) -> datetime:
-        if not isinstance(value, datetime):
-            raise TypeError(f"not a time: {value!r}")
-        return value.replace(tzinfo=value.tzinfo or UTC)  # clickhouse-connect leaves UTC out
-
-    if topic is CAMPAIGNS:
-        return Campaign(id=str(row[0]), name=str(row[1]), created_at=moment(row[2]), paused=bool(row[3]))
-    if topic is LEADS:
-        return Lead(lead=str(row[0]), unsubscribed_at=moment(row[1]) if row[1] else None)
-    if topic is LINKS:
-        return Link(link_id=str(row[0]), campaign=str(row[1]), url=str(row[2]))
-    return Delivery(delivery_id=str(row[0]), request_id=str(row[1]), at=moment(row[2]))
+def _with_utc(value: object) -> object:
+    """clickhouse-connect leaves UTC out of a time."""
+    return value.replace(tzinfo=value.tzinfo or UTC) if isinstance(value, datetime) else value
 
 
 def _partition(settings: Settings, topic: Topic, key: str) -> int:

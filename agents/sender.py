@@ -19,11 +19,12 @@ from agents.announced import AnnouncedLinks
 from agents.decisions.answers import Accepted, Refused, bounced, deferred, delivered, skipped
 from agents.decisions.gate import Already, Go, Replay, Skip, gate
 from agents.decisions.instrument import Instrumented, instrument
+from agents.decisions.mime import mailbox
 from agents.metrics import SENDER_DEFERRED, SENDER_OUTCOMES, SENDER_UNANSWERED
 from agents.outage import Outage, Stopped, pause
 from agents.sinks.smtp import Dropped, SmtpPool
 from schemas.errors import Reject, Retry
-from schemas.events import AnyEvent, Campaign, Delivery, Lead, Link, Send
+from schemas.events import Campaign, Delivery, EmailEvent, Lead, Link, Pause, Send
 from schemas.settings import Settings
 
 log = structlog.get_logger()
@@ -55,7 +56,7 @@ class Result:
     """
 
     send: Send
-    events: list[AnyEvent] = field(default_factory=list)
+    events: list[EmailEvent] = field(default_factory=list)
     delivery: Delivery | None = None
     dead: Reject | None = None
     unfinished: bool = False
@@ -69,6 +70,7 @@ class Sender:
         settings: Settings,
         *,
         campaigns: View[Campaign],
+        pauses: View[Pause],
         leads: View[Lead],
         deliveries: View[Delivery],
         already_sent: Callable[[list[str]], Awaitable[Mapping[str, Already]]],
@@ -82,6 +84,7 @@ class Sender:
         self.smtp = smtp or SmtpPool(settings, clock=clock)
         self._settings = settings
         self._campaigns = campaigns
+        self._pauses = pauses
         self._leads = leads
         self._deliveries = deliveries
         self._already_sent = already_sent
@@ -254,7 +257,14 @@ class Sender:
 
     def _gate(self, send: Send, earlier: Already | None) -> Go | Skip | Replay:
         already = self._already(send.delivery_id) or earlier
-        return gate(send, self._campaigns.get(send.campaign), self._leads.get(send.lead), already)
+        return gate(
+            send,
+            self._campaigns.get(send.campaign),
+            self._pauses.get(send.campaign),
+            self._leads.get,
+            self._settings.keyring.address_ids(mailbox(send.to).address),
+            already,
+        )
 
     def _already(self, delivery_id: str) -> Already | None:
         """What is known here of an earlier send."""
@@ -298,7 +308,7 @@ class Sender:
         await self._views_show(max(self._since, min(requested_at, self._clock().timestamp())))
 
     async def _views_show(self, moment: float) -> None:
-        for view in (self._campaigns, self._leads, self._deliveries):
+        for view in (self._campaigns, self._pauses, self._leads, self._deliveries):
             while not await view.wait_until_current(moment, self._view_patience):
                 self._views.failed("a state topic is behind")
                 await self._views.wait()

@@ -15,10 +15,20 @@ from agents.records import Handled, Handler, Out, Record, Write, poison
 from agents.sender import Result, Sender
 from clickhouse.store import connect
 from schemas.errors import Reject, Retry
-from schemas.events import Campaign, Delivery, Lead, Link, Send, lines
+from schemas.events import Campaign, Delivery, Lead, Link, Pause, Send, lines
 from schemas.settings import Settings
 from schemas.state import StateTopic
-from schemas.topics import CAMPAIGNS, DELIVERIES, EVENTS, LEADS, LINKS, Topic, delivery_partition, text_partition
+from schemas.topics import (
+    CAMPAIGNS,
+    DELIVERIES,
+    EVENTS,
+    LEADS,
+    LINKS,
+    PAUSES,
+    Topic,
+    delivery_partition,
+    text_partition,
+)
 
 log = structlog.get_logger()
 
@@ -42,7 +52,8 @@ class Sending(Handler):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._campaigns = StateTopic(settings, CAMPAIGNS, Campaign, key=lambda campaign: campaign.id)
-        self._leads = StateTopic(settings, LEADS, Lead, key=lambda lead: lead.lead)
+        self._pauses = StateTopic(settings, PAUSES, Pause, key=lambda pause: pause.campaign)
+        self._leads = StateTopic(settings, LEADS, Lead, key=lambda lead: lead.key)
         self._deliveries = StateTopic(
             settings, DELIVERIES, Delivery, key=lambda delivery: delivery.delivery_id, forget_after=_RECENT
         )
@@ -51,11 +62,12 @@ class Sending(Handler):
 
     async def start(self, write: Write) -> None:
         self._write = write
-        for view in (self._campaigns, self._leads, self._deliveries):
+        for view in (self._campaigns, self._pauses, self._leads, self._deliveries):
             view.start()
         self._sender = Sender(
             self._settings,
             campaigns=self._campaigns,
+            pauses=self._pauses,
             leads=self._leads,
             deliveries=self._deliveries,
             already_sent=self._already_sent,
@@ -73,7 +85,7 @@ class Sending(Handler):
 
     async def stop(self) -> None:
         await self._sender.close()
-        for view in (self._campaigns, self._leads, self._deliveries):
+        for view in (self._campaigns, self._pauses, self._leads, self._deliveries):
             view.stop()
         if self._client is not None:
             self._client.close()

@@ -33,7 +33,7 @@ from ingest.requests import (
     decode,
 )
 from schemas.errors import Reject, Retry
-from schemas.events import Campaign, Send
+from schemas.events import Campaign, Pause, Send, Time
 from schemas.settings import Settings
 from schemas.state import StateTopic
 from schemas.tokens import delivery_id
@@ -68,6 +68,14 @@ _decode_sends = msgspec.json.Decoder(SendsRequest).decode
 _decode_send = msgspec.json.Decoder(SendRequest).decode
 
 
+class CampaignAnswer(Campaign, frozen=True, kw_only=True):
+    """A campaign, and whether it is paused: since when, and why (bounces or operator)."""
+
+    paused: bool = False
+    paused_at: Time | None = None
+    paused_reason: str = ""
+
+
 class Accepted(msgspec.Struct):
     """A send that will be an email: its place in the request, and the id that every event about it carries."""
 
@@ -92,7 +100,11 @@ class SendsAnswer(msgspec.Struct):
 
 
 def api_routes(
-    settings: Settings, publisher: Publisher, campaigns: StateTopic[Campaign], metrics: Metrics
+    settings: Settings,
+    publisher: Publisher,
+    campaigns: StateTopic[Campaign],
+    pauses: StateTopic[Pause],
+    metrics: Metrics,
 ) -> APIRouter:
     """The router of `/v1`."""
     router = APIRouter(
@@ -128,15 +140,16 @@ def api_routes(
         max_body_size=_SMALL_BODY_BYTES,
         openapi_extra=_body(CampaignRequest),
         responses={
-            200: {"description": "It is there already, as asked for.", **_content(Campaign)},
-            201: {"description": "Declared.", **_content(Campaign)},
+            200: {"description": "It was there already, and is now as asked for.", **_content(CampaignAnswer)},
+            201: {"description": "Declared.", **_content(CampaignAnswer)},
             **described(400, "`Idempotency-Key` is no such key."),
             **described(409, "The id belongs to a campaign of another name; or the same request is being worked on."),
             **described(422, "The body is not as described; or `Idempotency-Key` came with another body before."),
         },
     )
     async def declare(request: Request, idempotency_key: _Key = None) -> Response:
-        """Sends name a campaign by its id, and only a declared one. Doing it again is fine."""
+        """Sends name a campaign by its id, and only a declared one. Doing it again is fine; other options replace the
+        earlier ones. It neither pauses nor resumes."""
         body = await request.body()
         return await idempotency.once(request, body, lambda: declared(body))
 
@@ -147,11 +160,11 @@ def api_routes(
         except Reject as error:
             raise Problem(422, str(error), reason=error.reason) from None
         found = await known(asked.id)
-        if found is not None:
-            if found.name != asked.name:
-                raise Problem(409, "The id belongs to a campaign of another name; its numbers could not be told apart.")
-            return _json(200, found)
-        campaign = Campaign(id=asked.id, name=asked.name, created_at=_now())
+        if found is not None and found.name != asked.name:
+            raise Problem(409, "The id belongs to a campaign of another name; its numbers could not be told apart.")
+        campaign = Campaign(created_at=found.created_at if found else _now(), **msgspec.structs.asdict(asked))
+        if campaign == found:
+            return _json(200, answered(found))
         await publisher.publish(
             CAMPAIGNS,
             text_partition(campaign.id, settings.partitions_of(CAMPAIGNS)),
@@ -160,20 +173,27 @@ def api_routes(
             settings.answer_within_ms / 1000,
         )
         campaigns.put(campaign)
-        log.info("campaign declared", campaign=campaign.id)
-        return _json(201, campaign)
+        log.info("campaign declared", campaign=campaign.id, again=found is not None)
+        return _json(200 if found else 201, answered(campaign))
+
+    def answered(campaign: Campaign) -> CampaignAnswer:
+        pause = pauses.get(campaign.id)
+        known = msgspec.structs.asdict(campaign)
+        if pause is None or not pause.paused:
+            return CampaignAnswer(**known)
+        return CampaignAnswer(**known, paused=True, paused_at=pause.at, paused_reason=pause.reason)
 
     @router.get(
         "/campaigns/{id}",
         dependencies=for_campaigns,
         summary="A campaign, and whether it is paused",
-        responses={200: _content(Campaign), **described(404, "There is none of this id.")},
+        responses={200: _content(CampaignAnswer), **described(404, "There is none of this id.")},
     )
     async def campaign(id: Annotated[str, Path(examples=["spring-launch"])]) -> Response:
         found = await known(id)
         if found is None:
             raise Problem(404, "There is no campaign of this id.")
-        return _json(200, found)
+        return _json(200, answered(found))
 
     @router.post(
         "/sends",

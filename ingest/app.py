@@ -24,11 +24,11 @@ from ingest.share import Shares
 from ingest.source import Source
 from ingest.spool import Spool
 from ingest.unsubscribe import unsubscribe_routes
-from schemas.events import Campaign, Link
+from schemas.events import Campaign, Link, Pause
 from schemas.settings import Settings
 from schemas.snapshot import Snapshot
 from schemas.state import StateTopic
-from schemas.topics import CAMPAIGNS, EVENTS, HITS, LEADS, LINKS, SENDS
+from schemas.topics import CAMPAIGNS, EVENTS, HITS, LEADS, LINKS, PAUSES, SENDS
 
 log = structlog.get_logger()
 
@@ -58,6 +58,7 @@ def create_app(settings: Settings, *routers: APIRouter) -> App:
     kept = Snapshot(settings.data_dir / "links" / "snapshot", settings.topic(LINKS))
     links = StateTopic(settings, LINKS, Link, lambda link: link.link_id, snapshot=kept)
     campaigns = StateTopic(settings, CAMPAIGNS, Campaign, lambda campaign: campaign.id)
+    pauses = StateTopic(settings, PAUSES, Pause, lambda pause: pause.campaign)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -67,13 +68,14 @@ def create_app(settings: Settings, *routers: APIRouter) -> App:
         replay.start()
         links.start()
         campaigns.start()
+        pauses.start()
         log.info("ingest serves", host=settings.ingest_host, port=settings.ingest_port)
         yield
         await replay.stop()
         await commit.stop(_DRAIN_PATIENCE)
         await spool.stop()
         await asyncio.gather(
-            publisher.stop(_CLOSE_PATIENCE), asyncio.to_thread(links.stop), asyncio.to_thread(campaigns.stop)
+            publisher.stop(_CLOSE_PATIENCE), *(asyncio.to_thread(state.stop) for state in (links, campaigns, pauses))
         )
         log.info("ingest stopped", hits_lost=commit.in_flight)
 
@@ -87,8 +89,8 @@ def create_app(settings: Settings, *routers: APIRouter) -> App:
     )
     answer_with_problems(app)
     app.include_router(unsubscribe_routes(settings, publisher, metrics))
-    app.include_router(api_routes(settings, publisher, campaigns, metrics))
-    app.include_router(health_routes(publisher, (links, campaigns), metrics))
+    app.include_router(api_routes(settings, publisher, campaigns, pauses, metrics))
+    app.include_router(health_routes(publisher, (links, campaigns, pauses), metrics))
     app.include_router(docs_routes(app))
     for router in routers:
         app.include_router(router)

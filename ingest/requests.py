@@ -33,6 +33,16 @@ class CampaignRequest(Struct, forbid_unknown_fields=True):
 
     id: Annotated[Text, Meta(min_length=1, examples=["spring-launch"])]
     name: Annotated[str, Meta(min_length=1, max_length=200, examples=["Spring launch"])]
+    check_reply: Annotated[bool, Meta(description="Who has replied gets no later step.")] = False
+    track_opens: Annotated[bool, Meta(description="Put a pixel into its emails.")] = True
+    track_clicks: Annotated[bool, Meta(description="Wrap the links of its emails.")] = True
+    wrap_text_links: Annotated[bool, Meta(description="Wrap the links of plain-text parts too.")] = False
+    bounce_limit: Annotated[
+        float, Meta(ge=0, le=1, description="Paused when hard bounces pass this share of the emails sent.")
+    ] = 0.05
+    bounce_min_sends: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Never paused for bounces before so many emails were sent.")
+    ] = 20
 
 
 class SendRequest(Struct, kw_only=True, forbid_unknown_fields=True):

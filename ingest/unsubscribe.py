@@ -126,13 +126,13 @@ async def _publish(settings: Settings, publisher: Publisher, claim: Claim, via: 
         lead=claim.lead,
         via=via,
     )
-    lead = Lead(lead=claim.lead, unsubscribed_at=now)
+    lead = Lead(lead=claim.lead, fact="unsubscribed", at=now)
     within = settings.answer_within_ms / 1000
     await asyncio.gather(
         publisher.publish(
             LEADS,
-            text_partition(claim.lead, settings.partitions_of(LEADS)),
-            claim.lead,
+            text_partition(lead.key, settings.partitions_of(LEADS)),
+            lead.key,
             msgspec.json.encode(lead),
             within,
         ),

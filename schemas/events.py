@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -43,11 +43,16 @@ class Hit(Struct, frozen=True, kw_only=True):
     headers: dict[str, str] = {}
 
 
-class Event(Struct, frozen=True, kw_only=True, tag_field="kind"):
-    """What every event says: its own id, when it happened, and of which email."""
+class Happened(Struct, frozen=True, kw_only=True, tag_field="kind"):
+    """What every event says: its own id, and when it happened."""
 
     id: Id
     at: Time
+
+
+class Event(Happened, frozen=True, kw_only=True):
+    """What every event of an email says besides: of which."""
+
     delivery_id: Id
     campaign: Name
     step: Step
@@ -63,6 +68,8 @@ class Sent(Event, tag="sent", frozen=True, kw_only=True):
     message_id: str
     request_id: str = ""
     attempt: int = 1
+    # A keyed hash of the recipient's address (Keyring.address_id): by it a dead address is known in every list.
+    address: str = ""
 
 
 class Delivered(Event, tag="delivered", frozen=True, kw_only=True):
@@ -87,14 +94,55 @@ class Skipped(Event, tag="skipped", frozen=True, kw_only=True):
     reason: str
 
 
+class Unanswered(Event, tag="unanswered", frozen=True, kw_only=True):
+    """A worker died while the email was at its mail server, so nobody knows whether it went out. It is not sent again
+    by itself: an operator decides."""
+
+    sender: str
+    request_id: str
+    message_id: str
+    attempt: int = 1
+
+
 class Bounced(Event, tag="bounce", frozen=True, kw_only=True):
-    """The email was refused. `status` is the enhanced code (RFC 3463) or the SMTP code."""
+    """The email was refused, in session or by a report that came back. `status` is the enhanced code (RFC 3463) or the
+    SMTP code; `matched_by` says how a report was known to be of this email."""
 
     sender: str
     bounce_class: BounceClass
     category: str
     status: str
     diagnostic: str
+    via: Literal["session", "report"] = "session"
+    message_id: str = ""
+    matched_by: str = ""
+
+
+class _Answer(Event, frozen=True, kw_only=True):
+    """A mail that came back. `message_id` is its own; `matched_by` says how it was known to be of this email."""
+
+    sender: str
+    message_id: str
+    matched_by: str
+
+
+class Replied(_Answer, tag="reply", frozen=True, kw_only=True):
+    """A person answered the email. `text` is what they wrote, without quotes and signature."""
+
+    subject: str = ""
+    text: str = ""
+
+
+class AutoReplied(_Answer, tag="auto_reply", frozen=True, kw_only=True):
+    """A machine answered for the person: out of office and the like. Never a reply."""
+
+    subject: str = ""
+
+
+class Complained(_Answer, tag="complaint", frozen=True, kw_only=True):
+    """The person told their mailbox provider that the email is spam, and the provider told us (RFC 5965)."""
+
+    category: str = "abuse"
 
 
 class _Judged(Event, frozen=True, kw_only=True):
@@ -123,8 +171,43 @@ class Unsubscribed(Event, tag="unsubscribe", frozen=True, kw_only=True):
     via: Literal["page", "one-click"]
 
 
-AnyEvent = Sent | Delivered | Deferred | Skipped | Bounced | Opened | Clicked | Unsubscribed
-EVENTS: tuple[type[Event], ...] = (Sent, Delivered, Deferred, Skipped, Bounced, Opened, Clicked, Unsubscribed)
+class Resubscribed(Event, tag="resubscribe", frozen=True, kw_only=True):
+    """The lead took its unsubscribing back, on the page that confirmed it."""
+
+
+class CampaignPaused(Happened, tag="campaign_paused", frozen=True, kw_only=True):
+    """A campaign sends nothing from now on. `reason` is bounces or operator; the counts are those it was decided by."""
+
+    campaign: Name
+    reason: Literal["bounces", "operator"]
+    detail: str = ""
+    sent: int = 0
+    hard_bounced: int = 0
+
+
+class CampaignResumed(Happened, tag="campaign_resumed", frozen=True, kw_only=True):
+    """A paused campaign sends again. Its bounces are counted anew from here."""
+
+    campaign: Name
+
+
+EmailEvent = (
+    Sent
+    | Delivered
+    | Deferred
+    | Unanswered
+    | Skipped
+    | Bounced
+    | Replied
+    | AutoReplied
+    | Complained
+    | Opened
+    | Clicked
+    | Unsubscribed
+    | Resubscribed
+)
+AnyEvent = EmailEvent | CampaignPaused | CampaignResumed
+EVENTS: tuple[type[Happened], ...] = get_args(AnyEvent)
 
 
 class Send(Struct, frozen=True, kw_only=True):
@@ -154,19 +237,60 @@ class Delivery(Struct, frozen=True, kw_only=True):
 
 
 class Campaign(Struct, frozen=True, kw_only=True):
-    """A campaign as the platform declared it. Topic `campaigns`, newest record wins."""
+    """A campaign as the platform declared it. Topic `campaigns`, newest record wins.
+
+    `check_reply`: who has replied gets no later step. `bounce_limit`: the share of hard bounces, of emails sent, beyond
+    which it is paused, once `bounce_min_sends` were sent.
+    """
 
     id: Name
     name: str
     created_at: Time
-    paused: bool = False
+    check_reply: bool = False
+    track_opens: bool = True
+    track_clicks: bool = True
+    wrap_text_links: bool = False
+    bounce_limit: Annotated[float, Meta(ge=0, le=1)] = 0.05
+    bounce_min_sends: Annotated[int, Meta(ge=1)] = 20
+
+
+class Pause(Struct, frozen=True, kw_only=True):
+    """Whether a campaign is paused, since when and why. Topic `pauses`, newest record wins.
+
+    Beside Campaign and not in it: the platform declares the one, the guard and operators write the other, and neither
+    may undo what the other said at the same moment.
+    """
+
+    campaign: Name
+    paused: bool
+    at: Time
+    reason: str = ""
 
 
 class Lead(Struct, frozen=True, kw_only=True):
-    """A lead that must not be mailed, and why. Topic `leads`, newest record wins."""
+    """One fact for which a lead, or an address, is not mailed. Topic `leads`, newest record of a fact wins.
+
+    `of` says whose fact it is: of the lead of that id, or of the address with that keyed hash, in whatever list it
+    stands. A fact is a record of its own, so that two that become known at once both hold. `holds` False takes it back.
+    `campaign` only for `replied`, which stops that campaign's later steps alone.
+    """
 
     lead: Name
-    unsubscribed_at: Time | None = None
+    fact: Literal["unsubscribed", "invalid", "complained", "replied", "erased"]
+    at: Time
+    of: Literal["lead", "address"] = "lead"
+    campaign: str = ""
+    holds: bool = True
+
+    @property
+    def key(self) -> str:
+        """The record's key on the topic."""
+        return lead_key(self.lead, self.fact, of=self.of, campaign=self.campaign)
+
+
+def lead_key(lead: str, fact: str, *, of: str = "lead", campaign: str = "") -> str:
+    """Under which a fact is found. Ids hold no control characters, so the parts can't run into each other."""
+    return "\x1f".join((of, fact, campaign, lead))
 
 
 class Link(Struct, frozen=True, kw_only=True):

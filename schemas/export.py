@@ -17,6 +17,7 @@ _STRUCTS: tuple[type[msgspec.Struct], ...] = (
     events.Send,
     events.Delivery,
     events.Campaign,
+    events.Pause,
     events.Lead,
     events.Link,
     events.Dead,

@@ -195,8 +195,19 @@ class Keyring:
         They look like any other link's: nobody can tell which link to leave alone.
         """
         name = f"{campaign}\x1f\x1fhoneypot".encode("utf-8", "surrogatepass")
-        secrets = [self._first[1], *(secret for secret in self.keys.values() if secret != self._first[1])]
-        return tuple(hmac.digest(_link_key(secret), name, "sha256").hex() for secret in secrets)
+        return tuple(hmac.digest(_link_key(secret), name, "sha256").hex() for secret in self._newest_first)
+
+    def address_ids(self, address: str) -> tuple[str, ...]:
+        """The keyed hashes by which an address is known, newest key first; the first is written, all are looked up.
+
+        32 hex digits, of the address in lower case: who has the hashes but not the keys can't test addresses.
+        """
+        name = address.strip().lower().encode("utf-8", "surrogatepass")
+        return tuple(hmac.digest(_address_key(secret), name, "sha256").hex()[:32] for secret in self._newest_first)
+
+    @cached_property
+    def _newest_first(self) -> tuple[bytes, ...]:
+        return tuple(dict.fromkeys(self.keys.values()))
 
     def _open(self, raw: bytes, purpose: Purpose, mac_bytes: int) -> bytes:
         """Check key, MAC and purpose; return what was signed."""
@@ -214,3 +225,7 @@ class Keyring:
 
 def _link_key(secret: bytes) -> bytes:
     return hmac.digest(secret, b"sendlens link", "sha256")
+
+
+def _address_key(secret: bytes) -> bytes:
+    return hmac.digest(secret, b"sendlens address", "sha256")

@@ -26,6 +26,12 @@ class Topic:
     compacted: bool = False
     retention_ms: int = 7 * _DAY_MS
     max_record_bytes: int | None = None
+    stored_in: str = ""
+
+    @property
+    def table(self) -> str:
+        """The ClickHouse table that the store inserts its records into."""
+        return self.stored_in or self.name
 
     def config(self) -> dict[str, str]:
         """The topic's configuration in Kafka's own words."""
@@ -46,12 +52,13 @@ SENDS = Topic("sends", key="lead", holds="Send", max_record_bytes=6 * _MIB)
 DELIVERIES = Topic("deliveries", key="delivery", holds="Delivery", retention_ms=2 * _DAY_MS)
 MAIL = Topic("mail", key="mailbox", holds="raw mail")
 CAMPAIGNS = Topic("campaigns", key="campaign", holds="Campaign", partitions=1, compacted=True)
-LEADS = Topic("leads", key="lead", holds="Lead", compacted=True)
+PAUSES = Topic("pauses", key="campaign", holds="Pause", partitions=1, compacted=True)
+LEADS = Topic("leads", key="fact", holds="Lead", compacted=True, stored_in="lead_facts")
 LINKS = Topic("links", key="link_id", holds="Link", compacted=True)
 # A whole send in base64.
 DEAD = Topic("dead", key="stage", holds="Dead", partitions=1, retention_ms=30 * _DAY_MS, max_record_bytes=9 * _MIB)
 
-ALL = (HITS, EVENTS, SENDS, DELIVERIES, MAIL, CAMPAIGNS, LEADS, LINKS, DEAD)
+ALL = (HITS, EVENTS, SENDS, DELIVERIES, MAIL, CAMPAIGNS, PAUSES, LEADS, LINKS, DEAD)
 
 
 def delivery_partition(delivery_id: str, partitions: int) -> int:

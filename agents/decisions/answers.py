@@ -8,7 +8,7 @@ from typing import Any
 
 from agents.decisions.instrument import Instrumented
 from agents.decisions.refusal import Stage, categorise
-from schemas.events import AnyEvent, Bounced, Deferred, Delivered, Delivery, Send, Sent, Skipped
+from schemas.events import Bounced, Deferred, Delivered, Delivery, EmailEvent, Send, Sent, Skipped
 from schemas.tokens import event_id
 
 
@@ -34,16 +34,16 @@ class Refused:
     stage: Stage
 
 
-def delivered(send: Send, mail: Instrumented, answer: Accepted, attempt: int) -> tuple[list[AnyEvent], Delivery]:
+def delivered(send: Send, mail: Instrumented, answer: Accepted, attempt: int) -> tuple[list[EmailEvent], Delivery]:
     """Sent and Delivered, and the record that the timing rule and the duplicate check read."""
-    events: list[AnyEvent] = [
+    events: list[EmailEvent] = [
         _sent(send, mail, answer.started_at, attempt),
         Delivered(**_of(send, "delivered", answer.at), sender=mail.sender, request_id=send.request_id),
     ]
     return events, Delivery(delivery_id=send.delivery_id, request_id=send.request_id, at=_ms(answer.at))
 
 
-def bounced(send: Send, mail: Instrumented, answer: Refused, attempt: int) -> list[AnyEvent]:
+def bounced(send: Send, mail: Instrumented, answer: Refused, attempt: int) -> list[EmailEvent]:
     """Sent and Bounced, for a final refusal."""
     category = categorise(answer.code, answer.status, answer.diagnostic, answer.stage)
     return [
@@ -84,6 +84,7 @@ def _sent(send: Send, mail: Instrumented, at: datetime, attempt: int) -> Sent:
         message_id=mail.message_id,
         request_id=send.request_id,
         attempt=attempt,
+        address=mail.address,
     )
 
 

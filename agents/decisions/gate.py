@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas.events import Campaign, Lead, Send
+from schemas.events import Campaign, Lead, Pause, Send, lead_key
 
-SkipReason = Literal["unknown-campaign", "paused", "unsubscribed", "duplicate"]
+SkipReason = Literal[
+    "unknown-campaign", "paused", "unsubscribed", "invalid", "complained", "erased", "replied", "duplicate"
+]
+_FACTS: tuple[SkipReason, ...] = ("erased", "unsubscribed", "complained", "invalid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +38,32 @@ class Skip:
     reason: SkipReason
 
 
-def gate(send: Send, campaign: Campaign | None, lead: Lead | None, already: Already | None) -> Go | Skip | Replay:
-    """Decide. What has been sent stays sent, so that is asked first: a later pause makes no skip of it."""
+def gate(
+    send: Send,
+    campaign: Campaign | None,
+    pause: Pause | None,
+    fact: Callable[[str], Lead | None],
+    addresses: Sequence[str],
+    already: Already | None,
+) -> Go | Skip | Replay:
+    """Decide. What has been sent stays sent, so that is asked first: a later pause makes no skip of it.
+
+    `fact` finds what is known under a `lead_key`; `addresses` are the keyed hashes of the recipient's address.
+    """
+
+    def holds(key: str) -> bool:
+        found = fact(key)
+        return found is not None and found.holds
+
     if already is not None:
         return Replay() if already.request_id == send.request_id else Skip("duplicate")
     if campaign is None:
         return Skip("unknown-campaign")
-    if campaign.paused:
+    if pause is not None and pause.paused:
         return Skip("paused")
-    if lead is not None and lead.unsubscribed_at is not None:
-        return Skip("unsubscribed")
+    for reason in _FACTS:
+        if holds(lead_key(send.lead, reason)) or any(holds(lead_key(a, reason, of="address")) for a in addresses):
+            return Skip(reason)
+    if campaign.check_reply and holds(lead_key(send.lead, "replied", campaign=send.campaign)):
+        return Skip("replied")
     return Go()

@@ -31,13 +31,15 @@ _RESERVED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Instrumented:
-    """An email ready for SMTP. `message_id` is without its angle brackets; `links` must be known before it leaves."""
+    """An email ready for SMTP. `message_id` is without its angle brackets, `address` the recipient's keyed hash;
+    `links` must be known before it leaves."""
 
     message: bytes
     envelope_from: str
     envelope_to: str
     message_id: str
     sender: str
+    address: str
     links: list[Link]
 
 
@@ -104,6 +106,7 @@ def instrument(
         envelope_to=to.address,
         message_id=message_id,
         sender=sender.address,
+        address=keyring.address_ids(to.address)[0],
         links=list(links.values()),
     )
 

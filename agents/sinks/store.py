@@ -16,14 +16,15 @@ from agents.metrics import ROWS
 from agents.records import Handled, Handler, Poison, Record, poison
 from clickhouse.store import connect, insert_lines
 from schemas.errors import Reject, Retry
-from schemas.events import AnyEvent, Campaign, Hit, Lead, Link
+from schemas.events import AnyEvent, Campaign, Hit, Lead, Link, Pause
 from schemas.settings import Settings
-from schemas.topics import CAMPAIGNS, EVENTS, HITS, LEADS, LINKS, Topic
+from schemas.topics import CAMPAIGNS, EVENTS, HITS, LEADS, LINKS, PAUSES, Topic
 
 _DECODERS: dict[Topic, msgspec.json.Decoder[Any]] = {
     HITS: msgspec.json.Decoder(Hit),
     EVENTS: msgspec.json.Decoder(AnyEvent),
     CAMPAIGNS: msgspec.json.Decoder(Campaign),
+    PAUSES: msgspec.json.Decoder(Pause),
     LEADS: msgspec.json.Decoder(Lead),
     LINKS: msgspec.json.Decoder(Link),
 }
@@ -87,7 +88,7 @@ class Store(Handler):
     def _insert_now(self, topic: Topic, lines: bytes) -> None:
         if self._client is None:
             self._client = connect(self._settings)
-        insert_lines(self._client, topic.name, lines)
+        insert_lines(self._client, topic.table, lines)
 
 
 def _chunks(records: list[Record], rows: int) -> list[list[Record]]:

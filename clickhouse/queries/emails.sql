@@ -134,12 +134,13 @@ WITH
 SELECT
     campaign AS campaign_id,
     if(any(known.name) = '', campaign, any(known.name)) AS campaign_name,
-    if(any(known.paused), 'Paused', 'Active') AS state,
+    if(any(pauses.paused), 'Paused', 'Active') AS state,
     -- include: counts
     ,
     -- include: rates
 FROM v_outcomes
-LEFT JOIN (SELECT id, name, paused FROM campaigns FINAL) AS known ON known.id = campaign
+LEFT JOIN (SELECT id, name FROM campaigns FINAL) AS known ON known.id = campaign
+LEFT JOIN (SELECT campaign AS id, paused FROM pauses FINAL) AS pauses ON pauses.id = campaign
 WHERE
     -- include: cohort
 GROUP BY campaign

@@ -12,10 +12,10 @@ import pytest
 
 from agents.decisions.gate import Already
 from agents.sender import Sender
-from schemas.events import Campaign, Delivery, Lead, Link, Send
+from schemas.events import Campaign, Delivery, Lead, Link, Pause, Send
 from schemas.settings import Settings
 from schemas.state import StateTopic
-from schemas.topics import CAMPAIGNS, DELIVERIES, LEADS
+from schemas.topics import CAMPAIGNS, DELIVERIES, LEADS, PAUSES
 from tests.agents.mails import KEYRING, NOW, a_send
 from tests.agents.smtp_server import Server
 
@@ -29,6 +29,7 @@ class House:
     server: Server
     settings: Settings
     campaigns: StateTopic[Campaign]
+    pauses: StateTopic[Pause]
     leads: StateTopic[Lead]
     deliveries: StateTopic[Delivery]
     sent_before: dict[str, Already] = field(default_factory=dict)
@@ -42,6 +43,7 @@ class House:
         """A sender as a worker that has just started has it."""
         arguments: dict[str, Any] = {
             "campaigns": self.campaigns,
+            "pauses": self.pauses,
             "leads": self.leads,
             "deliveries": self.deliveries,
             "already_sent": self._already_sent,
@@ -80,10 +82,11 @@ async def house() -> AsyncIterator[House]:
             server,
             settings,
             StateTopic(settings, CAMPAIGNS, Campaign, lambda campaign: campaign.id),
-            StateTopic(settings, LEADS, Lead, lambda lead: lead.lead),
+            StateTopic(settings, PAUSES, Pause, lambda pause: pause.campaign),
+            StateTopic(settings, LEADS, Lead, lambda lead: lead.key),
             StateTopic(settings, DELIVERIES, Delivery, lambda delivery: delivery.delivery_id),
         )
-        for view in (house.campaigns, house.leads, house.deliveries):
+        for view in (house.campaigns, house.pauses, house.leads, house.deliveries):
             view.current_at = math.inf
         house.campaigns.put(Campaign(id="spring", name="Spring", created_at=NOW))
         yield house

@@ -12,7 +12,7 @@ import pytest
 from agents.decisions.gate import Already
 from agents.sender import Result
 from schemas.errors import Retry
-from schemas.events import Campaign, Deferred, Delivered, Delivery, Lead, Skipped
+from schemas.events import Campaign, Deferred, Delivered, Delivery, Lead, Pause, Skipped
 from schemas.tokens import Purpose, event_id
 from tests.agents.mails import NOW, a_send, parsed
 from tests.agents.sender_house import PATIENCE, House, house, to, until
@@ -24,9 +24,9 @@ __all__ = ["house"]  # the fixture
 async def test_what_may_not_go_out_is_skipped_with_its_reason(house: House, reason: str) -> None:
     send = a_send(campaign="autumn" if reason == "unknown-campaign" else "spring")
     if reason == "paused":
-        house.campaigns.put(Campaign(id="spring", name="Spring", created_at=NOW, paused=True))
+        house.pauses.put(Pause(campaign="spring", paused=True, at=NOW))
     if reason == "unsubscribed":
-        house.leads.put(Lead(lead="lead-1", unsubscribed_at=NOW))
+        house.leads.put(Lead(lead="lead-1", fact="unsubscribed", at=NOW))
     (result,) = await house.sender().send([send])
     (skipped,) = result.events
     assert isinstance(skipped, Skipped)
@@ -62,7 +62,7 @@ async def test_a_pause_counts_for_what_has_not_gone_out_yet(house: House) -> Non
     house.server.at_rcpt["ada@example.net"].append("451 4.7.1 later")
 
     async def pause(_: Result) -> None:
-        house.campaigns.put(Campaign(id="spring", name="Spring", created_at=NOW, paused=True))
+        house.pauses.put(Pause(campaign="spring", paused=True, at=NOW))
 
     deferred, quick = await house.sender(retry_seconds=(0.6,)).send([a_send(), to("quick")], pause)
     assert quick.delivery is not None
@@ -210,7 +210,7 @@ async def test_nothing_leaves_while_the_list_of_unsubscribed_leads_cannot_be_rea
     sending = asyncio.create_task(sender.send([a_send()]))
     await asyncio.wait([sending], timeout=0.3)
     assert not sending.done()
-    house.leads.put(Lead(lead="lead-1", unsubscribed_at=NOW))
+    house.leads.put(Lead(lead="lead-1", fact="unsubscribed", at=NOW))
     house.leads.current_at = math.inf
     async with asyncio.timeout(PATIENCE):
         (result,) = await sending

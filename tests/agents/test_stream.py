@@ -15,9 +15,9 @@ from agents.decisions.judge import Rules
 from agents.lag import lag
 from agents.reclassify import Reclassify
 from agents.topics import create_topics
-from schemas.events import Campaign, Delivered, Delivery, Lead, Link, lines
+from schemas.events import Campaign, Delivered, Delivery, Lead, Link, Pause, lines
 from schemas.tokens import delivery_id
-from schemas.topics import CAMPAIGNS, DELIVERIES, EVENTS, HITS, LEADS, LINKS, SENDS, Topic, delivery_partition
+from schemas.topics import CAMPAIGNS, DELIVERIES, EVENTS, HITS, LEADS, LINKS, PAUSES, SENDS, Topic, delivery_partition
 from tests.support.broker import Broker
 from tests.support.processes import start, start_clickhouse, wait_until
 from tests.support.stream import Stream, a_hit, running_stream
@@ -235,22 +235,27 @@ def test_a_stage_that_ends_while_the_worker_drains_ends_the_worker_with_the_reas
 def test_an_empty_broker_is_filled_again_from_clickhouse(tmp_path: Path, own_broker: Broker) -> None:
     with running_stream(tmp_path, own_broker) as stream:
         worker = stream.start_worker()
-        campaign = Campaign(id="o'hara", name="O'Hara's", created_at=NOW)
-        lead = Lead(lead="lead-1", unsubscribed_at=NOW)
+        campaign = Campaign(
+            id="o'hara", name="O'Hara's", created_at=NOW, check_reply=True, track_opens=False, bounce_limit=0.07
+        )
+        pause = Pause(campaign="o'hara", paused=True, at=NOW, reason="bounces")
+        lead = Lead(lead="lead-1", fact="unsubscribed", at=NOW)
         link = Link(link_id="ab" * 32, campaign="o'hara", url="https://example.com/?a=1&b=é")
         id_ = str(delivery_id("o'hara", 1, "lead-2"))
         delivered = Delivered(
             id=id_, at=NOW, delivery_id=id_, campaign="o'hara", step=1, variant="A", lead="lead-2", sender="a@example.com", request_id=id_
         )  # fmt: skip
         stream.write(CAMPAIGNS, msgspec.json.encode(campaign))
+        stream.write(PAUSES, msgspec.json.encode(pause))
         stream.write(LEADS, msgspec.json.encode(lead))
         stream.write(LINKS, msgspec.json.encode(link))
         stream.write(EVENTS, lines([delivered]))
         stream.wait_until_drained()
         worker.kill()
         own_broker.forget()
-        assert stream.migrate() == {"campaigns": 1, "leads": 1, "links": 1, "deliveries": 1}
+        assert stream.migrate() == {"campaigns": 1, "pauses": 1, "leads": 1, "links": 1, "deliveries": 1}
         assert [msgspec.json.decode(v, type=Campaign) for v in stream.read(CAMPAIGNS)] == [campaign]
+        assert [msgspec.json.decode(v, type=Pause) for v in stream.read(PAUSES)] == [pause]
         assert [msgspec.json.decode(v, type=Lead) for v in stream.read(LEADS)] == [lead]
         assert [msgspec.json.decode(v, type=Link) for v in stream.read(LINKS)] == [link]
         expected = Delivery(delivery_id=id_, request_id=id_, at=NOW)
@@ -261,13 +266,13 @@ def test_an_empty_broker_is_filled_again_from_clickhouse(tmp_path: Path, own_bro
 def test_a_broker_that_was_filled_half_way_is_filled_to_the_end(tmp_path: Path, own_broker: Broker) -> None:
     with running_stream(tmp_path, own_broker) as stream:
         worker = stream.start_worker("--stage", "store")
-        leads = [Lead(lead=f"lead-{n}", unsubscribed_at=NOW) for n in range(50)]
+        leads = [Lead(lead=f"lead-{n}", fact="unsubscribed", at=NOW) for n in range(50)]
         stream.write(LEADS, *(msgspec.json.encode(lead) for lead in leads))
-        wait_until(lambda: stream.ask("SELECT count() FROM leads FINAL") == [(50,)], 30, "the leads")
+        wait_until(lambda: stream.ask("SELECT count() FROM lead_facts FINAL") == [(50,)], 30, "the leads")
         worker.kill()
         own_broker.forget()
         create_topics(stream.settings)
-        newer = Lead(lead="lead-0", unsubscribed_at=NOW + timedelta(hours=1))
+        newer = Lead(lead="lead-0", fact="unsubscribed", at=NOW + timedelta(hours=1))
         stream.write(LEADS, msgspec.json.encode(newer))
         assert stream.migrate() == {"leads": 49}
         found = [msgspec.json.decode(value, type=Lead) for value in stream.read(LEADS)]

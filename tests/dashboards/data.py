@@ -156,6 +156,7 @@ def insert_known_week(client: Client) -> None:
         insert_lines(client, "events", lines(events))
     client.insert(
         "campaigns",
-        [["spring", "Spring sale", BEFORE_AT, False], ["owner's pick", "Owner's pick", PICK_AT, True]],
-        column_names=["id", "name", "created_at", "paused"],
+        [["spring", "Spring sale", BEFORE_AT], ["owner's pick", "Owner's pick", PICK_AT]],
+        column_names=["id", "name", "created_at"],
     )
+    client.insert("pauses", [["owner's pick", True, PICK_AT]], column_names=["campaign", "paused", "at"])

@@ -72,6 +72,7 @@ def insert_month(client: Client, end: datetime) -> None:
     insert_lines(client, "events", lines(event for event in month(end) if event.at < end))
     client.insert(
         "campaigns",
-        [[id_, name, end, id_ == "dormant-accounts"] for id_, name, *_ in _CAMPAIGNS],
-        column_names=["id", "name", "created_at", "paused"],
+        [[id_, name, end] for id_, name, *_ in _CAMPAIGNS],
+        column_names=["id", "name", "created_at"],
     )
+    client.insert("pauses", [["dormant-accounts", True, end]], column_names=["campaign", "paused", "at"])

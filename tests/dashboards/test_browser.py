@@ -136,7 +136,7 @@ def test_the_numbers_move_by_themselves_and_names_stay_text(page: Page, clickhou
     now = datetime.now(UTC)
     first, second = (Email("odd", 1, "", f"lead-{n}", now - timedelta(minutes=n)) for n in (1, 2))
     with connect(settings) as client, served(app_of(settings)) as url:
-        client.insert("campaigns", [["odd", name, now, False]], column_names=["id", "name", "created_at", "paused"])
+        client.insert("campaigns", [["odd", name, now]], column_names=["id", "name", "created_at"])
         insert_lines(client, "events", lines([first.sent(), first.delivered()]))
         page.open(url + "/?since=now-1h")
         page.wait("document.querySelector('#panel-sent .value')?.innerText === '1'")

@@ -33,6 +33,8 @@ JUDGED: dict[str, Any] = {
     "ip": "192.0.2.1",
 }
 
+ANSWER: dict[str, Any] = {"sender": "a@example.net", "message_id": "r@example.com", "matched_by": "message-id"}
+
 SAMPLES: list[msgspec.Struct] = [
     events.Sent(
         **OF_EVENT, sender="a@example.net", recipient_domain="example.com", message_id="<m@example.net>", attempt=2
@@ -51,6 +53,13 @@ SAMPLES: list[msgspec.Struct] = [
     events.Opened(**OF_EVENT, **JUDGED),
     events.Clicked(**OF_EVENT, **JUDGED, link_id="a" * 64),
     events.Unsubscribed(**OF_EVENT, via="one-click"),
+    events.Unanswered(**OF_EVENT, sender="a@example.net", request_id=ID, message_id="m@example.net"),
+    events.Replied(**OF_EVENT, **ANSWER, subject="Re: Hello", text="Yes"),
+    events.AutoReplied(**OF_EVENT, **ANSWER, subject="Out of office"),
+    events.Complained(**OF_EVENT, **ANSWER, category="fraud"),
+    events.Resubscribed(**OF_EVENT),
+    events.CampaignPaused(id=ID, at=AT, campaign="spring", reason="bounces", sent=100, hard_bounced=6),
+    events.CampaignResumed(id=ID, at=AT, campaign="spring"),
     events.Hit(**OF_EVENT, kind="click", minted_at=AT, link_id="a" * 64, method="HEAD", headers={"accept": "image/*"}),
     events.Send(
         **OF_DELIVERY,
@@ -63,9 +72,10 @@ SAMPLES: list[msgspec.Struct] = [
         requested_at=AT,
     ),
     events.Delivery(delivery_id=ID, request_id=ID, at=AT),
-    events.Campaign(id="spring", name="Spring launch", created_at=AT, paused=True),
-    events.Lead(lead="lead-4711", unsubscribed_at=AT),
-    events.Lead(lead="lead-4711"),
+    events.Campaign(id="spring", name="Spring launch", created_at=AT, check_reply=True),
+    events.Pause(campaign="spring", paused=True, at=AT, reason="bounces"),
+    events.Lead(lead="lead-4711", fact="replied", campaign="spring", at=AT),
+    events.Lead(lead="0f" * 16, of="address", fact="invalid", at=AT),
     events.Link(link_id="a" * 64, campaign="spring", url="https://example.net/seeds"),
     events.Dead(
         stage="judge", topic="hits", partition=0, offset=7, reason="unreadable", detail="", at=AT, key="", value="eA=="

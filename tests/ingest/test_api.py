@@ -62,7 +62,12 @@ async def test_a_campaign_is_declared_once_and_may_be_declared_again(room: Room)
     assert first.json() == again.json()
     [record] = records(room.settings, CAMPAIGNS)
     campaign = msgspec.json.decode(record.value, type=Campaign)
-    assert (record.key, campaign.id, campaign.name, campaign.paused) == (b"spring", "spring", "Spring launch", False)
+    assert (record.key, campaign.id, campaign.name, campaign.check_reply) == (
+        b"spring",
+        "spring",
+        "Spring launch",
+        False,
+    )
     assert (await room.client.get("/v1/campaigns/spring")).json() == first.json()
 
 

@@ -65,9 +65,9 @@ async def test_a_post_suppresses_the_lead_and_says_so_once_kafka_has_it(
     assert isinstance(event, Unsubscribed)
     assert (event.via, event.campaign, event.step, event.variant, event.lead) == (via, "spring", 1, "A", "lead-1")
     assert event.id == str(event_id(CLAIM.delivery_id, "unsubscribe"))
-    assert lead.unsubscribed_at == event.at
+    assert (lead.fact, lead.holds, lead.at) == ("unsubscribed", True, event.at)
     [lead_record], [event_record] = records(room.settings, LEADS), records(room.settings, EVENTS)
-    assert (lead_record.key, lead_record.partition) == (b"lead-1", text_partition("lead-1", 4))
+    assert (lead_record.key, lead_record.partition) == (lead.key.encode(), text_partition(lead.key, 4))
     assert event_record.partition == delivery_partition(str(CLAIM.delivery_id), 4)
     assert event_record.value.endswith(b"\n")
     assert await room.counted("sendlens_unsubscribes_total", via=via, result="recorded") == 1

@@ -2,41 +2,75 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+from msgspec import structs
+
 from agents.decisions.gate import Already, Go, Replay, Skip, gate
-from schemas.events import Campaign, Lead
+from schemas.events import Campaign, Lead, Pause, Send
 from tests.agents.mails import NOW, a_send
 
 CAMPAIGN = Campaign(id="spring", name="Spring", created_at=NOW)
-PAUSED = Campaign(id="spring", name="Spring", created_at=NOW, paused=True)
-GONE = Lead(lead="lead-1", unsubscribed_at=NOW)
+PAUSED = Pause(campaign="spring", paused=True, at=NOW)
+GONE = Lead(lead="lead-1", fact="unsubscribed", at=NOW)
+
+
+def ask(
+    *facts: Lead,
+    send: Send | None = None,
+    campaign: Campaign | None = CAMPAIGN,
+    pause: Pause | None = None,
+    already: Already | None = None,
+) -> Go | Skip | Replay:
+    """The gate's answer when these facts are known."""
+    known = {fact.key: fact for fact in facts}
+    return gate(send or a_send(), campaign, pause, known.get, ("hash-1", "hash-of-the-old-key"), already)
 
 
 def test_a_lead_nobody_knows_anything_of_gets_mail() -> None:
-    assert gate(a_send(), CAMPAIGN, None, None) == Go()
+    assert ask() == Go()
 
 
 def test_a_lead_that_came_back_gets_mail() -> None:
-    assert gate(a_send(), CAMPAIGN, Lead(lead="lead-1"), None) == Go()
+    assert ask(structs.replace(GONE, holds=False)) == Go()
 
 
 def test_no_campaign_no_mail() -> None:
-    assert gate(a_send(), None, None, None) == Skip("unknown-campaign")
+    assert ask(campaign=None) == Skip("unknown-campaign")
 
 
-def test_a_paused_campaign_sends_nothing() -> None:
-    assert gate(a_send(), PAUSED, None, None) == Skip("paused")
+def test_a_paused_campaign_sends_nothing_until_it_is_resumed() -> None:
+    assert ask(pause=PAUSED) == Skip("paused")
+    assert ask(pause=structs.replace(PAUSED, paused=False)) == Go()
 
 
-def test_an_unsubscribed_lead_gets_nothing() -> None:
-    assert gate(a_send(), CAMPAIGN, GONE, None) == Skip("unsubscribed")
+@pytest.mark.parametrize("fact", ["unsubscribed", "invalid", "complained", "erased"])
+def test_what_is_known_of_a_lead_holds_in_every_campaign(fact: Any) -> None:
+    assert ask(Lead(lead="lead-1", fact=fact, at=NOW)) == Skip(fact)
+    assert ask(Lead(lead="lead-2", fact=fact, at=NOW)) == Go()
+
+
+@pytest.mark.parametrize("address", ["hash-1", "hash-of-the-old-key"])
+def test_what_is_known_of_an_address_holds_for_every_lead_that_has_it(address: str) -> None:
+    assert ask(Lead(lead=address, fact="invalid", at=NOW, of="address")) == Skip("invalid")
+    assert ask(Lead(lead=address, fact="invalid", at=NOW)) == Go(), "a lead that is called like an address's hash"
+
+
+def test_a_lead_that_replied_gets_no_later_step_where_the_campaign_checks_replies() -> None:
+    replied = Lead(lead="lead-1", fact="replied", at=NOW, campaign="spring")
+    checking = structs.replace(CAMPAIGN, check_reply=True)
+    assert ask(replied, campaign=checking) == Skip("replied")
+    assert ask(replied) == Go()
+    assert ask(structs.replace(replied, campaign="autumn"), campaign=checking) == Go()
 
 
 def test_another_request_for_an_email_that_went_out_is_a_duplicate() -> None:
-    assert gate(a_send(), CAMPAIGN, None, Already("another request")) == Skip("duplicate")
-    assert gate(a_send(), CAMPAIGN, None, Already()) == Skip("duplicate")
+    assert ask(already=Already("another request")) == Skip("duplicate")
+    assert ask(already=Already()) == Skip("duplicate")
 
 
 def test_the_same_request_again_is_a_replay_whatever_happened_since() -> None:
     send = a_send()
-    assert gate(send, CAMPAIGN, None, Already(send.request_id)) == Replay()
-    assert gate(send, PAUSED, GONE, Already(send.request_id)) == Replay()
+    assert ask(send=send, already=Already(send.request_id)) == Replay()
+    assert ask(GONE, send=send, pause=PAUSED, already=Already(send.request_id)) == Replay()
