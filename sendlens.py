@@ -204,6 +204,17 @@ def work(
 
 
 @app.command()
+def inbox() -> None:
+    """Read the senders' mailboxes: every mail goes to the topic mail, and nothing changes in the mailbox."""
+    with explained():
+        from ingest.inbox.serve import serve
+        from schemas.senders import load
+
+        settings = read_settings()
+        asyncio.run(serve(settings, load(settings)))
+
+
+@app.command()
 def reclassify(
     start: Annotated[datetime, typer.Option("--from", formats=_DAYS, help="First moment, UTC.")],
     end: Annotated[datetime | None, typer.Option("--to", formats=_DAYS, help="End, UTC. Default: 10 min ago.")] = None,
