@@ -166,9 +166,9 @@ class Clicked(_Judged, tag="click", frozen=True, kw_only=True):
 
 
 class Unsubscribed(Event, tag="unsubscribe", frozen=True, kw_only=True):
-    """The lead wants no more email, from any campaign. `via` is page or one-click (RFC 8058)."""
+    """The lead wants no more email, from any campaign. `via` is page, one-click (RFC 8058) or mail."""
 
-    via: Literal["page", "one-click"]
+    via: Literal["page", "one-click", "mail"]
 
 
 class Resubscribed(Event, tag="resubscribe", frozen=True, kw_only=True):

@@ -89,6 +89,14 @@ class Settings(BaseSettings):
         1024, ge=0, description="Megabytes of hits that the spool may hold while Kafka is away; then hits are refused."
     )
 
+    brand: str = Field("", max_length=100, description="Name above the pages that recipients see; empty for none.")
+    brand_color: str = Field(
+        "", pattern=r"^(#[0-9A-Fa-f]{6})?$", description="Colour of the buttons on those pages, as `#0b57d0`."
+    )
+    words_dir: str = Field(
+        "", description="Folder of further languages for those pages, or other words: TOML files like ingest/words."
+    )
+
     smtp_host: str = Field("127.0.0.1", description="Mail server that emails leave through.")
     smtp_port: int = Field(1025, ge=1, le=65535, description="Its port.")
     smtp_tls: Literal["none", "starttls", "tls"] = Field("none", description="How the connection to it is secured.")
