@@ -94,10 +94,15 @@ class Session:
     def names_of(self, folders: Sequence[str]) -> list[str]:
         """The folders' names here: `Junk` is what the server says is that (RFC 6154), if none has the name."""
         with _explained("LIST"):
-            there = {name for _, _, name in self._client.list_folders()}
+            there = self.all_names()
             junk = self._client.find_special_folder(JUNK) if "Junk" in folders and "Junk" not in there else None
         names = [junk if junk and name == "Junk" else name for name in folders]
         return list(dict.fromkeys(names))
+
+    def all_names(self) -> list[str]:
+        """Every folder of the mailbox."""
+        with _explained("LIST"):
+            return sorted(str(name) for _, _, name in self._client.list_folders())
 
     def examine(self, name: str) -> Folder:
         """Open a folder for reading alone. Raises FolderRefused when the server does not give it."""
