@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.bench import answering, judging, machine, storing
+from tests.bench import answering, judging, machine, mailboxes, storing
 from tests.bench.broker import described
 from tests.bench.figures import Section, Wrong
 from tests.bench.page import render
@@ -19,6 +19,7 @@ BENCHMARKS: dict[str, Callable[..., Section]] = {
     "answering": answering.measure,
     "judging": judging.measure,
     "storing": storing.measure,
+    "mailboxes": mailboxes.measure,
 }
 PAGE = ROOT / "docs" / "benchmarks.md"
 
