@@ -43,7 +43,7 @@ async def test_killed_between_a_mail_and_its_position_the_same_mail_comes_again_
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TEST_IMAP_PASSWORD", PASSWORD)
-    house.write(accounts(house.server))
+    house.write(accounts(house.server, more='folders = ["INBOX"]'))
     house.server.deliver(ANNA, a_mail("one"))
     senders = load(Settings(_env_file=None, senders=house.folder / "senders.toml"))  # type: ignore[call-arg]
     (account,) = senders.mailboxes
@@ -60,7 +60,7 @@ async def test_killed_between_a_mail_and_its_position_the_same_mail_comes_again_
     await publisher.stop(5)
     (before,) = await asyncio.to_thread(house.mails, 1)
     assert house.positions() == []
-    await asyncio.to_thread(house.run)
+    await asyncio.to_thread(house.run, accounts(house.server))
     again = await asyncio.to_thread(house.mails, 2)
     assert [mail.id for mail in again] == [before.id] * 2
 
