@@ -106,6 +106,28 @@ class Settings(BaseSettings):
     envelope_domain: str = Field(
         "bounces.example.com", description="Domain of the return path; bounces must come back to a mailbox of it."
     )
+    senders: Path = Field(
+        Path("senders.toml"),
+        description="File of the accounts that send and are read, see `senders.example.toml`. Not there: mail leaves "
+        "through `SENDLENS_SMTP_HOST`, and no mailbox is read.",
+    )
+
+    inbox_days: int = Field(
+        2,
+        ge=0,
+        le=3650,
+        description="Days of mail that are read of a mailbox seen for the first time, and again when Kafka has lost "
+        "what it had.",
+    )
+    inbox_poll_seconds: float = Field(
+        5.0,
+        ge=0.1,
+        le=300,
+        description="How often a mailbox is looked at whose server can't tell of new mail by itself (IDLE).",
+    )
+    inbox_metrics_port: int = Field(
+        0, ge=0, le=65535, description="Port of `/metrics` of `sendlens inbox`; 0 for none."
+    )
 
     settle_seconds: float = Field(
         5.0, ge=0, le=300, description="How long a hit waits before it is judged, once and for good."
