@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar
 import structlog
 import typer
 
-from commands import boards, dead, judge, unanswered
+from commands import boards, dead, judge, senders, unanswered
 from commands.edge import explained, read_settings
 from schemas.errors import Misconfigured, Retry
 from schemas.settings import Settings
@@ -26,7 +26,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Sendlens: what really happened to every email of a campaign.",
 )
-for name, group in (("boards", boards), ("dead", dead), ("judge", judge), ("unanswered", unanswered)):
+_GROUPS = (("boards", boards), ("dead", dead), ("judge", judge), ("senders", senders), ("unanswered", unanswered))
+for name, group in _GROUPS:
     app.add_typer(group.app, name=name)
 
 log = structlog.get_logger()
@@ -36,9 +37,13 @@ _DAYS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
 @app.command()
 def up() -> None:
-    """Run everything on this machine: broker, database, ingest and worker. Ctrl-C stops it all."""
+    """Run everything on this machine: broker, database, ingest, worker, inbox. Ctrl-C stops it all."""
     with explained():
-        raise typer.Exit(_run_stack(_ports(read_settings())))
+        from schemas.senders import load
+
+        settings = read_settings()
+        inbox = [("inbox", "sendlens inbox")] if load(settings).mailboxes else []
+        raise typer.Exit(_run_stack(_ports(settings), inbox))
 
 
 @app.command()
@@ -60,6 +65,7 @@ def demo(
         environment = _ports(read_settings()) | {
             "SENDLENS_SMTP_PORT": str(free_port()),
             "SENDLENS_DATA_DIR": str(data_dir),
+            "SENDLENS_SENDERS": str(data_dir / "senders.toml"),  # never the operator's own accounts
             "SENDLENS_HONEYPOT": "true",
         }
         world = f"exec {sys.executable} -m tests.world --leads {leads}" + (" --check" if check else "")
@@ -204,6 +210,17 @@ def work(
 
 
 @app.command()
+def inbox() -> None:
+    """Read the senders' mailboxes: every mail goes to the topic mail, and nothing changes in the mailbox."""
+    with explained():
+        from ingest.inbox.serve import serve
+        from schemas.senders import load
+
+        settings = read_settings()
+        asyncio.run(serve(settings, load(settings)))
+
+
+@app.command()
 def reclassify(
     start: Annotated[datetime, typer.Option("--from", formats=_DAYS, help="First moment, UTC.")],
     end: Annotated[datetime | None, typer.Option("--to", formats=_DAYS, help="End, UTC. Default: 10 min ago.")] = None,
@@ -213,11 +230,14 @@ def reclassify(
         from agents.asn import asn_lookup
         from agents.decisions.judge import Rules
         from agents.reclassify import Reclassify, span
+        from agents.relay import kept
         from clickhouse.store import connect
 
         first, until = span(start, end, datetime.now(UTC))
         settings = read_settings()
         rules = Rules.load(asn_lookup(settings.asn_database))
+        if settings.relay_list_url and (found := kept(settings)):
+            rules = rules.with_relay(found[1])
         with connect(settings) as client:
             done = Reclassify(settings, client, rules, lambda far: print(far, flush=True)).run(first, until)
         print(f"{done.hits} hits by rules {rules.version}: {done.changed} changed, {done.rebuilt} emails rebuilt")

@@ -22,6 +22,8 @@ _STRUCTS: tuple[type[msgspec.Struct], ...] = (
     events.Pause,
     events.Lead,
     events.Link,
+    events.Mail,
+    events.Position,
     events.Dead,
 )
 

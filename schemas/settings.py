@@ -112,6 +112,23 @@ class Settings(BaseSettings):
         "through `SENDLENS_SMTP_HOST`, and no mailbox is read.",
     )
 
+    inbox_days: int = Field(
+        2,
+        ge=0,
+        le=3650,
+        description="Days of mail that are read of a mailbox seen for the first time, and again when Kafka has lost "
+        "what it had.",
+    )
+    inbox_poll_seconds: float = Field(
+        5.0,
+        ge=0.1,
+        le=300,
+        description="How often a mailbox is looked at whose server can't tell of new mail by itself (IDLE).",
+    )
+    inbox_metrics_port: int = Field(
+        0, ge=0, le=65535, description="Port of `/metrics` of `sendlens inbox`; 0 for none."
+    )
+
     settle_seconds: float = Field(
         5.0, ge=0, le=300, description="How long a hit waits before it is judged, once and for good."
     )
@@ -124,9 +141,15 @@ class Settings(BaseSettings):
     asn_database: str = Field(
         "", description="A MaxMind DB file of AS numbers (GeoLite2-ASN); with it more scanners' networks are known."
     )
+    relay_list_url: str = Field(
+        "https://mask-api.icloud.com/egress-ip-ranges.csv",
+        description="Where the list of Apple's relay addresses is refreshed from; empty: never, the packaged one is "
+        "used. Embedded: never unless you set it.",
+    )
+    relay_list_hours: float = Field(24.0, ge=0.001, le=8760, description="Hours from one refresh of it to the next.")
     store_rows: int = Field(50_000, ge=1, description="Rows of one ClickHouse insert at the most.")
     store_seconds: float = Field(
-        1.0, ge=0, le=60, description="How long rows may wait for others to share their insert."
+        0.5, ge=0, le=60, description="How long rows may wait for others to share their insert."
     )
     worker_metrics_port: int = Field(0, ge=0, le=65535, description="Port of the worker's `/metrics`; 0 for none.")
 
@@ -140,6 +163,13 @@ class Settings(BaseSettings):
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ValueError("must be http(s)://host[:port][/path]")
         return url.rstrip("/")
+
+    @field_validator("relay_list_url")
+    @classmethod
+    def _is_http_or_empty(cls, url: str) -> str:
+        if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
+            raise ValueError("must be http(s)://host[:port]/path, or empty")
+        return url
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -190,12 +220,41 @@ def load(**overrides: object) -> Settings:
             raise Misconfigured("SENDLENS_TOKEN_KEYS is not set: outside embedded mode secrets come from you")
         if not settings.callers:
             raise Misconfigured("SENDLENS_API_KEY is not set: outside embedded mode /v1 needs a key")
-    elif not settings.token_keys:
-        settings = settings.model_copy(update={"token_keys": _own_token_key(settings.data_dir)})
+    else:
+        if not settings.token_keys:
+            settings = settings.model_copy(update={"token_keys": _own_token_key(settings.data_dir)})
+        if "relay_list_url" not in settings.model_fields_set:  # one machine, to look on: it asks nobody outside
+            settings = settings.model_copy(update={"relay_list_url": ""})
     if not settings.callers and not _is_loopback(settings.ingest_host):
         raise Misconfigured("SENDLENS_API_KEY is not set: /v1 is open without a key on loopback only")
     settings.keyring  # noqa: B018  # raises now, not at the first hit
     return settings
+
+
+class _Kept(BaseSettings):
+    """Where keys may be, and nothing that could be set wrongly besides."""
+
+    model_config = Settings.model_config
+
+    data_dir: Path = Path("var")
+    token_keys: str = ""
+
+
+def kept_keyring() -> Keyring | None:
+    """The token keys that are there: set, or made by an earlier run of this installation. None where there are none.
+
+    Unlike `load` it makes no key and asks nothing of other settings. Raises Misconfigured for keys that can't be read.
+    """
+    kept = _Kept()
+    text = kept.token_keys
+    if not text:
+        try:
+            text = (kept.data_dir / "token_keys").read_text().strip()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Misconfigured(f"SENDLENS_DATA_DIR: its token_keys can't be read ({error.strerror})") from None
+    return Keyring.parse(text)
 
 
 def _own_token_key(data_dir: Path) -> str:

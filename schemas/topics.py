@@ -67,7 +67,10 @@ RETRIES = Topic(
     retention_ms=14 * _DAY_MS,
     max_record_bytes=6 * _MIB + 64 * 1024,
 )
-MAIL = Topic("mail", key="mailbox", holds="raw mail")
+# Of a mail so much is read. In base64 it is a third larger.
+MAX_MAIL_BYTES = 2 * _MIB
+MAIL = Topic("mail", key="mailbox", holds="Mail", max_record_bytes=3 * _MIB)
+POSITIONS = Topic("positions", key="folder", holds="Position", partitions=1, compacted=True)
 CAMPAIGNS = Topic("campaigns", key="campaign", holds="Campaign", partitions=1, compacted=True)
 PAUSES = Topic("pauses", key="campaign", holds="Pause", partitions=1, compacted=True)
 LEADS = Topic("leads", key="fact", holds="Lead", compacted=True, stored_in="lead_facts")
@@ -75,7 +78,7 @@ LINKS = Topic("links", key="link_id", holds="Link", compacted=True)
 # A whole send in base64.
 DEAD = Topic("dead", key="stage", holds="Dead", partitions=1, retention_ms=30 * _DAY_MS, max_record_bytes=9 * _MIB)
 
-ALL = (HITS, EVENTS, SENDS, DELIVERIES, ATTEMPTS, RETRIES, MAIL, CAMPAIGNS, PAUSES, LEADS, LINKS, DEAD)
+ALL = (HITS, EVENTS, SENDS, DELIVERIES, ATTEMPTS, RETRIES, MAIL, POSITIONS, CAMPAIGNS, PAUSES, LEADS, LINKS, DEAD)
 
 
 def delivery_partition(delivery_id: str, partitions: int) -> int:
