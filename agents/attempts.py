@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from msgspec.structs import replace
 
-from schemas.events import Attempt
+from schemas.attempts import Attempt
 from schemas.settings import Settings
 from schemas.state import StateTopic
 from schemas.topics import ATTEMPTS

@@ -14,8 +14,8 @@ from agents.metrics import SENDER_WAITING
 from agents.result import Result
 from agents.sender import Sender, Settled
 from agents.waiting import Waits
+from schemas.attempts import Wait
 from schemas.errors import Retry
-from schemas.events import Wait
 
 log = structlog.get_logger()
 

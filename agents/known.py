@@ -10,7 +10,8 @@ from agents.attempts import Attempts
 from agents.decisions.gate import Already, Go, Replay, Skip, Unclear, gate
 from agents.decisions.mime import mailbox
 from agents.outage import Outage
-from schemas.events import Campaign, Delivery, Lead, Pause, Send, Wait, Waiting
+from schemas.attempts import Wait, Waiting
+from schemas.events import Campaign, Delivery, Lead, Pause, Send
 from schemas.tokens import Keyring
 
 T_co = TypeVar("T_co", covariant=True)

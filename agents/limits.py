@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable
 
 from agents.decisions.limit import DAY, opens_at
-from schemas.events import Attempt
+from schemas.attempts import Attempt
 from schemas.senders import Account
 
 

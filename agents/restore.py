@@ -17,8 +17,9 @@ from clickhouse_connect.driver.client import Client
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
+from schemas.attempts import Attempt, Waiting
 from schemas.errors import Retry
-from schemas.events import Attempt, Campaign, Delivery, Lead, Link, Pause, Send, Waiting
+from schemas.events import Campaign, Delivery, Lead, Link, Pause, Send
 from schemas.settings import Settings
 from schemas.state import StateTopic
 from schemas.topics import (

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from schemas.attempts import Attempt, Wait, Waiting
 from schemas.errors import Reject
-from schemas.events import Attempt, Delivery, EmailEvent, Send, Wait, Waiting
+from schemas.events import Delivery, EmailEvent, Send
 
 
 @dataclass(slots=True)

@@ -27,8 +27,9 @@ from agents.result import Result
 from agents.sinks.smtp import Dropped, NotPrepared
 from agents.turns import Turns
 from agents.waiting import waiting
+from schemas.attempts import Attempt, Wait, WaitState
 from schemas.errors import Reject, Retry
-from schemas.events import Attempt, Link, Send, Wait, WaitState
+from schemas.events import Link, Send
 from schemas.senders import Senders
 from schemas.settings import Settings
 

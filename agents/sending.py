@@ -22,8 +22,9 @@ from agents.result import Result
 from agents.sender import Sender
 from agents.waiting import Waits, waits_view
 from clickhouse.store import connect
+from schemas.attempts import Attempt
 from schemas.errors import Reject, Retry
-from schemas.events import Attempt, Campaign, Delivery, Lead, Link, Pause, Send, lines
+from schemas.events import Campaign, Delivery, Lead, Link, Pause, Send, lines
 from schemas.senders import load as load_senders
 from schemas.settings import Settings
 from schemas.state import StateTopic

@@ -14,8 +14,9 @@ from kafka.errors import KafkaError
 from agents.decisions.answers import Accepted, delivered
 from agents.decisions.mime import mailbox
 from agents.waiting import Waits, waiting, waits_view
+from schemas.attempts import Wait, Waiting
 from schemas.errors import Retry
-from schemas.events import Delivery, Send, Wait, Waiting, lines
+from schemas.events import Delivery, Send, lines
 from schemas.settings import Settings
 from schemas.state import StateTopic
 from schemas.topics import DELIVERIES, EVENTS, RETRIES, Topic, delivery_partition

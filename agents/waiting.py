@@ -16,8 +16,9 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from agents.decisions.answers import to_ms
+from schemas.attempts import Wait, Waiting, WaitState
 from schemas.errors import Retry
-from schemas.events import Send, Wait, Waiting, WaitState
+from schemas.events import Send
 from schemas.settings import Settings
 from schemas.state import StateTopic
 from schemas.topics import RETRIES, SENDS, text_partition

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from agents.decisions.refusal import Stage, categorise
-from schemas.events import Attempt, Bounced, Deferred, Delivered, Delivery, EmailEvent, Send, Sent, Skipped, Unanswered
+from schemas.attempts import Attempt
+from schemas.events import Bounced, Deferred, Delivered, Delivery, EmailEvent, Send, Sent, Skipped, Unanswered
 from schemas.tokens import event_id
 
 

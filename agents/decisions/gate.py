@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas.events import Attempt, Campaign, Lead, Pause, Send, lead_key
+from schemas.attempts import Attempt
+from schemas.events import Campaign, Lead, Pause, Send, lead_key
 
 SkipReason = Literal[
     "unknown-campaign", "paused", "unsubscribed", "invalid", "complained", "erased", "replied", "duplicate"

@@ -15,8 +15,9 @@ from clickhouse_connect.driver.client import Client
 from agents.metrics import ROWS
 from agents.records import Handled, Handler, Poison, Record, poison
 from clickhouse.store import connect, insert_lines
+from schemas.attempts import Attempt, Waiting
 from schemas.errors import Reject, Retry
-from schemas.events import AnyEvent, Attempt, Campaign, Hit, Lead, Link, Pause, Waiting
+from schemas.events import AnyEvent, Campaign, Hit, Lead, Link, Pause
 from schemas.settings import Settings
 from schemas.topics import ATTEMPTS, CAMPAIGNS, EVENTS, HITS, LEADS, LINKS, PAUSES, RETRIES, Topic
 

@@ -16,7 +16,8 @@ from agents.known import Known
 from agents.sender import Sender
 from agents.sinks.smtp import SmtpPool
 from agents.waiting import waits_view
-from schemas.events import Attempt, Campaign, Delivery, Lead, Link, Pause, Send, Wait
+from schemas.attempts import Attempt, Wait
+from schemas.events import Campaign, Delivery, Lead, Link, Pause, Send
 from schemas.senders import load
 from schemas.settings import Settings
 from schemas.state import StateTopic

@@ -15,8 +15,8 @@ import pytest
 
 from agents.result import Result
 from agents.signing import signer
+from schemas.attempts import Attempt
 from schemas.errors import Misconfigured
-from schemas.events import Attempt
 from schemas.senders import Account, Dkim, Senders, parse
 from tests.agents.mails import a_send, parsed
 from tests.agents.sender_house import PATIENCE, House, house, to

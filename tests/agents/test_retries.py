@@ -10,7 +10,8 @@ import pytest
 
 from agents.result import Result
 from agents.sender import Sender
-from schemas.events import Bounced, Deferred, Delivered, Pause, Send, Sent, Skipped, Unanswered, Wait
+from schemas.attempts import Wait
+from schemas.events import Bounced, Deferred, Delivered, Pause, Send, Sent, Skipped, Unanswered
 from tests.agents.mails import NOW, a_send
 from tests.agents.sender_house import House, house, pool_of, to, until
 from tests.agents.smtp_server import HANG_UP, SILENCE

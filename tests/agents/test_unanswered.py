@@ -18,7 +18,8 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from agents.restore import restore
 from agents.topics import create_topics
 from agents.unanswered import Unanswered
-from schemas.events import AnyEvent, Waiting
+from schemas.attempts import Waiting
+from schemas.events import AnyEvent
 from schemas.topics import ATTEMPTS, EVENTS, RETRIES
 from tests.agents.sender_house import until
 from tests.agents.smtp_server import Server

@@ -8,7 +8,8 @@ import pytest
 from msgspec import structs
 
 from agents.decisions.gate import Already, Go, Replay, Skip, Unclear, gate
-from schemas.events import Attempt, Campaign, Lead, Pause, Send
+from schemas.attempts import Attempt
+from schemas.events import Campaign, Lead, Pause, Send
 from tests.agents.mails import NOW, a_send
 
 CAMPAIGN = Campaign(id="spring", name="Spring", created_at=NOW)
