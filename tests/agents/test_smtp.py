@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import ssl
 import subprocess
 from collections import deque
@@ -339,5 +340,43 @@ async def test_commands_go_in_one_piece_where_the_server_takes_that(
     assert isinstance(await deliver(pool), Accepted)
     assert heard.count(b"EHLO") == 1, "over the same connection"
     assert heard[-4:] == [b"MAIL", b"RCPT", b"DATA", b"content"]
+    await pool.close()
+    other.close()
+
+
+async def test_a_login_by_oauth2_gives_the_token_of_now_and_names_the_variable_when_it_is_refused() -> None:
+    """XOAUTH2 as Google and Microsoft document it: user and bearer token, base64."""
+    tokens = ["expired", "fresh"]
+    heard: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hi\r\n")
+        while line := await reader.readline():
+            if line.startswith(b"AUTH XOAUTH2 "):
+                heard.append(base64.b64decode(line.split()[2]))
+                writer.write(b"235 2.7.0 ok\r\n" if b"fresh" in heard[-1] else b"535 5.7.8 no\r\n")
+            elif line.startswith(b"EHLO"):
+                writer.write(b"250-hi\r\n250 AUTH XOAUTH2\r\n")
+            elif line.startswith(b"DATA"):
+                writer.write(b"354 go on\r\n")
+                await reader.readuntil(b"\r\n.\r\n")
+                writer.write(b"250 taken\r\n")
+            else:
+                writer.write(b"250 ok\r\n")
+        writer.close()
+
+    other = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = Smtp(
+        host="127.0.0.1", port=other.sockets[0].getsockname()[1], tls="none", user="ben@example.com",
+        oauth2_token_env="BEN_TOKEN",
+    )  # fmt: skip
+    pool = SmtpPool(
+        server, clock=lambda: datetime.now(UTC), credential=lambda: Credential(server.user, "oauth2", tokens.pop(0))
+    )
+    with pytest.raises(Retry, match="BEN_TOKEN") as refused:
+        await deliver(pool)
+    assert "expired" not in str(refused.value)
+    assert isinstance(await deliver(pool), Accepted)
+    assert heard[-1] == b"user=ben@example.com\x01auth=Bearer fresh\x01\x01"
     await pool.close()
     other.close()
