@@ -54,6 +54,13 @@ _RECENT = DELIVERIES.retention_ms / 1000
 _WRITE_AGAIN_SECONDS = 0.5
 _LONGEST_WITHDRAWAL = 30.0  # half of what the group waits for one that leaves (Faust's broker_rebalance_timeout, 60 s)
 
+# What the topic has forgotten. Of newer ones the topic knows more than the store has inserted.
+_OPEN_FOR_LONG = """
+SELECT toString(delivery_id), toString(request_id), attempt, at, sender, message_id
+FROM attempts FINAL
+WHERE delivery_id IN {deliveries:Array(UUID)} AND outcome = '' AND at < now() - INTERVAL 2 DAY
+"""
+
 _ALREADY_SENT = """
 SELECT toString(delivery_id), any(request_id)
 FROM events
@@ -210,7 +217,16 @@ class Sending(Handler):
         if self._client is None:
             self._client = connect(self._settings)
         try:
-            rows = self._client.query(_ALREADY_SENT, parameters={"deliveries": list(deliveries)}).result_rows
+            asked = {"deliveries": list(deliveries)}
+            rows = self._client.query(_ALREADY_SENT, parameters=asked).result_rows
+            for row in self._client.query(_OPEN_FOR_LONG, parameters=asked).result_rows:
+                delivery, request, number, at, sender, message = row
+                self._attempts.put(
+                    Attempt(
+                        delivery_id=delivery, request_id=request, attempt=number, at=at.replace(tzinfo=UTC),
+                        sender=sender, message_id=message,
+                    )
+                )  # fmt: skip
         except ClickHouseError as error:
             raise Retry(f"ClickHouse can't say what was sent before: {str(error)[:200]}") from error
         return {str(delivery): Already(str(request) or None) for delivery, request in rows}

@@ -20,6 +20,7 @@ from agents.topics import create_topics
 from agents.unanswered import Unanswered
 from schemas.attempts import Waiting
 from schemas.events import AnyEvent
+from schemas.tokens import delivery_id
 from schemas.topics import ATTEMPTS, EVENTS, RETRIES
 from tests.agents.sender_house import until
 from tests.agents.smtp_server import Server
@@ -156,6 +157,22 @@ async def test_what_waits_and_what_is_open_is_known_again_when_the_broker_was_lo
             assert Counter(Counter(server.recipients()).values()) == {1: 3}
             assert stream.ask("SELECT count() FROM v_outcomes WHERE sent_at IS NOT NULL") == [(3,)]
             assert stream.ask("SELECT count() FROM attempts FINAL WHERE outcome = ''") == [(0,)]
+
+
+async def test_an_attempt_that_the_topic_has_forgotten_is_still_not_repeated(tmp_path: Path, broker: Broker) -> None:
+    async with Server() as server:
+        with running_stream(tmp_path, broker, smtp_port=server.port) as stream:
+            id_ = str(delivery_id("spring", 1, "lead-0"))
+            columns = "delivery_id, request_id, attempt, at, sender, message_id"
+            values = f"'{id_}', '{id_}', 1, now() - INTERVAL 3 DAY, 'news@example.com', 'm@example.com'"
+            with stream.client() as client:
+                client.command(f"INSERT INTO attempts ({columns}) VALUES ({values})")  # our own words
+            await asyncio.to_thread(write_sends, stream, 2)
+            worker = await asyncio.to_thread(stream.start_worker, "--stage", "sender", "--drain")
+            assert await asyncio.to_thread(worker.stop, 60) == 0
+            assert server.recipients() == ["lead-1@example.net"]
+            assert (await asyncio.to_thread(kinds, stream))["unanswered", "lead-0"] == 1
+            assert (await asyncio.to_thread(states, stream))[id_] == "unanswered"
 
 
 async def test_an_account_set_right_lets_its_dead_letters_go_out(tmp_path: Path, broker: Broker) -> None:
