@@ -52,6 +52,13 @@ JUDGE = Stage(
     gives=(EVENTS, DEAD),
     hold=Hold(batch=500, held=20_000, settle=True),
 )
+GUARD = Stage(
+    name="guard",
+    takes=(EVENTS,),
+    decides="what follows? facts for which a lead gets no mail, and pauses of campaigns that bounce too much",
+    gives=(PAUSES, LEADS, EVENTS, DEAD),
+    hold=Hold(batch=500, held=20_000),
+)
 STORE = Stage(
     name="store",
     takes=(HITS, EVENTS, CAMPAIGNS, PAUSES, LEADS, LINKS),
@@ -60,4 +67,4 @@ STORE = Stage(
     hold=Hold(batch=5_000, held=20_000, wait=True),
 )
 
-STAGES = (SENDER, JUDGE, STORE)
+STAGES = (SENDER, JUDGE, GUARD, STORE)
