@@ -50,6 +50,7 @@ _WITHOUT_CONSEQUENCE = tuple(
     for kind in (b"open", b"click", b"delivered", b"deferred", b"skipped", b"unanswered", b"auto_reply")
 )
 _VIEW_PATIENCE = 5.0
+_STALE_SECONDS = 3.0  # a view is renewed several times a second
 _REMEMBERED_ADDRESSES = 50_000  # about 13 MB
 # How long an email may be in no table before its bounce is taken to be of one that nobody knows the address of.
 _ADDRESS_PATIENCE = 10.0
@@ -113,9 +114,9 @@ class Guard(Handler):
             if isinstance(event, CampaignResumed):
                 self._near.pop(event.campaign, None)
         for campaign in self._campaigns_to_check(of_emails):
-            if (await self._check(campaign)).hard_bounced:
-                # Other guards see bounces and sends that this one does not: ClickHouse has them all a little later.
-                self._look_again_at[campaign] = time.monotonic() + self._settings.store_seconds + _STORING_SECONDS
+            await self._check(campaign)
+            # Other guards see bounces and sends that this one does not: ClickHouse has them all a little later.
+            self._look_again_at[campaign] = time.monotonic() + self._settings.store_seconds + _STORING_SECONDS
         await self._say(await self._facts_of_addresses(of_emails))
         for event in events:
             if isinstance(event, CampaignPaused | CampaignResumed):
@@ -174,30 +175,31 @@ class Guard(Handler):
                 wanted[event.campaign] = None
         return list(wanted)
 
-    async def _check(self, campaign_id: str) -> Counts:
+    async def _check(self, campaign_id: str) -> None:
         """Pause the campaign if it must be. Raises Retry while that can't be said."""
         async with self._one_at_a_time:
             while True:
                 pause = self._pauses.get(campaign_id)
                 if pause is not None and pause.paused:
                     self._near[campaign_id] = False
-                    return Counts(0, 0)
+                    return
                 campaign = self._campaigns.get(campaign_id)
                 if campaign is None:  # it may be on its way here
                     await self._views_show(self._clock().timestamp())
                     campaign = self._campaigns.get(campaign_id)
                 if campaign is None:
                     log.warning("events of a campaign that nobody declared", campaign=campaign_id)
-                    return Counts(0, 0)
+                    self._near[campaign_id] = False
+                    return
                 counts = await self._count(campaign_id, running_since(pause))
                 self._near[campaign_id] = may_be_near(campaign, counts)
                 if not must_pause(campaign, counts):
-                    return counts
-                # An operator may have spoken this very moment.
-                await self._views_show(self._clock().timestamp())
+                    return
+                # Stale views may hide that the campaign was paused, which does no harm, or that it was resumed since.
+                await self._views_show(self._clock().timestamp() - _STALE_SECONDS)
                 if self._pauses.get(campaign_id) == pause:
                     await self._pause(campaign, pause, counts)
-                    return counts
+                    return
 
     async def _count(self, campaign: str, since: datetime | None) -> Counts:
         seen_sent, seen_hard = self._unstored.sent_since(campaign, since), self._unstored.hard(campaign)

@@ -1,4 +1,4 @@
-"""`/v1`: what a campaign platform calls. Here to have emails sent; `campaigns.py` has the rest.
+"""`/v1`: what a campaign platform calls. Here to have emails sent; `campaigns.py` and `senders.py` have the rest.
 
 Answered when Kafka has every record. Whether an email was sent before is decided downstream, by its delivery id.
 """
@@ -30,6 +30,7 @@ from ingest.requests import (
     check_send,
     decode,
 )
+from ingest.senders import sender_routes
 from schemas.errors import Reject
 from schemas.events import Campaign, Pause, Send
 from schemas.settings import Settings
@@ -98,6 +99,7 @@ def api_routes(
     idempotency = Idempotency()
     known = finder(campaigns)
     router.include_router(campaign_routes(settings, publisher, campaigns, pauses, idempotency))
+    router.include_router(sender_routes(settings))
 
     @router.post(
         "/sends",
