@@ -193,6 +193,32 @@ def load(**overrides: object) -> Settings:
     return settings
 
 
+class _Kept(BaseSettings):
+    """Where keys may be, and nothing that could be set wrongly besides."""
+
+    model_config = Settings.model_config
+
+    data_dir: Path = Path("var")
+    token_keys: str = ""
+
+
+def kept_keyring() -> Keyring | None:
+    """The token keys that are there: set, or made by an earlier run of this installation. None where there are none.
+
+    Unlike `load` it makes no key and asks nothing of other settings. Raises Misconfigured for keys that can't be read.
+    """
+    kept = _Kept()
+    text = kept.token_keys
+    if not text:
+        try:
+            text = (kept.data_dir / "token_keys").read_text().strip()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Misconfigured(f"SENDLENS_DATA_DIR: its token_keys can't be read ({error.strerror})") from None
+    return Keyring.parse(text)
+
+
 def _own_token_key(data_dir: Path) -> str:
     """This installation's signing key, made once. Several processes may start at once: the first to link wins."""
     path = data_dir / "token_keys"
