@@ -21,6 +21,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from agents.decisions.again import judge_again
 from agents.decisions.company import HONEYPOT_SECONDS, PAIR_SECONDS, REMEMBERED_SECONDS
 from agents.decisions.judge import Rules
+from clickhouse.rebuild import rebuild_outcomes
 from clickhouse.store import insert_lines
 from schemas.errors import Misconfigured, Retry
 from schemas.events import Clicked, Hit, Opened, lines
@@ -86,7 +87,6 @@ SELECT done_until, hits, changed FROM reclassifications FINAL
 WHERE range_from = {start:DateTime64(3, 'UTC')} AND range_to = {end:DateTime64(3, 'UTC')}
     AND rules_version = {version:String} AND done_until < range_to
 """
-_VIEW = "SELECT as_select FROM system.tables WHERE database = currentDatabase() AND name = 'outcomes_from_events'"
 
 _decode = msgspec.json.Decoder(Hit).decode
 
@@ -200,26 +200,11 @@ class Reclassify:
                     yield event
 
     def _rebuild(self, where: dict[str, datetime]) -> int:
-        """Write anew the outcomes that are not what their events say; returns how many.
-
-        A minimum can't be taken back, so the rows are deleted first: for a moment these emails are missing.
-        """
+        """Write anew the outcomes that are not what their events say; returns how many."""
         wrong = [str(row[0]) for row in self._client.query(_WRONG, parameters=where).result_rows]
         for at in range(0, len(wrong), _EMAILS):
-            these = ", ".join(f"'{delivery}'" for delivery in wrong[at : at + _EMAILS])
-            self._client.command(f"DELETE FROM outcomes WHERE delivery_id IN ({these})")  # noqa: S608  # our UUIDs
-            self._client.command(self._outcomes_of(these))
+            rebuild_outcomes(self._client, wrong[at : at + _EMAILS])
         return len(wrong)
-
-    def _outcomes_of(self, deliveries: str) -> str:
-        """What the materialised view does with a new event, done with all events of some emails."""
-        select = str(self._client.query(_VIEW).result_rows[0][0])
-        source = f"{self._settings.clickhouse_database}.events"
-        if select.count(f"FROM {source}") != 1:
-            raise Misconfigured("the view outcomes_from_events is not as `sendlens migrate` makes it")
-        columns = [row[0] for row in self._client.query("DESCRIBE TABLE outcomes_from_events").result_rows]
-        chosen = f"FROM (SELECT * FROM {source} FINAL WHERE delivery_id IN ({deliveries})) AS events"  # noqa: S608
-        return f"INSERT INTO outcomes ({', '.join(columns)}) {select.replace(f'FROM {source}', chosen)}"
 
 
 def _utc(value: datetime) -> datetime:

@@ -17,6 +17,7 @@ from ingest.docs import docs_routes
 from ingest.health import health_routes
 from ingest.hits import App, Hits
 from ingest.metrics import Metrics
+from ingest.pages import Pages
 from ingest.problems import answer_with_problems
 from ingest.publisher import Publisher
 from ingest.replay import Replay
@@ -54,6 +55,7 @@ def create_app(settings: Settings, *routers: APIRouter) -> App:
     spool = Spool(settings, metrics)
     commit = GroupCommit(settings, publisher, spool, metrics)
     replay = Replay(settings, spool, publisher, metrics, commit.heard)
+    pages = Pages(settings)
     shares = Shares(settings.source_hits_per_second)
     kept = Snapshot(settings.data_dir / "links" / "snapshot", settings.topic(LINKS))
     links = StateTopic(settings, LINKS, Link, lambda link: link.link_id, snapshot=kept)
@@ -88,13 +90,13 @@ def create_app(settings: Settings, *routers: APIRouter) -> App:
         max_body_size=_DEFAULT_BODY_BYTES,
     )
     answer_with_problems(app)
-    app.include_router(unsubscribe_routes(settings, publisher, metrics))
+    app.include_router(unsubscribe_routes(settings, publisher, pages, metrics))
     app.include_router(api_routes(settings, publisher, campaigns, pauses, metrics))
     app.include_router(health_routes(publisher, (links, campaigns, pauses), metrics))
     app.include_router(docs_routes(app))
     for router in routers:
         app.include_router(router)
-    return Hits(app, settings.keyring, links, commit, Source(settings.proxies), shares, metrics)
+    return Hits(app, settings.keyring, links, commit, Source(settings.proxies), shares, pages, metrics)
 
 
 def _tame_garbage_collection() -> None:

@@ -18,7 +18,7 @@ import structlog
 
 from ingest.commit import Fate, GroupCommit
 from ingest.metrics import Metrics
-from ingest.pages import HEADERS, NOT_FOUND, NOT_YET
+from ingest.pages import Pages
 from ingest.share import WINDOW_SECONDS, Shares
 from ingest.source import Source
 from schemas.errors import Reject
@@ -67,7 +67,7 @@ _USER_AGENT_BYTES = 1024
 _PRIVATE = [
     (b"cache-control", b"no-store, no-cache, must-revalidate, private, max-age=0"),
     (b"referrer-policy", b"no-referrer"),
-    (b"content-security-policy", HEADERS["Content-Security-Policy"].encode()),
+    (b"content-security-policy", b"default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
     (b"x-robots-tag", b"noindex, nofollow"),
     (b"x-content-type-options", b"nosniff"),
 ]
@@ -75,12 +75,6 @@ _PRIVATE = [
 
 def _start(status: int, *headers: tuple[bytes, bytes]) -> Message:
     return {"type": "http.response.start", "status": status, "headers": [*headers, *_PRIVATE]}
-
-
-def _page(status: int, page: bytes, *headers: tuple[bytes, bytes]) -> tuple[Message, Message]:
-    length = (b"content-length", str(len(page)).encode())
-    start = _start(status, (b"content-type", b"text/html; charset=utf-8"), length, *headers)
-    return start, {"type": "http.response.body", "body": page}
 
 
 _ALLOW = (b"allow", b"GET, HEAD, OPTIONS")
@@ -99,8 +93,6 @@ _PIXEL_OF = {fate: _PIXEL_START if fate.safe else _PIXEL_AGAIN for fate in Fate}
 _PIXEL_BODY: Message = {"type": "http.response.body", "body": PIXEL}
 _OPTIONS_START = _start(204, _ALLOW)
 _METHOD_START = _start(405, _ALLOW, (b"content-length", b"0"))
-_NOT_FOUND = _page(404, NOT_FOUND)
-_NOT_YET = _page(503, NOT_YET, (b"retry-after", b"5"))
 
 
 class Hits:
@@ -114,6 +106,7 @@ class Hits:
         commit: GroupCommit,
         source: Source,
         shares: Shares,
+        pages: Pages,
         metrics: Metrics,
     ) -> None:
         self._app = app
@@ -122,6 +115,7 @@ class Hits:
         self._commit = commit
         self._source = source
         self._shares = shares
+        self._pages = pages
         self._metrics = metrics
         self._ids = _Ids()
 
@@ -170,7 +164,7 @@ class Hits:
             location = await self._location(claim, link_id)
         except Reject as bad:
             self._metrics.reject("click", bad.reason)
-            start, body = _NOT_FOUND if bad.reason != _BEHIND else _NOT_YET
+            start, body = self._no_such_link(scope, bad.reason == _BEHIND)
             await send(start)
             await send(_NOTHING if method == "HEAD" else body)
             return
@@ -181,6 +175,17 @@ class Hits:
             log.error("a click was not recorded", error=repr(error))
         await send(_start(302, (b"location", location), (b"content-length", b"0")))
         await send(_NOTHING)
+
+    def _no_such_link(self, scope: Scope, behind: bool) -> tuple[Message, Message]:
+        """The page that says so, or, where nobody can say yet, that asks to try again."""
+        wish = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"accept-language"), "")
+        page = self._pages.page("not_yet" if behind else "not_found", wish)
+        headers = {**self._pages.headers, "Content-Type": "text/html; charset=utf-8", "Content-Length": str(len(page))}
+        if behind:
+            headers["Retry-After"] = "5"
+        raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        start = {"type": "http.response.start", "status": 503 if behind else 404, "headers": raw}
+        return start, {"type": "http.response.body", "body": page}
 
     async def _location(self, claim: Claim, link_id: str) -> bytes:
         """Where the link leads, or Reject when it is no link of this email's campaign."""

@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException
 
-from ingest import pages
 from ingest.metrics import Metrics
+from ingest.pages import Pages
 from ingest.problems import MEDIA_TYPE
 from ingest.publisher import Publisher
 from schemas.errors import Reject, Retry
-from schemas.events import Lead, Unsubscribed, lines
+from schemas.events import Lead, Resubscribed, Unsubscribed, lines
 from schemas.settings import Settings
 from schemas.tokens import BadToken, Claim, Purpose, event_id
 from schemas.topics import EVENTS, LEADS, delivery_partition, text_partition
+
+_Way = Literal["page", "one-click", "undo"]
 
 _BODY_BYTES = 16 * 1024
 _METHODS = "GET, HEAD, POST, OPTIONS"
@@ -43,9 +45,13 @@ _ANSWERS: dict[int | str, dict[str, object]] = {
 }
 
 
-def unsubscribe_routes(settings: Settings, publisher: Publisher, metrics: Metrics) -> APIRouter:
+def unsubscribe_routes(settings: Settings, publisher: Publisher, pages: Pages, metrics: Metrics) -> APIRouter:
     """The router of `/u/`."""
     router = APIRouter(tags=["recipients"], default_response_class=HTMLResponse)
+
+    def answer(request: Request, status: int, name: str, more: dict[str, str] | None = None) -> Response:
+        page = pages.page(name, request.headers.get("accept-language", ""))
+        return HTMLResponse(page, status, headers={**pages.headers, **(more or {})})
 
     @router.head("/u/{token:path}", include_in_schema=False)
     @router.get(
@@ -53,18 +59,18 @@ def unsubscribe_routes(settings: Settings, publisher: Publisher, metrics: Metric
         summary="Ask whether to unsubscribe",
         responses={404: _ANSWERS[404]},
     )
-    async def ask(token: str) -> Response:
+    async def ask(token: str, request: Request) -> Response:
         """The confirmation page. Changes nothing, however often it is fetched."""
         try:
             settings.keyring.verify(Purpose.UNSUBSCRIBE, token)
         except BadToken as bad:
             metrics.unsubscribes.labels("page", bad.reason).inc()
-            return _answer(404, pages.NOT_FOUND)
-        return _answer(200, pages.CONFIRM)
+            return answer(request, 404, "not_found")
+        return answer(request, 200, "confirm")
 
     @router.post(
         "/u/{token:path}",
-        summary="Unsubscribe",
+        summary="Unsubscribe, or take that back",
         responses=_ANSWERS,
         openapi_extra=_FORM,
         max_body_size=_BODY_BYTES,
@@ -72,24 +78,25 @@ def unsubscribe_routes(settings: Settings, publisher: Publisher, metrics: Metric
     async def unsubscribe(token: str, request: Request) -> Response:
         """Suppress the lead for every campaign. Answered once Kafka has it; doing it again is fine.
 
-        The form says `confirm=1` (the page) or `List-Unsubscribe=One-Click` (RFC 8058), urlencoded or multipart.
+        The form says `confirm=1` (the page) or `List-Unsubscribe=One-Click` (RFC 8058), urlencoded or multipart;
+        `undo=1` takes it back.
         """
-        via = await _way(request)
+        way = await _way(request)
         try:
             claim = settings.keyring.verify(Purpose.UNSUBSCRIBE, token)
         except BadToken as bad:
-            metrics.unsubscribes.labels(via or "none", bad.reason).inc()
-            return _answer(404, pages.NOT_FOUND)
-        if via is None:
+            metrics.unsubscribes.labels(way or "none", bad.reason).inc()
+            return answer(request, 404, "not_found")
+        if way is None:
             metrics.unsubscribes.labels("none", "unclear").inc()
-            return _answer(400, pages.UNCLEAR)
+            return answer(request, 400, "unclear")
         try:
-            await _publish(settings, publisher, claim, via)
+            await _publish(settings, publisher, claim, way)
         except (Retry, Reject):
-            metrics.unsubscribes.labels(via, "unavailable").inc()
-            return _answer(503, pages.UNAVAILABLE, {"Retry-After": "60"})
-        metrics.unsubscribes.labels(via, "recorded").inc()
-        return _answer(200, pages.UNSUBSCRIBED)
+            metrics.unsubscribes.labels(way, "unavailable").inc()
+            return answer(request, 503, "unavailable", {"Retry-After": "60"})
+        metrics.unsubscribes.labels(way, "recorded").inc()
+        return answer(request, 200, "resubscribed" if way == "undo" else "unsubscribed")
 
     @router.api_route(
         "/u/{token:path}", methods=["OPTIONS", "PUT", "PATCH", "DELETE", "TRACE"], include_in_schema=False
@@ -101,11 +108,13 @@ def unsubscribe_routes(settings: Settings, publisher: Publisher, metrics: Metric
     return router
 
 
-async def _way(request: Request) -> Literal["page", "one-click"] | None:
+async def _way(request: Request) -> _Way | None:
     try:
         async with request.form(max_files=0, max_fields=10) as form:
             if form.get("List-Unsubscribe") == "One-Click":
                 return "one-click"
+            if form.get("undo") == "1":
+                return "undo"
             return "page" if form.get("confirm") == "1" else None
     except HTTPException as error:
         if error.status_code == 400:  # a body that is no form says as little as an empty one
@@ -113,20 +122,22 @@ async def _way(request: Request) -> Literal["page", "one-click"] | None:
         raise
 
 
-async def _publish(settings: Settings, publisher: Publisher, claim: Claim, via: Literal["page", "one-click"]) -> None:
+async def _publish(settings: Settings, publisher: Publisher, claim: Claim, way: _Way) -> None:
     now = datetime.now(UTC)
     delivery = str(claim.delivery_id)
-    event = Unsubscribed(
-        id=str(event_id(claim.delivery_id, "unsubscribe")),
-        at=now,
-        delivery_id=delivery,
-        campaign=claim.campaign,
-        step=claim.step,
-        variant=claim.variant,
-        lead=claim.lead,
-        via=via,
-    )
-    lead = Lead(lead=claim.lead, fact="unsubscribed", at=now)
+    # Each time is an event of its own, told apart by the second: what comes last holds, and a hasty repeat is one.
+    kind = "resubscribe" if way == "undo" else "unsubscribe"
+    of: dict[str, Any] = {
+        "id": str(event_id(claim.delivery_id, f"{kind}\x1f{int(now.timestamp())}")),
+        "at": now,
+        "delivery_id": delivery,
+        "campaign": claim.campaign,
+        "step": claim.step,
+        "variant": claim.variant,
+        "lead": claim.lead,
+    }
+    event = Resubscribed(**of) if way == "undo" else Unsubscribed(**of, via=way)
+    lead = Lead(lead=claim.lead, fact="unsubscribed", at=now, holds=way != "undo")
     within = settings.answer_within_ms / 1000
     await asyncio.gather(
         publisher.publish(
@@ -140,7 +151,3 @@ async def _publish(settings: Settings, publisher: Publisher, claim: Claim, via: 
             EVENTS, delivery_partition(delivery, settings.partitions_of(EVENTS)), delivery, lines([event]), within
         ),
     )
-
-
-def _answer(status: int, page: bytes, more: dict[str, str] | None = None) -> Response:
-    return HTMLResponse(page, status, headers={**pages.HEADERS, **(more or {})})

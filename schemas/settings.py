@@ -89,6 +89,14 @@ class Settings(BaseSettings):
         1024, ge=0, description="Megabytes of hits that the spool may hold while Kafka is away; then hits are refused."
     )
 
+    brand: str = Field("", max_length=100, description="Name above the pages that recipients see; empty for none.")
+    brand_color: str = Field(
+        "", pattern=r"^(#[0-9A-Fa-f]{6})?$", description="Colour of the buttons on those pages, as `#0b57d0`."
+    )
+    words_dir: str = Field(
+        "", description="Folder of further languages for those pages, or other words: TOML files like ingest/words."
+    )
+
     smtp_host: str = Field("127.0.0.1", description="Mail server that emails leave through.")
     smtp_port: int = Field(1025, ge=1, le=65535, description="Its port.")
     smtp_tls: Literal["none", "starttls", "tls"] = Field("none", description="How the connection to it is secured.")
@@ -97,6 +105,28 @@ class Settings(BaseSettings):
     smtp_connections: int = Field(4, ge=1, le=100, description="Connections kept open to the mail server.")
     envelope_domain: str = Field(
         "bounces.example.com", description="Domain of the return path; bounces must come back to a mailbox of it."
+    )
+    senders: Path = Field(
+        Path("senders.toml"),
+        description="File of the accounts that send and are read, see `senders.example.toml`. Not there: mail leaves "
+        "through `SENDLENS_SMTP_HOST`, and no mailbox is read.",
+    )
+
+    inbox_days: int = Field(
+        2,
+        ge=0,
+        le=3650,
+        description="Days of mail that are read of a mailbox seen for the first time, and again when Kafka has lost "
+        "what it had.",
+    )
+    inbox_poll_seconds: float = Field(
+        5.0,
+        ge=0.1,
+        le=300,
+        description="How often a mailbox is looked at whose server can't tell of new mail by itself (IDLE).",
+    )
+    inbox_metrics_port: int = Field(
+        0, ge=0, le=65535, description="Port of `/metrics` of `sendlens inbox`; 0 for none."
     )
 
     settle_seconds: float = Field(

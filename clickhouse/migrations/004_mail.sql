@@ -58,7 +58,9 @@ ALTER TABLE events ADD CONSTRAINT IF NOT EXISTS is_an_event
 
 ALTER TABLE outcomes
     ADD COLUMN IF NOT EXISTS auto_replied_at SimpleAggregateFunction(min, Nullable(DateTime64(3, 'UTC'))),
-    ADD COLUMN IF NOT EXISTS unanswered_at SimpleAggregateFunction(min, Nullable(DateTime64(3, 'UTC')));
+    ADD COLUMN IF NOT EXISTS unanswered_at SimpleAggregateFunction(min, Nullable(DateTime64(3, 'UTC'))),
+    ADD COLUMN IF NOT EXISTS last_unsubscribed_at SimpleAggregateFunction(max, Nullable(DateTime64(3, 'UTC'))),
+    ADD COLUMN IF NOT EXISTS resubscribed_at SimpleAggregateFunction(max, Nullable(DateTime64(3, 'UTC')));
 
 -- Changed in place: a view that is dropped and made again would miss what is inserted meanwhile.
 ALTER TABLE outcomes_from_events MODIFY QUERY
@@ -85,7 +87,14 @@ SELECT
     minOrNullIf(at, kind = 'unsubscribe') AS unsubscribed_at,
     minOrNullIf(at, kind = 'complaint') AS complained_at,
     minOrNullIf(at, kind = 'auto_reply') AS auto_replied_at,
-    minOrNullIf(at, kind = 'unanswered') AS unanswered_at
+    minOrNullIf(at, kind = 'unanswered') AS unanswered_at,
+    maxOrNullIf(at, kind = 'unsubscribe') AS last_unsubscribed_at,
+    maxOrNullIf(at, kind = 'resubscribe') AS resubscribed_at
 FROM events
 WHERE delivery_id != toUUID('00000000-0000-0000-0000-000000000000')
 GROUP BY campaign, step, variant, delivery_id;
+
+-- Who took it back is not unsubscribed. (A view keeps the columns its table had when it was made.)
+CREATE OR REPLACE VIEW v_outcomes AS
+SELECT * REPLACE (if(resubscribed_at >= last_unsubscribed_at, NULL, unsubscribed_at) AS unsubscribed_at)
+FROM outcomes FINAL;

@@ -175,7 +175,15 @@ def test_only_the_hits_of_the_range_are_judged_again(
     assert outcomes(client) == truth(client)
 
 
-@pytest.mark.parametrize("step", ["insert_lines", "_rebuild", "_outcomes_of", "_remember"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        "agents.reclassify.insert_lines",
+        "agents.reclassify.Reclassify._rebuild",
+        "clickhouse.rebuild._outcomes_of",
+        "agents.reclassify.Reclassify._remember",
+    ],
+)
 def test_a_run_that_dies_anywhere_is_finished_by_the_next(
     house: tuple[Settings, Client], rules: Rules, strict: Rules, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,9 +200,7 @@ def test_a_run_that_dies_anywhere_is_finished_by_the_next(
 
     def die_in_the_second_piece(progress: Progress) -> None:
         seen.append(progress)
-        monkeypatch.setattr(
-            f"agents.reclassify.{step}" if step == "insert_lines" else f"agents.reclassify.Reclassify.{step}", die
-        )
+        monkeypatch.setattr(step, die)
 
     with pytest.raises(Killed):
         Reclassify(settings, client, strict, die_in_the_second_piece).run(DAY, END)

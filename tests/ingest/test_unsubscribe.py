@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from schemas.events import AnyEvent, Lead, Unsubscribed
+from schemas.events import AnyEvent, Lead, Resubscribed, Unsubscribed
 from schemas.settings import Settings
 from schemas.tokens import Keyring, Purpose, event_id
 from schemas.topics import EVENTS, LEADS, delivery_partition, text_partition
@@ -64,7 +64,7 @@ async def test_a_post_suppresses_the_lead_and_says_so_once_kafka_has_it(
     assert lead.lead == "lead-1"
     assert isinstance(event, Unsubscribed)
     assert (event.via, event.campaign, event.step, event.variant, event.lead) == (via, "spring", 1, "A", "lead-1")
-    assert event.id == str(event_id(CLAIM.delivery_id, "unsubscribe"))
+    assert event.id == str(event_id(CLAIM.delivery_id, f"unsubscribe\x1f{int(event.at.timestamp())}"))
     assert (lead.fact, lead.holds, lead.at) == ("unsubscribed", True, event.at)
     [lead_record], [event_record] = records(room.settings, LEADS), records(room.settings, EVENTS)
     assert (lead_record.key, lead_record.partition) == (lead.key.encode(), text_partition(lead.key, 4))
@@ -73,12 +73,39 @@ async def test_a_post_suppresses_the_lead_and_says_so_once_kafka_has_it(
     assert await room.counted("sendlens_unsubscribes_total", via=via, result="recorded") == 1
 
 
-async def test_unsubscribing_twice_is_the_same_event_again(room: Room) -> None:
-    for _ in range(2):
-        answer = await room.client.post(f"/u/{room.token(Purpose.UNSUBSCRIBE)}", data=ONE_CLICK)
-        assert answer.status_code == 200
-    _, events = written(room.settings)
-    assert len({event.id for event in events}) == 1
+async def test_unsubscribing_can_be_taken_back_on_the_page_that_confirms_it(room: Room) -> None:
+    address = f"/u/{room.token(Purpose.UNSUBSCRIBE)}"
+    done = await room.client.post(address, data={"confirm": "1"})
+    assert 'name="undo" value="1"' in done.text
+
+    undone = await room.client.post(address, data={"undo": "1"})
+    assert undone.status_code == 200
+    assert "You are subscribed again" in undone.text
+    assert 'name="confirm" value="1"' in undone.text
+    leads, events = written(room.settings)
+    assert [(lead.key, lead.holds) for lead in leads] == [(leads[0].key, True), (leads[0].key, False)]
+    assert [type(event) for event in events] == [Unsubscribed, Resubscribed]
+    assert await room.counted("sendlens_unsubscribes_total", via="undo", result="recorded") == 1
+
+
+@pytest.mark.parametrize(
+    ("wish", "language"),
+    [
+        ("de-AT, de;q=0.9, en;q=0.8", "de"),
+        ("pt-BR, fr;q=0.7, en;q=0.6", "fr"),
+        ("ja", "en"),
+        ("en;q=0.1, es;q=0.2", "es"),
+        ("es;q=nonsense, *;q=0.5", "en"),
+        ("de;q=0", "en"),
+        ("", "en"),
+        ("x" * 60_000, "en"),
+    ],
+)
+async def test_the_pages_speak_the_readers_language_or_english(room: Room, wish: str, language: str) -> None:
+    for address in (f"/u/{room.token(Purpose.UNSUBSCRIBE)}", "/c/nothing/at-all"):
+        answer = await room.client.get(address, headers={"Accept-Language": wish})
+        assert f'<html lang="{language}">' in answer.text
+        assert answer.headers["vary"] == "Accept-Language"
 
 
 @pytest.mark.parametrize(
