@@ -30,3 +30,9 @@ GUARD_UNKNOWN_ADDRESSES = Counter(
 ANNOUNCEMENTS = Counter(
     "sendlens_announcements", "Annotations and emails about pauses: said, retried, failed for good.", ["to", "result"]
 )
+
+READER_MAILS = Counter(
+    "sendlens_reader_mails",
+    "Mails that came back, by what they are and how their email was known.",
+    ["kind", "matched_by"],
+)

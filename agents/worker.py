@@ -16,7 +16,8 @@ from agents.decisions.judge import Rules
 from agents.guard import Guard
 from agents.judging import Judge
 from agents.lag import lag
-from agents.pipeline import GUARD, JUDGE, SENDER, STAGES, STORE, Stage
+from agents.pipeline import GUARD, JUDGE, READER, SENDER, STAGES, STORE, Stage
+from agents.reader import Reader
 from agents.records import Handler
 from agents.sending import Sending
 from agents.sinks.store import Store
@@ -36,6 +37,8 @@ def handler_of(stage: Stage, settings: Settings) -> Handler:
         return Sending(settings)
     if stage is JUDGE:
         return Judge(settings, Rules.load(asn_lookup(settings.asn_database)))
+    if stage is READER:
+        return Reader(settings)
     if stage is GUARD:
         return Guard(settings)
     if stage is STORE:
