@@ -20,7 +20,7 @@ from agents.decisions.instrument import instrument
 from clickhouse.store import insert_lines
 from schemas.events import Mail, Sent, lines
 from schemas.topics import MAIL
-from tests.agents.guarded import PATIENCE, Watched, address, now, of, watching
+from tests.agents.guarded import PATIENCE, Watched, now, of, watching
 from tests.agents.mails import a_send
 from tests.support.broker import Broker
 from tests.support.processes import wait_until
@@ -239,9 +239,3 @@ def test_a_mail_as_large_as_the_topic_takes_is_read(watched: Watched) -> None:
     come_in(watched.stream, mail)
     assert the_event(watched, one)["kind"] == "reply"
     print(f"{len(mail)} bytes were read in {time.monotonic() - started:.1f} s")
-
-
-def test_the_stand_in_of_an_address_is_not_the_keyrings(watched: Watched) -> None:
-    """These tests use the real hash of an address, as the sender writes it."""
-    one = an_email(watched.stream, "hash", "hash")
-    assert one.hash == watched.stream.settings.keyring.address_ids(one.to)[0] != address("hash")
