@@ -240,6 +240,8 @@ class Guard(Handler):
                 "addresses", campaigns=sorted(set(wanted.values())), deliveries=sorted(wanted)
             )
             stored = {str(delivery): str(address) for delivery, address in rows}
+            for delivery in stored:
+                self._without_address.pop(delivery, None)
             self._wait_for(set(wanted) - set(stored))
         found = []
         for event in concerned:

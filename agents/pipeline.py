@@ -57,7 +57,7 @@ READER = Stage(
     takes=(MAIL,),
     decides="what is this mail, and of which email? a reply, an automatic one, a bounce, a complaint",
     gives=(EVENTS, DEAD),
-    hold=Hold(batch=20, held=200),
+    hold=Hold(batch=20, held=60),
 )
 GUARD = Stage(
     name="guard",

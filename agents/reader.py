@@ -114,6 +114,8 @@ class Reader(Handler):
             since=datetime.fromtimestamp(first, UTC) - _CLOCKS,
         )
         found = {str(row[0]): Email(str(row[0]), *row[1:]) for row in rows}
+        for delivery in found:
+            self._missing_since.pop(delivery, None)
         self._wait_for({match.delivery_id for match in matches} - set(found))
         for match in matches:
             c = match.claim

@@ -14,6 +14,7 @@ from datetime import datetime
 from itertools import takewhile
 
 _MANY = 5_000  # ids of one campaign; more are asked of ClickHouse in one query only while they are young
+_MANY_IN_ALL = 100_000  # after so many, what is not young is forgotten of all: about 30 MB
 _YOUNG_SECONDS = 60.0  # a store that lags more than this makes the count one of the stored and the young
 
 
@@ -31,12 +32,18 @@ class Unstored:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._of: dict[str, _Emails] = {}
+        self._seen = 0
 
     def sent(self, campaign: str, delivery_id: str, at: datetime) -> None:
         emails = self._of.setdefault(campaign, _Emails())
         emails.sent.setdefault(delivery_id, (self._clock(), at))
         if len(emails.sent) > _MANY and len(emails.sent) % 100 == 0:
             self._forget_old(emails)
+        self._seen += 1
+        if self._seen % _MANY_IN_ALL == 0:
+            for each in list(self._of):
+                self._forget_old(self._of[each])
+                self._drop_if_empty(each)
 
     def bounced_hard(self, campaign: str, delivery_id: str) -> None:
         self._of.setdefault(campaign, _Emails()).hard.setdefault(delivery_id, self._clock())
@@ -58,7 +65,10 @@ class Unstored:
             emails.sent.pop(id_, None)
         for id_ in hard:
             emails.hard.pop(id_, None)
-        if not emails.sent and not emails.hard:
+        self._drop_if_empty(campaign)
+
+    def _drop_if_empty(self, campaign: str) -> None:
+        if not self._of[campaign].sent and not self._of[campaign].hard:
             del self._of[campaign]
 
     def _forget_old(self, emails: _Emails) -> None:
