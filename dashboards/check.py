@@ -113,10 +113,11 @@ def _panel_form(panel: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _datasources(part: Any) -> Iterator[str]:
-    """Every datasource reference must go through the variable: a fixed uid fits one Grafana only."""
+    """Every datasource reference must go through the variable: a fixed uid fits one Grafana only. Every Grafana has its
+    own store of annotations."""
     if isinstance(part, Mapping):
         for key, value in part.items():
-            if key == "datasource" and value != grafana.DATASOURCE:
+            if key == "datasource" and value not in (grafana.DATASOURCE, grafana.OWN_STORE):
                 yield f"hard-coded datasource {value}"
             else:
                 yield from _datasources(value)

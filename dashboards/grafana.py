@@ -37,10 +37,11 @@ _MACROS = {
     "timezone": "if('${__timezone}' IN ('utc', ''), 'UTC', '${__timezone}')",
 }
 
-# What the guard writes when a campaign is paused or resumed (agents/sinks/announce.py), from Grafana's own store.
+OWN_STORE = {"type": "grafana", "uid": "-- Grafana --"}
+# What the guard writes when a campaign is paused or resumed (agents/sinks/announce.py).
 _PAUSES = {
     "name": "Pauses",
-    "datasource": {"type": "grafana", "uid": "-- Grafana --"},
+    "datasource": OWN_STORE,
     "enable": True,
     "iconColor": Color.VERMILLION,
     "target": {"type": "tags", "tags": ["sendlens"], "matchAny": True, "limit": 100},

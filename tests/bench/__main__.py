@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.bench import answering, judging, machine, storing
+from tests.bench import answering, judging, machine, reading, storing
 from tests.bench.broker import described
 from tests.bench.figures import Section, Wrong
 from tests.bench.page import render
@@ -18,6 +18,7 @@ from tests.bench.workshop import ROOT, Workshop
 BENCHMARKS: dict[str, Callable[..., Section]] = {
     "answering": answering.measure,
     "judging": judging.measure,
+    "reading": reading.measure,
     "storing": storing.measure,
 }
 PAGE = ROOT / "docs" / "benchmarks.md"
