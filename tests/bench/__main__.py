@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.bench import answering, judging, machine, reading, storing
+from tests.bench import answering, judging, machine, mailboxes, reading, storing
 from tests.bench.broker import described
 from tests.bench.figures import Section, Wrong
 from tests.bench.page import render
@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, Callable[..., Section]] = {
     "judging": judging.measure,
     "reading": reading.measure,
     "storing": storing.measure,
+    "mailboxes": mailboxes.measure,
 }
 PAGE = ROOT / "docs" / "benchmarks.md"
 
