@@ -32,6 +32,7 @@ SETTLE = 1.0
 _TOLD = (
     "mode", "token_keys", "api_key", "kafka", "topic_prefix", "partitions", "clickhouse_url", "data_dir",
     "settle_seconds", "store_seconds", "smtp_port", "ingest_port", "answer_within_ms",
+    "relay_list_url",
 )  # fmt: skip
 
 
@@ -76,15 +77,20 @@ class Stream:
         with self.client() as client:
             return [tuple(row) for row in client.query(sql, parameters=parameters).result_rows]
 
-    def write(self, topic: Topic, *values: bytes, partition: int = 0, key: bytes | None = None) -> None:
-        """Write records and wait until the broker has them."""
+    def write(
+        self, topic: Topic, *values: bytes, partition: int = 0, key: bytes | None = None, at: float | None = None
+    ) -> None:
+        """Write records, now or as of `at` (epoch seconds), and wait until the broker has them."""
         if topic.compacted and key is None:
             key = b"a-key"  # Kafka refuses a record without one there
         most = topic.max_record_bytes or 1_000_000
         producer = KafkaProducer(bootstrap_servers=self.settings.kafka_servers, max_request_size=most)
         try:
             name = self.settings.topic(topic)
-            sent = [producer.send(name, value=value, key=key, partition=partition) for value in values]
+            when = None if at is None else int(at * 1000)
+            sent = [
+                producer.send(name, value=value, key=key, partition=partition, timestamp_ms=when) for value in values
+            ]
             for one in sent:
                 one.get(timeout=30)
         finally:
