@@ -275,7 +275,15 @@ class Guard(Handler):
                     known_before = True
                 now = time.monotonic()
                 for campaign in [name for name, at in self._look_again_at.items() if at <= now]:
-                    await self._check(campaign)
-                    self._look_again_at.pop(campaign, None)
+                    at = self._look_again_at.pop(
+                        campaign
+                    )  # before: a bounce that comes meanwhile asks for another look
+                    try:
+                        await self._check(campaign)
+                    except Retry:
+                        self._look_again_at.setdefault(campaign, at)
+                        raise
             except Retry as error:
                 log.debug("can't look at bounces again yet", why=str(error)[:200])
+            except Exception:  # whatever it is, later bounces must be looked at
+                log.exception("looking at bounces again failed")
