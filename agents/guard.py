@@ -275,9 +275,8 @@ class Guard(Handler):
                     known_before = True
                 now = time.monotonic()
                 for campaign in [name for name, at in self._look_again_at.items() if at <= now]:
-                    at = self._look_again_at.pop(
-                        campaign
-                    )  # before: a bounce that comes meanwhile asks for another look
+                    # Before it is looked at: a bounce that comes meanwhile asks for another look.
+                    at = self._look_again_at.pop(campaign)
                     try:
                         await self._check(campaign)
                     except Retry:
