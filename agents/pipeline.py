@@ -17,6 +17,7 @@ from schemas.topics import (
     HITS,
     LEADS,
     LINKS,
+    MAIL,
     PAUSES,
     RETRIES,
     SENDS,
@@ -65,6 +66,20 @@ JUDGE = Stage(
     gives=(EVENTS, DEAD),
     hold=Hold(batch=500, held=20_000, settle=True),
 )
+READER = Stage(
+    name="reader",
+    takes=(MAIL,),
+    decides="what is this mail, and of which email? a reply, an automatic one, a bounce, a complaint",
+    gives=(EVENTS, DEAD),
+    hold=Hold(batch=20, held=60),
+)
+GUARD = Stage(
+    name="guard",
+    takes=(EVENTS,),
+    decides="what follows? facts for which a lead gets no mail, and pauses of campaigns that bounce too much",
+    gives=(PAUSES, LEADS, EVENTS, DEAD),
+    hold=Hold(batch=500, held=20_000),
+)
 STORE = Stage(
     name="store",
     takes=(HITS, EVENTS, CAMPAIGNS, PAUSES, LEADS, LINKS, ATTEMPTS, RETRIES),
@@ -73,4 +88,4 @@ STORE = Stage(
     hold=Hold(batch=5_000, held=20_000, wait=True),
 )
 
-STAGES = (SENDER, JUDGE, STORE)
+STAGES = (SENDER, JUDGE, READER, GUARD, STORE)

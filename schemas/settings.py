@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.errors import Misconfigured
@@ -141,6 +141,12 @@ class Settings(BaseSettings):
     asn_database: str = Field(
         "", description="A MaxMind DB file of AS numbers (GeoLite2-ASN); with it more scanners' networks are known."
     )
+    grafana_url: str = Field("", description="Grafana's address: pauses of campaigns become annotations there.")
+    grafana_token: str = Field("", description="Token of a Grafana service account that may write annotations.")
+    notify_to: str = Field(
+        "", description="Who gets an email when a campaign was paused for its bounces: `a@example.com,b@example.com`."
+    )
+    notify_from: str = Field("", description="Sender of that email; empty: `sendlens@` the envelope domain.")
     relay_list_url: str = Field(
         "https://mask-api.icloud.com/egress-ip-ranges.csv",
         description="Where the list of Apple's relay addresses is refreshed from; empty: never, the packaged one is "
@@ -156,9 +162,11 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")
     log_format: Literal["console", "json"] = Field("console", description="Logs for eyes or for machines.")
 
-    @field_validator("public_url", "clickhouse_url")
+    @field_validator("public_url", "clickhouse_url", "grafana_url")
     @classmethod
-    def _is_http(cls, url: str) -> str:
+    def _is_http(cls, url: str, info: ValidationInfo) -> str:
+        if not url and info.field_name == "grafana_url":
+            return url
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ValueError("must be http(s)://host[:port][/path]")
