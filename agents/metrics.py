@@ -11,6 +11,12 @@ DEAD_LETTERS = Counter("sendlens_dead_letters", "Records set aside in the topic 
 VERDICTS = Counter("sendlens_verdicts", "Hits judged.", ["kind", "verdict", "reason"])
 ROWS = Counter("sendlens_rows_stored", "Rows inserted into ClickHouse.", ["table"])
 
+WEBHOOK_CALLS = Counter(
+    "sendlens_webhook_calls",
+    "Payloads for endpoints: taken, failed (tried again), given-up, dropped.",
+    ["result"],
+)
+
 SENDER_OUTCOMES = Counter(
     "sendlens_sender_emails", "Send requests by what came of them.", ["outcome"]
 )  # delivered, bounced, rejected, replayed, or skipped-<reason>

@@ -8,7 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from schemas.topics import CAMPAIGNS, DEAD, DELIVERIES, EVENTS, HITS, LEADS, LINKS, PAUSES, SENDS, Topic
+from schemas.topics import (
+    CALLS,
+    CAMPAIGNS,
+    DEAD,
+    DELIVERIES,
+    EVENTS,
+    HITS,
+    LEADS,
+    LINKS,
+    PAUSES,
+    SENDS,
+    WEBHOOKS,
+    Topic,
+)
 
 
 @dataclass(frozen=True)
@@ -54,10 +67,18 @@ JUDGE = Stage(
 )
 STORE = Stage(
     name="store",
-    takes=(HITS, EVENTS, CAMPAIGNS, PAUSES, LEADS, LINKS),
+    takes=(HITS, EVENTS, CAMPAIGNS, PAUSES, LEADS, LINKS, WEBHOOKS, CALLS),
     decides="nothing: inserts into the ClickHouse table of the topic's name",
     gives=(DEAD,),
     hold=Hold(batch=5_000, held=20_000, wait=True),
 )
 
-STAGES = (SENDER, JUDGE, STORE)
+TELLER = Stage(
+    name="webhooks",
+    takes=(EVENTS,),
+    decides="who is to be told of this event? hands it over, and tries again what was not taken",
+    gives=(CALLS, WEBHOOKS, EVENTS, DEAD),
+    hold=Hold(batch=200, held=5_000, calls=4),
+)
+
+STAGES = (SENDER, JUDGE, STORE, TELLER)

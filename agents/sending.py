@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 import structlog
@@ -74,7 +74,7 @@ class Sending(Handler):
             publish_links=self._publish_links,
         )
 
-    def assigned(self) -> None:
+    def assigned(self, partitions: Collection[tuple[str, int]]) -> None:
         self._sender.partitions_assigned()
 
     async def revoked(self) -> None:

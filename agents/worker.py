@@ -15,11 +15,12 @@ from agents.asn import asn_lookup
 from agents.decisions.judge import Rules
 from agents.judging import Judge
 from agents.lag import lag
-from agents.pipeline import JUDGE, SENDER, STAGES, STORE, Stage
+from agents.pipeline import JUDGE, SENDER, STAGES, STORE, TELLER, Stage
 from agents.records import Handler
 from agents.sending import Sending
 from agents.sinks.store import Store
 from agents.topics import topics_at_fault
+from agents.webhooks import Webhooks
 from agents.wiring import StageApp
 from schemas.errors import Misconfigured, Retry
 from schemas.settings import Settings
@@ -37,6 +38,8 @@ def handler_of(stage: Stage, settings: Settings) -> Handler:
         return Judge(settings, Rules.load(asn_lookup(settings.asn_database)))
     if stage is STORE:
         return Store(settings)
+    if stage is TELLER:
+        return Webhooks(settings)
     raise Misconfigured(f"no handler for stage {stage.name}")
 
 

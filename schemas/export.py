@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from schemas import events
+from schemas import events, webhooks
 
 FOLDER = Path(__file__).with_name("json")
 _STRUCTS: tuple[type[msgspec.Struct], ...] = (
@@ -21,6 +21,9 @@ _STRUCTS: tuple[type[msgspec.Struct], ...] = (
     events.Lead,
     events.Link,
     events.Dead,
+    webhooks.Endpoint,
+    webhooks.Call,
+    webhooks.Told,
 )
 
 

@@ -16,20 +16,13 @@ from datetime import datetime, timedelta
 import msgspec
 
 from schemas.events import EVENTS
+from schemas.webhooks import Told
 
 KINDS: tuple[str, ...] = tuple(str(event.__struct_config__.tag) for event in EVENTS)
 LONGEST = timedelta(hours=24)
-# Seconds after each attempt that failed, the last one again and again; the specification asks for hours in the end.
-_DELAYS = (5, 60, 300, 900, 3600, 7200, 14400, 28800)
+# Seconds after each attempt that failed, the last one again and again.
+_DELAYS = (5, 60, 300, 900, 3600)
 _JITTER = 0.1  # of the delay, both ways: endpoints that went down together don't come back to a crowd
-
-
-class Told(msgspec.Struct, frozen=True):
-    """What an endpoint gets: the event's kind and moment, and the event itself, as `schemas/json` describes it."""
-
-    type: str
-    timestamp: str
-    data: msgspec.Raw
 
 
 class _Head(msgspec.Struct, frozen=True):

@@ -18,7 +18,8 @@ from clickhouse.store import connect, insert_lines
 from schemas.errors import Reject, Retry
 from schemas.events import AnyEvent, Campaign, Hit, Lead, Link, Pause
 from schemas.settings import Settings
-from schemas.topics import CAMPAIGNS, EVENTS, HITS, LEADS, LINKS, PAUSES, Topic
+from schemas.topics import CALLS, CAMPAIGNS, EVENTS, HITS, LEADS, LINKS, PAUSES, WEBHOOKS, Topic
+from schemas.webhooks import Call, Endpoint
 
 _DECODERS: dict[Topic, msgspec.json.Decoder[Any]] = {
     HITS: msgspec.json.Decoder(Hit),
@@ -27,6 +28,8 @@ _DECODERS: dict[Topic, msgspec.json.Decoder[Any]] = {
     PAUSES: msgspec.json.Decoder(Pause),
     LEADS: msgspec.json.Decoder(Lead),
     LINKS: msgspec.json.Decoder(Link),
+    WEBHOOKS: msgspec.json.Decoder(Endpoint),
+    CALLS: msgspec.json.Decoder(Call),
 }
 
 
