@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test kafka faults check bench accuracy lock schemas boards clean
+.PHONY: help demo up test kafka faults laws check bench accuracy lock schemas boards clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -22,6 +22,9 @@ kafka: .kafka/ready ## Bring Apache Kafka, for tests on it (44 MB; needs Java 17
 faults: .venv/ready .kafka/ready ## Break each part under a load of 200,000 hits on Apache Kafka, and count (20 minutes)
 	$(BIN)/python -m pytest -m long -s tests/faults $(ARGS)
 
+laws: .venv/ready ## Try on 2,000 streams that duplicates and kills change no number (20 minutes)
+	SENDLENS_LAW_EXAMPLES=2000 $(BIN)/python -m pytest --timeout 3600 tests/agents/test_laws.py $(ARGS)
+
 check: .venv/ready ## Lint, types, import rules, and what is generated or documented
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -29,8 +32,8 @@ check: .venv/ready ## Lint, types, import rules, and what is generated or docume
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/docs
 
-bench: .venv/ready ## Measure speed beside peers and limits; rewrites docs/benchmarks.md
-	$(BIN)/python -m tests.bench
+bench: .venv/ready ## Measure speed, delay and memory; rewrites docs/benchmarks.md (20 min; ARGS=--soak-minutes=0: 8)
+	$(BIN)/python -m tests.bench $(ARGS)
 
 accuracy: .venv/ready ## Judge the labelled corpus beside other libraries; rewrites docs/accuracy.md
 	$(BIN)/python -m tests.corpus.accuracy

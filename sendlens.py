@@ -213,11 +213,14 @@ def reclassify(
         from agents.asn import asn_lookup
         from agents.decisions.judge import Rules
         from agents.reclassify import Reclassify, span
+        from agents.relay import kept
         from clickhouse.store import connect
 
         first, until = span(start, end, datetime.now(UTC))
         settings = read_settings()
         rules = Rules.load(asn_lookup(settings.asn_database))
+        if settings.relay_list_url and (found := kept(settings)):
+            rules = rules.with_relay(found[1])
         with connect(settings) as client:
             done = Reclassify(settings, client, rules, lambda far: print(far, flush=True)).run(first, until)
         print(f"{done.hits} hits by rules {rules.version}: {done.changed} changed, {done.rebuilt} emails rebuilt")

@@ -41,6 +41,7 @@ class Ticket:
     generation: int
     due: float
     joined: float
+    came: float  # as `joined`, but by the clock that nobody sets
 
 
 class Line:
@@ -92,7 +93,7 @@ class Line:
         self._handler.arrived(record)
         place = (record.topic.name, record.partition)
         self._read_until[place] = max(self._read_until.get(place, 0.0), record.written_at)
-        self._tickets.append(Ticket(record, ack, generation, due, now))
+        self._tickets.append(Ticket(record, ack, generation, due, now, time.monotonic()))
         self._bytes += len(record.value)
         self._work.set()
 
@@ -136,7 +137,7 @@ class Line:
             if first_due > now:
                 await asyncio.sleep(min(first_due - now, 0.25))
                 continue
-            full_at = time.monotonic() + self._wait
+            full_at = self._tickets[0].came + self._wait  # what came during the last call has waited already
             while len(self._tickets) < self._hold.batch and (left := full_at - time.monotonic()) > 0:
                 if self._stopping:
                     break

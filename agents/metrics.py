@@ -9,6 +9,12 @@ HELD = Gauge("sendlens_records_held", "Records that a stage holds unacknowledged
 RETRIES = Counter("sendlens_stage_retries", "Times a stage waited for something it needs to come back.", ["stage"])
 DEAD_LETTERS = Counter("sendlens_dead_letters", "Records set aside in the topic dead.", ["stage", "reason"])
 VERDICTS = Counter("sendlens_verdicts", "Hits judged.", ["kind", "verdict", "reason"])
+RELAY_REFRESHES = Counter(
+    "sendlens_relay_list_refreshes",
+    "Times Apple's relay list was asked for: new, unchanged, refused or failed.",
+    ["result"],
+)
+RELAY_PREFIXES = Gauge("sendlens_relay_list_prefixes", "Prefixes of the relay list in use; 0 for the packaged one.")
 ROWS = Counter("sendlens_rows_stored", "Rows inserted into ClickHouse.", ["table"])
 
 WEBHOOK_CALLS = Counter(

@@ -18,7 +18,7 @@ import msgspec
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from agents.decisions.again import judge_again
+from agents.decisions.again import Stored, judge_again
 from agents.decisions.company import HONEYPOT_SECONDS, PAIR_SECONDS, REMEMBERED_SECONDS
 from agents.decisions.judge import Rules
 from clickhouse.rebuild import rebuild_outcomes
@@ -163,12 +163,12 @@ class Reclassify:
 
     def _piece(self, progress: Progress, end: datetime) -> Progress:
         where = {"start": progress.done_until, "end": end}
-        stored = {row[0]: (row[1], row[2], row[3]) for row in self._client.query(_STORED, parameters=where).result_rows}
+        stored = {row[0]: Stored(*row[1:]) for row in self._client.query(_STORED, parameters=where).result_rows}
         judged, changed = 0, 0
         fresh: list[Opened | Clicked] = []
-        for event in self._judged(where):
+        for event in self._judged(where, stored):
             judged += 1
-            if stored.get(event.id) == (event.verdict, event.reason, event.rules_version):
+            if stored.get(event.id) == Stored(event.verdict, event.reason, event.rules_version):
                 continue
             changed += 1
             fresh.append(event)
@@ -180,7 +180,7 @@ class Reclassify:
         rebuilt = self._rebuild(where)
         return Progress(end, progress.hits + judged, progress.changed + changed, progress.rebuilt + rebuilt)
 
-    def _judged(self, where: dict[str, datetime]) -> Iterator[Opened | Clicked]:
+    def _judged(self, where: dict[str, datetime], stored: dict[str, Stored]) -> Iterator[Opened | Clicked]:
         """The events of a piece's hits, judged in the company of those around it."""
         start, end = where["start"], where["end"]
         delivered = {row[0]: _utc(row[1]) for row in self._client.query(_DELIVERED, parameters=where).result_rows}
@@ -195,6 +195,7 @@ class Reclassify:
                 settle=self._settings.settle_seconds,
                 scanner_window=timedelta(seconds=self._settings.scanner_window_seconds),
                 honeypots=self._honeypots,
+                stored=stored,
             ):
                 if start <= event.at < end:
                     yield event

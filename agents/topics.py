@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
@@ -17,20 +19,15 @@ def create_topics(settings: Settings) -> list[str]:
         admin = KafkaAdminClient(bootstrap_servers=settings.kafka_servers)
         try:
             there = set(admin.list_topics())
-            made = []
-            for topic in ALL:
-                name = settings.topic(topic)
-                if name in there:
-                    continue
-                wanted = NewTopic(
-                    name, settings.partitions_of(topic), settings.replication, topic_configs=topic.config()
-                )
-                try:
-                    admin.create_topics([wanted])
-                except TopicAlreadyExistsError:
-                    continue  # another migrate was quicker
-                made.append(name)
-            return made
+            missing = {settings.topic(topic): topic for topic in ALL if settings.topic(topic) not in there}
+            wanted = [
+                NewTopic(name, settings.partitions_of(topic), settings.replication, topic_configs=topic.config())
+                for name, topic in missing.items()
+            ]
+            with suppress(TopicAlreadyExistsError):  # another migrate was quicker; the others are made all the same
+                if wanted:
+                    admin.create_topics(wanted)
+            return list(missing)
         finally:
             admin.close()
     except (KafkaError, OSError) as error:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from functools import partial
 
 import structlog
@@ -34,8 +34,8 @@ _DISK_SECONDS = 10.0  # a disk that hangs for longer is answered for: nothing is
 _AWAY_SECONDS = 1.0  # for how long hits of a partition that is away go to the spool unasked
 
 
-class Fate(Enum):
-    """What had become of a hit when its requester was answered."""
+class Fate(StrEnum):
+    """What had become of a hit when its requester was answered; one of the results that are counted."""
 
     RECORDED = "recorded"
     SPOOLED = "spooled"
@@ -50,12 +50,7 @@ class Fate(Enum):
 
 
 Waiter = asyncio.Future[Fate]
-
-
-@dataclass(slots=True)
-class _Hit:
-    line: bytes
-    waiter: Waiter
+_Hit = tuple[bytes, Waiter]  # a line of NDJSON, and who waits for it
 
 
 @dataclass(slots=True, eq=False)
@@ -131,7 +126,7 @@ class GroupCommit:
             lane.since = self._loop.time()
             if lane.under_way is None or lane.under_way.offered:
                 self._make_ready(lane, self._gather)
-        lane.waiting.append(_Hit(line, waiter))
+        lane.waiting.append((line, waiter))
         if not self._sweeping:
             self._sweeping = True
             self._loop.call_later(self._within, self._sweep)
@@ -163,7 +158,7 @@ class GroupCommit:
 
     def _send(self, lane: _Lane) -> None:
         batch = self._take(lane)
-        value = b"".join([hit.line for hit in batch.hits])
+        value = b"".join([line for line, _ in batch.hits])
         try:
             self._publisher.send(HITS, lane.partition, None, value, partial(self._done, lane, batch))
         except Retry:
@@ -176,8 +171,8 @@ class GroupCommit:
     def _take(self, lane: _Lane) -> _Batch:
         """The lane's oldest hits, as many as one record holds, at least one."""
         size, since = 0, lane.since
-        for count, hit in enumerate(lane.waiting):
-            size += len(hit.line)
+        for count, (line, _) in enumerate(lane.waiting):
+            size += len(line)
             if size > self._record_bytes and count:
                 hits, lane.waiting = lane.waiting[:count], lane.waiting[count:]
                 return _Batch(hits, since)
@@ -199,11 +194,11 @@ class GroupCommit:
             pass  # the spool has it, or has refused it and said so
         elif is_too_large(error) and len(batch.hits) == 1:
             self._metrics.lost.labels("too-large").inc()
-            log.error("Kafka takes no record of this size, a hit is lost", size=len(batch.hits[0].line))
+            log.error("Kafka takes no record of this size, a hit is lost", size=len(batch.hits[0][0]))
             self._settle(batch, Fate.LOST)
         else:
             if is_too_large(error):
-                self._record_bytes = max(1, min(self._record_bytes, sum(len(hit.line) for hit in batch.hits)) // 2)
+                self._record_bytes = max(1, min(self._record_bytes, sum(len(line) for line, _ in batch.hits)) // 2)
             log.warning("a record of hits failed, sending it again", hits=len(batch.hits), error=repr(error))
             lane.waiting[:0] = batch.hits
             lane.since = batch.since
@@ -219,7 +214,7 @@ class GroupCommit:
         batch.offered = True
         if lane.under_way is batch:
             batch.answer = self._loop.create_future()
-        value = b"".join([hit.line for hit in batch.hits])
+        value = b"".join([line for line, _ in batch.hits])
         at = time.time() - (self._loop.time() - batch.since)
         frame = Frame(value, len(batch.hits), lane.partition, self._partitions, at)
         self._spooling.add(batch)
@@ -238,9 +233,9 @@ class GroupCommit:
         self.in_flight -= len(hits)
         if self._drained is not None and not self.in_flight:
             self._drained.set()
-        for hit in hits:
-            if not hit.waiter.done():
-                hit.waiter.set_result(fate)
+        for _, waiter in hits:
+            if not waiter.done():
+                waiter.set_result(fate)
 
     def _sweep(self, every: bool = False) -> None:
         """Spool what Kafka has not answered for in time; let those go whom not even the disk answers."""
@@ -256,9 +251,9 @@ class GroupCommit:
                 self._spool_waiting(lane)
         for batch in self._spooling:
             if batch.since <= now - self._within - _DISK_SECONDS:
-                for hit in batch.hits:
-                    if not hit.waiter.done():
-                        hit.waiter.set_result(Fate.UNACKNOWLEDGED)
+                for _, waiter in batch.hits:
+                    if not waiter.done():
+                        waiter.set_result(Fate.UNACKNOWLEDGED)
         if not every:
             self._sweeping = self.in_flight > 0
             if self._sweeping:

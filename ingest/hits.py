@@ -41,26 +41,29 @@ PIXEL = (
 )
 # How long a click on a link we do not know yet may wait for the link map to catch up, in seconds.
 _LINK_PATIENCE = 2.0
+# By a name of our own: an enumeration looks its members up by a function in Python 3.11.
+_OPEN, _CLICK = Purpose.OPEN, Purpose.CLICK
 _BEHIND = "links-behind"
-# Headers that rules read. Everything else a client says is not kept.
-_KEPT_HEADERS = frozenset(
-    (
-        b"accept",
-        b"accept-language",
-        b"if-modified-since",
-        b"if-none-match",
-        b"purpose",
-        b"range",
-        b"sec-fetch-dest",
-        b"sec-fetch-mode",
-        b"sec-fetch-site",
-        b"sec-fetch-user",
-        b"sec-purpose",
-        b"via",
-        b"x-moz",
-        b"x-purpose",
+# Headers that rules read, as they come and as they are kept. Everything else a client says is not kept.
+_KEPT_HEADERS = {
+    name.encode(): name
+    for name in (
+        "accept",
+        "accept-language",
+        "if-modified-since",
+        "if-none-match",
+        "purpose",
+        "range",
+        "sec-fetch-dest",
+        "sec-fetch-mode",
+        "sec-fetch-site",
+        "sec-fetch-user",
+        "sec-purpose",
+        "via",
+        "x-moz",
+        "x-purpose",
     )
-)
+}
 _HEADER_BYTES = 256
 _USER_AGENT_BYTES = 1024
 
@@ -142,7 +145,7 @@ class Hits:
             return
         start = _PIXEL_START
         try:
-            claim = self._keyring.verify(Purpose.OPEN, rest.removesuffix(".gif"))
+            claim = self._keyring.verify(_OPEN, rest.removesuffix(".gif"))
             start = _PIXEL_OF[await self._record("open", scope, claim, "")]
         except BadToken as bad:
             self._metrics.reject("open", bad.reason)
@@ -160,7 +163,7 @@ class Hits:
             return
         token, _, link_id = rest.partition("/")
         try:
-            claim = self._keyring.verify(Purpose.CLICK, token)
+            claim = self._keyring.verify(_CLICK, token)
             location = await self._location(claim, link_id)
         except Reject as bad:
             self._metrics.reject("click", bad.reason)
@@ -203,14 +206,15 @@ class Hits:
     async def _record(self, kind: HitKind, scope: Scope, claim: Claim, link_id: str) -> Fate:
         """Have the hit written, and return when it is safe, or has waited long enough, or is none to write."""
         ip = self._source.ip(scope.get("client"), scope["headers"])
-        if not self._shares.takes(ip, str(claim.delivery_id), link_id, time.monotonic()):
-            self._metrics.hit[kind, "shed"].inc()
+        delivery = str(claim.delivery_id)
+        if not self._shares.takes(ip, delivery, link_id, time.monotonic()):
+            self._metrics.hit[kind, Fate.SHED].inc()
             return Fate.SHED
-        waiter = self._commit.add(str(claim.delivery_id), _line(_hit(self._ids, kind, scope, claim, link_id, ip)))
+        waiter = self._commit.add(delivery, _line(_hit(self._ids, kind, scope, claim, delivery, link_id, ip)))
         fate = Fate.LOST if waiter is None else await waiter
         if waiter is None:
             self._metrics.rejected.labels(kind, "in-flight").inc()
-        self._metrics.hit[kind, fate.value].inc()
+        self._metrics.hit[kind, fate].inc()
         return fate
 
     async def _other_method(self, kind: HitKind, method: str, send: Send) -> None:
@@ -230,14 +234,14 @@ def clean(raw: bytes, limit: int) -> str:
     return text.encode()[:limit].decode("utf-8", "ignore")
 
 
-def _hit(ids: _Ids, kind: HitKind, scope: Scope, claim: Claim, link_id: str, ip: str) -> Hit:
+def _hit(ids: _Ids, kind: HitKind, scope: Scope, claim: Claim, delivery: str, link_id: str, ip: str) -> Hit:
     user_agent, headers = _headers(scope["headers"])
     now = time.time_ns() // 1_000_000
     return Hit(
         id=ids.new(now),
         kind=kind,
         at=datetime.fromtimestamp(now / 1000, UTC),
-        delivery_id=str(claim.delivery_id),
+        delivery_id=delivery,
         campaign=claim.campaign,
         step=claim.step,
         variant=claim.variant,
@@ -258,10 +262,14 @@ def _headers(raw: Iterable[tuple[bytes, bytes]]) -> tuple[str, dict[str, str]]:
         if name == b"user-agent":
             user_agent = clean(value, _USER_AGENT_BYTES)
         elif name in _KEPT_HEADERS:
-            kept[name.decode()] = clean(value, _HEADER_BYTES)
+            kept[_KEPT_HEADERS[name]] = clean(value, _HEADER_BYTES)
         elif name == b"referer":
             kept["referer"] = "present"
     return user_agent, kept
+
+
+# A random hexadecimal digit with its first two bits made 10, which marks the layout of these UUIDs (RFC 9562, 4.1).
+_VARIANT = {f"{digit:x}": f"{0b1000 | digit & 0b11:x}" for digit in range(16)}
 
 
 class _Ids:
@@ -271,17 +279,17 @@ class _Ids:
     """
 
     def __init__(self) -> None:
-        self._pool = b""
+        self._pool = ""  # hexadecimal digits
         self._at = 0
 
     def new(self, milliseconds: int) -> str:
-        if self._at == len(self._pool):
-            self._pool, self._at = os.urandom(10 * 1024), 0
-        tail = int.from_bytes(self._pool[self._at : self._at + 10], "big")
-        self._at += 10
-        number = milliseconds << 80 | 0x7 << 76 | (tail & 0xFFF) << 64 | 0b10 << 62 | tail >> 18
-        digits = f"{number:032x}"
-        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        at = self._at
+        if at == len(self._pool):
+            self._pool, at = os.urandom(10 * 1024).hex(), 0
+        self._at = at + 20
+        random = self._pool[at : at + 20]
+        time = f"{milliseconds:012x}"
+        return f"{time[:8]}-{time[8:]}-7{random[:3]}-{_VARIANT[random[3]]}{random[4:7]}-{random[7:19]}"
 
 
 def _header(url: str) -> bytes:

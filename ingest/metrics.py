@@ -82,7 +82,9 @@ class Metrics:
             registry=self.registry,
         )
         # Bound once: a look-up by label costs as much as the count itself on the hot path.
-        self.hit = {(kind, result): self.hits.labels(kind, result) for kind in KINDS for result in RESULTS}
+        self.hit: dict[tuple[HitKind, str], Counter] = {
+            (kind, result): self.hits.labels(kind, result) for kind in KINDS for result in RESULTS
+        }
 
     def watch_in_flight(self, read: Callable[[], float]) -> None:
         """Read the number of hits in flight from `read` whenever it is asked for."""

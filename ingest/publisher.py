@@ -163,8 +163,31 @@ class Publisher:
         if self._stopping.is_set():
             _close(producer, 0)
             return
+        self._wake_once_a_turn(producer)
         self._producer, self.problem = producer, None
         log.info("connected to Kafka", servers=self._settings.kafka)
+
+    def _wake_once_a_turn(self, producer: KafkaProducer) -> None:
+        """Let what is sent in one turn of the loop wake the producer's thread once, and so share a request to Kafka.
+
+        kafka-python wakes it at every record. Each time it takes the interpreter from us and sends that record alone.
+        """
+        loop_thread, wake, due = threading.get_ident(), producer._sender.wakeup, False
+
+        def wake_now() -> None:
+            nonlocal due
+            due = False
+            wake()
+
+        def wake_soon() -> None:
+            nonlocal due
+            if threading.get_ident() != loop_thread:  # it is being closed
+                wake()
+            elif not due:
+                due = True
+                self._loop.call_soon(wake_now)
+
+        producer._sender.wakeup = wake_soon
 
     def _make(self) -> KafkaProducer:
         producer = KafkaProducer(

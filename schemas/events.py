@@ -325,7 +325,7 @@ class Dead(Struct, frozen=True, kw_only=True):
 
 def lines(records: Iterable[Struct]) -> bytes:
     """Encode a batch: one JSON object a line, a newline after each."""
-    return b"".join(part for record in records for part in (_encode(record), b"\n"))
+    return _encode_lines(records)
 
 
-_encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines

@@ -123,9 +123,15 @@ class Settings(BaseSettings):
     asn_database: str = Field(
         "", description="A MaxMind DB file of AS numbers (GeoLite2-ASN); with it more scanners' networks are known."
     )
+    relay_list_url: str = Field(
+        "https://mask-api.icloud.com/egress-ip-ranges.csv",
+        description="Where the list of Apple's relay addresses is refreshed from; empty: never, the packaged one is "
+        "used. Embedded: never unless you set it.",
+    )
+    relay_list_hours: float = Field(24.0, ge=0.001, le=8760, description="Hours from one refresh of it to the next.")
     store_rows: int = Field(50_000, ge=1, description="Rows of one ClickHouse insert at the most.")
     store_seconds: float = Field(
-        1.0, ge=0, le=60, description="How long rows may wait for others to share their insert."
+        0.5, ge=0, le=60, description="How long rows may wait for others to share their insert."
     )
     worker_metrics_port: int = Field(0, ge=0, le=65535, description="Port of the worker's `/metrics`; 0 for none.")
 
@@ -139,6 +145,13 @@ class Settings(BaseSettings):
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ValueError("must be http(s)://host[:port][/path]")
         return url.rstrip("/")
+
+    @field_validator("relay_list_url")
+    @classmethod
+    def _is_http_or_empty(cls, url: str) -> str:
+        if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
+            raise ValueError("must be http(s)://host[:port]/path, or empty")
+        return url
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -189,8 +202,11 @@ def load(**overrides: object) -> Settings:
             raise Misconfigured("SENDLENS_TOKEN_KEYS is not set: outside embedded mode secrets come from you")
         if not settings.callers:
             raise Misconfigured("SENDLENS_API_KEY is not set: outside embedded mode /v1 needs a key")
-    elif not settings.token_keys:
-        settings = settings.model_copy(update={"token_keys": _own_token_key(settings.data_dir)})
+    else:
+        if not settings.token_keys:
+            settings = settings.model_copy(update={"token_keys": _own_token_key(settings.data_dir)})
+        if "relay_list_url" not in settings.model_fields_set:  # one machine, to look on: it asks nobody outside
+            settings = settings.model_copy(update={"relay_list_url": ""})
     if not settings.callers and not _is_loopback(settings.ingest_host):
         raise Misconfigured("SENDLENS_API_KEY is not set: /v1 is open without a key on loopback only")
     settings.keyring  # noqa: B018  # raises now, not at the first hit

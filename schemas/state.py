@@ -96,7 +96,11 @@ class StateTopic(Generic[T]):
         """Whether the topic has been read to its end at least once."""
         return self.current_at > 0
 
-    def get(self, key: str) -> T | None:
+    def get(self, key: str, written_until: float | None = None) -> T | None:
+        """The record of a key; with `written_until` (epoch seconds) only if it had been written by then, which a view
+        knows that forgets by time."""
+        if written_until is not None and self._written_at.get(key, 0.0) > written_until:
+            return None
         return self._records.get(key)
 
     def put(self, record: T) -> None:
@@ -262,6 +266,8 @@ class StateTopic(Generic[T]):
             for kept in (self._records, self._written_at, self._places or {}):
                 kept.pop(key, None)
             return
+        if self._forget_after is not None and self._records.get(key) == record:
+            return  # the same again: it was known when it was first written
         self._records[key] = record
         if self._forget_after is not None:
             self._written_at.pop(key, None)  # so that dict order is order of writing

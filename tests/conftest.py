@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 
@@ -12,11 +13,23 @@ from tests.support.kafka import a_kafka
 
 KINDS = ("tansu", "kafka")
 
+# No test asks anybody outside this machine, in whatever mode it starts a worker.
+os.environ["SENDLENS_RELAY_LIST_URL"] = ""
+
 
 @pytest.fixture(scope="session", params=KINDS)
 def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """One broker for all: a test has topics of its own on it, by a prefix, and neither ends nor empties it."""
-    yield from _started(str(request.param), tmp_path_factory)
+    if request.param == "kafka":
+        yield request.getfixturevalue("standing_kafka")
+    else:
+        yield from _started(str(request.param), tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def standing_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """The Apache Kafka among them."""
+    yield from _started("kafka", tmp_path_factory)
 
 
 @pytest.fixture(params=KINDS)

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from agents.decisions.company import LATENESS, RecentClicks
-from agents.decisions.judge import Rules
+from agents.decisions.judge import Rules, of_relay
 from agents.decisions.judgement import to_event
 from schemas.events import Clicked, Hit, Opened
 
 # A mail server may take 10 minutes to answer (RFC 5321, 4.5.3.2.6): a younger email without a delivery is still on its
 # way, an older one has a delivery that nobody knows.
 LONGEST_TRANSACTION = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What an earlier judgement has left in the event."""
+
+    verdict: str
+    reason: str
+    rules_version: str
 
 
 def judge_again(
@@ -23,11 +33,13 @@ def judge_again(
     settle: float,
     scanner_window: timedelta,
     honeypots: Callable[[str], Collection[str]],
+    stored: Mapping[str, Stored] | None = None,
 ) -> Iterator[Opened | Clicked]:
     """The events of one email's hits, in the hits' order, which is that of their times.
 
     What came more than the settle delay after a hit was not known to its judge, and is not known here either: under the
-    same rules the same events come out. The moment of a hit stands for that of its record.
+    same rules the same events come out. The moment of a hit stands for that of its record. `stored` has the events
+    that are there, by hit.
     """
     recent = RecentClicks(settle, honeypots)
     ahead = max(0.0, settle - LATENESS)
@@ -37,13 +49,29 @@ def judge_again(
         while coming < len(hits) and hits[coming].at.timestamp() <= at + ahead:
             recent.add(0, hits[coming].at.timestamp(), [hits[coming]])
             coming += 1
-        known = delivered_at if delivered_at is not None and delivered_at.timestamp() <= at + settle else None
+        known = delivered_at if delivered_at is not None and delivered_at.timestamp() <= at + ahead else None
+        relayed, relay = _relayed_then((stored or {}).get(hit.id), rules.version)
         judgement = rules.judge(
             hit,
             known,
             undelivered=known is None and hit.at - hit.minted_at < LONGEST_TRANSACTION,
             scanner_window=scanner_window,
             company=recent.company(0, at, hit),
+            relayed=relayed,
         )
         recent.forget(0, at)
-        yield to_event(hit, judgement, rules.version)
+        yield to_event(hit, judgement, rules.version_of(hit, judgement, relay))
+
+
+def _relayed_then(stored: Stored | None, version: str) -> tuple[bool | None, str | None]:
+    """What Apple's list said of the address when the hit was new, and which list; (None, None) when nobody knows.
+
+    Addresses change hands: the list of the day is right about the day, today's is not. The event tells, a fetched list
+    stands with it. What the packaged list said is part of its rules, and is asked again when those have changed.
+    """
+    if stored is None or not of_relay(stored.reason):
+        return None, None
+    base, _, relay = stored.rules_version.partition("+")
+    if not relay and base != version:
+        return None, None
+    return stored.reason == "apple-privacy", relay

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable
-from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -45,7 +44,7 @@ ALONE = Company()
 _TRAPPED = Company(honeypot=True)
 
 
-class _Click(NamedTuple):
+class _Click(Struct, frozen=True, gc=False):
     id: str
     at: float
     link_id: str
@@ -60,7 +59,11 @@ class _Clicks:
         self._order: deque[tuple[float, tuple[str, str]]] = deque()
 
     def add(self, source: tuple[str, str], click: _Click) -> None:
-        clicks = self._by_source.setdefault(source, [])
+        clicks = self._by_source.get(source)
+        if clicks is None:  # nearly always
+            self._by_source[source] = [click]
+            self._order.append((click.written_at, source))
+            return
         for index, one in enumerate(clicks):
             if one.id == click.id:  # the same hit again: the first record of it counts
                 if click.written_at < one.written_at:
@@ -81,6 +84,10 @@ class _Clicks:
                 self._by_source[source] = left
             else:
                 self._by_source.pop(source, None)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._by_source
 
     def __len__(self) -> int:
         return sum(map(len, self._by_source.values()))
@@ -112,8 +119,11 @@ class RecentClicks:
 
     def company(self, partition: int, written_at: float, hit: Hit) -> Company:
         """In what company a hit of a record came."""
+        trapped = self._traps[partition]
+        if hit.kind != "click" and trapped.is_empty:
+            return ALONE
         source = (hit.delivery_id, hit.ip)
-        traps = self._traps[partition].of(source)
+        traps = trapped.of(source)
         clicks = self._clicks[partition].of(source) if hit.kind == "click" else []
         if not traps and len(clicks) < 2:
             return ALONE

@@ -21,15 +21,18 @@ from agents.decisions.agents import Agent, Agents, crawler_patterns
 from agents.decisions.company import ALONE, Company
 from agents.decisions.judgement import Judgement
 from agents.decisions.networks import AsnLookup, Network, Networks
+from agents.decisions.relay import RelayList
 from agents.decisions.timing import SCANNER_WINDOW, soon, too_soon
 from schemas.events import Hit, HitKind
 
 _RULE_FILES = (
+    "addresses.py",
     "agents.py",
     "company.py",
     "judge.py",
     "judgement.py",
     "networks.py",
+    "relay.py",
     "tables.py",
     "timing.py",
     "data/agents.tsv",
@@ -52,6 +55,7 @@ class Sight(Struct, gc=False):
     undelivered: bool
     window: timedelta
     company: Company = ALONE
+    relayed: bool | None = None  # from Apple's relay, by a list of another day; None: as the network says
 
 
 Rule = Callable[[Sight], Judgement | None]
@@ -69,6 +73,7 @@ _PROBABLE_NETWORK = _bot("probable-network")
 _HEAD_REQUEST = _bot("head-request")
 _PREFETCH = {"open": Judgement("machine", "prefetch-header"), "click": _bot("prefetch-header")}
 _APPLE = Judgement("machine", "apple-privacy")
+_BARE = "bare-mozilla"
 
 
 def timing(seen: Sight) -> Judgement | None:
@@ -114,9 +119,9 @@ def privacy_prefetch(seen: Sight) -> Judgement | None:
 
     Without an address it is taken for Apple's, which it nearly always is; from a known address elsewhere it is a bot.
     """
-    if seen.agent.reason != "bare-mozilla" or seen.kind != "open" or "referer" in seen.headers:
+    if seen.agent.reason != _BARE or seen.kind != "open" or "referer" in seen.headers:
         return None
-    relayed = seen.network is not None and seen.network.trust == "relay"
+    relayed = (seen.network is not None and seen.network.trust == "relay") if seen.relayed is None else seen.relayed
     return _APPLE if relayed or not seen.ip else None
 
 
@@ -189,11 +194,13 @@ class Finding:
 class Rules:
     """The rules with their data, compiled. `version` names them: equal versions judge equally.
 
-    An ASN database is the operator's own and has no part in the version.
+    An ASN database is the operator's own and has no part in the version. Nor has a list of Apple's relay that was
+    fetched: `version_of` names it with the verdicts that it had a say in.
     """
 
     def __init__(self, agents: Agents, networks: Networks, version: str) -> None:
         self.version = version
+        self._agents, self._networks, self._relay = agents, networks, networks.relay
         self.classify = agents.classify
         self.find_network = networks.find
 
@@ -205,6 +212,21 @@ class Rules:
         """
         return cls(Agents.load(), Networks.load(asn_of), _version())
 
+    def with_relay(self, relay: RelayList) -> Rules:
+        """The same rules with another list of Apple's relay."""
+        return Rules(self._agents, self._networks.with_relay(relay), self.version)
+
+    def version_of(self, hit: Hit, judgement: Judgement, relay: str | None = None) -> str:
+        """The version to keep with a judgement of these rules, `VERSION` or `VERSION+LIST`.
+
+        The list of Apple's relay stands there when it was fetched and asked: of bare Mozilla opens from an address.
+        `relay` names the list when it was not that of these rules.
+        """
+        name = self._relay if relay is None else relay
+        if name and of_relay(judgement.reason) and hit.kind == "open" and hit.ip and "referer" not in hit.headers:
+            return f"{self.version}+{name}"
+        return self.version
+
     def judge(
         self,
         hit: Hit,
@@ -213,13 +235,15 @@ class Rules:
         undelivered: bool = False,
         scanner_window: timedelta = SCANNER_WINDOW,
         company: Company = ALONE,
+        relayed: bool | None = None,
     ) -> Judgement:
         """Judge one hit.
 
         `delivered_at` is when the mail server took the email, None when nobody knows. `undelivered` says that it had
-        surely not taken it yet when the hit came. `company` is what the email's other hits say.
+        surely not taken it yet when the hit came. `company` is what the email's other hits say. `relayed` is what
+        Apple's list said of the address on the hit's day, where that is known.
         """
-        return decide(self.see(hit, delivered_at, undelivered, scanner_window, company))
+        return decide(self.see(hit, delivered_at, undelivered, scanner_window, company, relayed))
 
     def see(
         self,
@@ -228,6 +252,7 @@ class Rules:
         undelivered: bool,
         window: timedelta,
         company: Company = ALONE,
+        relayed: bool | None = None,
     ) -> Sight:
         """Gather what the rules see of a hit."""
         return Sight(
@@ -242,7 +267,13 @@ class Rules:
             undelivered,
             window,
             company,
+            relayed,
         )
+
+
+def of_relay(reason: str) -> bool:
+    """Whether Apple's list may have decided between this reason and another."""
+    return reason == _APPLE.reason or reason == _BARE
 
 
 def decide(seen: Sight) -> Judgement:

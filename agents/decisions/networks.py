@@ -2,12 +2,12 @@
 
 `data/networks.tsv` has one network a line with its source. A network given as `AS22843` is known by number and takes
 part when the caller supplies a lookup from address to AS number (an ASN database of the operator's); the rest are
-prefixes.
+prefixes. Apple's relay is asked last, so that one list of it or another changes nothing that is said of other networks.
 """
 
 from __future__ import annotations
 
-import socket
+import copy
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,13 +16,14 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from itertools import pairwise
 from typing import Literal, cast, get_args
 
+from agents.decisions.addresses import numbered
+from agents.decisions.relay import RelayList
 from agents.decisions.tables import rows
 
 Trust = Literal["scanner", "probable", "second-signal", "relay"]
 AsnLookup = Callable[[str], int | None]
 
 _CACHED_ADDRESSES = 65_536  # about 10 MB when full
-_MAPPED = b"\0" * 10 + b"\xff\xff"  # ::ffff:0:0/96, an IPv4 address in IPv6 clothes
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,9 @@ class Network:
     label: str
     trust: Trust
     kinds: frozenset[str]
+
+
+RELAY = Network("Apple Private Relay", "relay", frozenset({"open"}))
 
 
 class Ranges:
@@ -64,15 +68,32 @@ class Networks:
     def __init__(self, known: Iterable[tuple[str, Network]], asn_of: AsnLookup | None = None) -> None:
         v4: list[tuple[IPv4Network | IPv6Network, Network]] = []
         v6: list[tuple[IPv4Network | IPv6Network, Network]] = []
+        relay: list[str] = []
         self._by_asn: dict[int, Network] = {}
         for text, network in known:
             if text.startswith("AS"):
                 self._by_asn[int(text[2:])] = network
                 continue
+            if network.trust == "relay":
+                relay.append(text)
+                continue
             prefix = ip_network(text)
             (v4 if prefix.version == 4 else v6).append((prefix, network))
         self._v4, self._v6, self._asn_of = Ranges(v4), Ranges(v6), asn_of
+        self._relay = RelayList(relay, packaged=True) if relay else None
         self.find = lru_cache(maxsize=_CACHED_ADDRESSES)(self._find)
+
+    def with_relay(self, relay: RelayList) -> Networks:
+        """The same networks with another list of Apple's relay."""
+        other = copy.copy(self)
+        other._relay = relay
+        other.find = lru_cache(maxsize=_CACHED_ADDRESSES)(other._find)
+        return other
+
+    @property
+    def relay(self) -> str:
+        """The name of the list of Apple's relay, empty for the packaged one."""
+        return self._relay.name if self._relay else ""
 
     @classmethod
     def load(cls, asn_of: AsnLookup | None = None) -> Networks:
@@ -80,23 +101,16 @@ class Networks:
         return cls(_listed(), asn_of)
 
     def _find(self, ip: str) -> Network | None:
-        found = self._by_prefix(ip)
+        address = numbered(ip)
+        if address is None:
+            return None  # not an address, so nothing is known of it
+        family, number = address
+        found = (self._v4 if family == 4 else self._v6).find(number)
         if found is None and self._asn_of is not None and (asn := self._asn_of(ip)) is not None:
             found = self._by_asn.get(asn)
+        if found is None and self._relay is not None and address in self._relay:
+            return RELAY
         return found
-
-    def _by_prefix(self, ip: str) -> Network | None:
-        try:
-            return self._v4.find(int.from_bytes(socket.inet_pton(socket.AF_INET, ip), "big"))
-        except (OSError, ValueError):
-            pass
-        try:
-            packed = socket.inet_pton(socket.AF_INET6, ip)
-        except (OSError, ValueError):
-            return None  # not an address, so nothing is known of it
-        if packed.startswith(_MAPPED):
-            return self._v4.find(int.from_bytes(packed[12:], "big"))
-        return self._v6.find(int.from_bytes(packed, "big"))
 
 
 def _listed() -> Iterable[tuple[str, Network]]:

@@ -343,3 +343,18 @@ def test_every_record_is_written_or_set_aside_exactly_once(
         assert sorted(p.record.offset for p in world.dead) == [n for n, v in enumerate(values) if v != b"fine"]
 
     asyncio.run(play())
+
+
+async def test_what_came_during_a_call_has_waited_for_others_already() -> None:
+    handler = Echo(pause=asyncio.Event())
+    async with running(World(Hold(batch=4, held=100, wait=True), handler, wait=2.0)) as world:
+        await world.feed(*(record(n) for n in range(4)))
+        while not handler.groups:
+            await asyncio.sleep(0.005)
+        await world.feed(record(4))
+        await asyncio.sleep(2.0)  # the call lasts as long as record 4 may wait
+        assert handler.pause is not None
+        handler.pause.set()
+        async with asyncio.timeout(1.5):
+            while len(world.done) < 5:
+                await asyncio.sleep(0.005)

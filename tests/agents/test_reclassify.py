@@ -18,6 +18,7 @@ from agents.decisions.again import judge_again
 from agents.decisions.agents import Agents, agent
 from agents.decisions.judge import Rules
 from agents.decisions.networks import Networks
+from agents.decisions.relay import RelayList
 from agents.reclassify import Progress, Reclassify
 from clickhouse.migrate import migrate
 from clickhouse.store import connect, insert_lines
@@ -141,6 +142,36 @@ def test_under_the_same_rules_every_number_stays_and_no_row_is_written(
     assert client.query("SELECT count() FROM events").result_rows == rows
     reasons = {row[0] for row in client.query("SELECT DISTINCT reason FROM events FINAL").result_rows}
     assert {"too-quick", "before-delivery", "honeypot", "click-burst", "browser", "mail-proxy"} <= reasons
+
+
+def test_when_apples_list_has_changed_the_hits_of_before_keep_their_verdicts(
+    house: tuple[Settings, Client], rules: Rules
+) -> None:
+    """Some judged by the packaged list, some by one that was fetched; an address has changed hands since."""
+    settings, client = house
+    fetched, today = RelayList(["198.51.100.0/24"]), RelayList(["203.0.113.0/24"])
+    events = []
+    for number in range(40):
+        ip = ("198.51.100.9", "203.0.113.9", "172.225.7.9")[number % 3]
+        hit = a_hit(f"lead-{number}", user_agent="Mozilla/5.0", ip=ip, at=DAY + timedelta(hours=1))
+        judged_by = rules.with_relay(fetched) if number % 2 else rules
+        events += judge_again(
+            [hit],
+            None,
+            judged_by,
+            settle=5.0,
+            scanner_window=timedelta(seconds=2),
+            honeypots=settings.keyring.honeypots,
+        )
+        insert_lines(client, "hits", lines([hit]))
+    insert_lines(client, "events", lines(events))
+    before, rows = numbers(client), client.query("SELECT count() FROM events").result_rows
+    assert {event.verdict for event in events} == {"machine", "bot"}
+    assert {event.rules_version for event in events} == {rules.version, f"{rules.version}+{fetched.name}"}
+    done = Reclassify(settings, client, rules.with_relay(today), lambda progress: None).run(DAY, END)
+    assert (done.hits, done.changed, done.rebuilt) == (40, 0, 0)
+    assert numbers(client) == before
+    assert client.query("SELECT count() FROM events").result_rows == rows
 
 
 def test_under_other_rules_the_numbers_are_theirs_and_the_way_back_leads_to_the_old_ones(

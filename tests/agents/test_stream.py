@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -10,11 +11,16 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource
 
 from agents.decisions.judge import Rules
 from agents.lag import lag
 from agents.reclassify import Reclassify
+from agents.restore import restore
 from agents.topics import create_topics
+from clickhouse.store import insert_lines
+from schemas.errors import Retry
 from schemas.events import Campaign, Delivered, Delivery, Lead, Link, Pause, lines
 from schemas.tokens import delivery_id
 from schemas.topics import CAMPAIGNS, DELIVERIES, EVENTS, HITS, LEADS, LINKS, PAUSES, SENDS, Topic, delivery_partition
@@ -82,10 +88,11 @@ def test_the_delivery_time_decides_between_a_scanner_and_a_person(stream: Stream
 def test_a_delivery_that_comes_within_the_settle_delay_still_counts(stream: Stream) -> None:
     """The hit overtakes the delivery's record, as a hit does that the mail server's answer has not yet reached us."""
     hit = a_hit("early", campaign="overtaken", at=NOW, minted_at=NOW - timedelta(seconds=30))
+    later = time.time() + 0.4  # of a settle delay of 1 s, however long this machine takes for a connection
     stream.write_hits([hit])
     delivery = Delivery(delivery_id=hit.delivery_id, request_id=hit.delivery_id, at=NOW - timedelta(seconds=20))
     partition = delivery_partition(hit.delivery_id, stream.settings.partitions)
-    stream.write(DELIVERIES, msgspec.json.encode(delivery), partition=partition)
+    stream.write(DELIVERIES, msgspec.json.encode(delivery), partition=partition, at=later)
     stream.wait_until_drained()
     assert stream.ask("SELECT verdict FROM events FINAL WHERE campaign = 'overtaken'") == [("human",)]
 
@@ -278,6 +285,31 @@ def test_a_broker_that_was_filled_half_way_is_filled_to_the_end(tmp_path: Path, 
         found = [msgspec.json.decode(value, type=Lead) for value in stream.read(LEADS)]
         assert {lead.lead: lead for lead in found} == {lead.lead: lead for lead in [*leads, newer]}
         assert len(found) == 50
+
+
+def test_a_restore_that_kafka_refuses_a_record_of_says_so_and_begins_again(
+    tmp_path: Path, standing_kafka: Broker
+) -> None:
+    """The topic takes less than ClickHouse holds: an answer that only the record's own future knows."""
+    with running_stream(tmp_path, standing_kafka) as stream:
+
+        def takes(size: int) -> None:
+            admin = KafkaAdminClient(bootstrap_servers=stream.settings.kafka_servers)
+            resource = ConfigResource("TOPIC", stream.settings.topic(CAMPAIGNS), {"max.message.bytes": str(size)})
+            admin.alter_configs([resource])
+            admin.close()
+
+        takes(1000)
+        part, rest = (Campaign(id=id, name="x" * size, created_at=NOW) for id, size in (("part", 1), ("rest", 2_000)))
+        with stream.client() as client:
+            insert_lines(client, "campaigns", lines([rest]))
+            with pytest.raises(Retry, match="TooLarge"):
+                restore(stream.settings, client)
+            stream.write(CAMPAIGNS, msgspec.json.encode(part))  # what was taken before the refusal
+            takes(100_000)
+            assert restore(stream.settings, client) == {"campaigns": 1}
+            assert restore(stream.settings, client) == {}, "now it is whole"
+        assert {msgspec.json.decode(v, type=Campaign).id for v in stream.read(CAMPAIGNS)} == {"part", "rest"}
 
 
 def test_a_worker_waits_for_migrate_and_refuses_partitions_that_do_not_match(tmp_path: Path, broker: Broker) -> None:

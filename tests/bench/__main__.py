@@ -6,19 +6,22 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
-from tests.bench import answering, judging, machine, storing
+from tests.bench import answering, judging, machine, queryable, soak, storing
 from tests.bench.broker import described
 from tests.bench.figures import Section, Wrong
 from tests.bench.page import render
 from tests.bench.workshop import ROOT, Workshop
 
-# One row a benchmark: its name, and what measures it. What comes later (instrumentation, hit to queryable, analytics,
-# memory over a soak) is a module with a `measure(workshop, *, quick)` and a row here.
+# One row a benchmark: its name, and what measures it. What comes later (instrumentation, analytics) is a module with a
+# `measure(workshop, *, quick)` and a row here.
 BENCHMARKS: dict[str, Callable[..., Section]] = {
     "answering": answering.measure,
     "judging": judging.measure,
     "storing": storing.measure,
+    "queryable": queryable.measure,
+    "soak": soak.measure,
 }
 PAGE = ROOT / "docs" / "benchmarks.md"
 
@@ -28,7 +31,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--only", choices=BENCHMARKS, action="append", help="run this one; may be repeated")
     parser.add_argument("--quick", action="store_true", help="one short round: to see that it works, not for figures")
+    parser.add_argument("--soak-minutes", type=float, default=10.0, help="length of the soak (default 10); 0: none")
     asked = parser.parse_args()
+    BENCHMARKS["soak"] = partial(soak.measure, minutes=asked.soak_minutes)
     whole = not asked.only and not asked.quick
     began, load_before = time.monotonic(), machine.load_average()
     try:

@@ -17,14 +17,15 @@ from agents.topics import create_topics
 from schemas.settings import Settings
 from schemas.topics import ALL, Topic
 from tests.bench.figures import Wrong
-from tests.bench.workshop import Workshop, free_port, listens, python
+from tests.bench.workshop import Job, Workshop, free_port, listens, python
 
 _PATIENCE_MS = 5_000
 _STILL_SECONDS = 0.3
 
 
 class Deployment:
-    """Where the processes of one run find what they need: `env` for them, `settings` for us."""
+    """Where the processes of one run find what they need: `env` for them, `settings` for us. `jobs` are those that are
+    not measured but serve, by name."""
 
     def __init__(self, workshop: Workshop, kafka: str, prefix: str) -> None:
         self.env = {
@@ -35,6 +36,7 @@ class Deployment:
             "SENDLENS_SETTLE_SECONDS": "0",
             "SENDLENS_LOG_LEVEL": "INFO",
         }
+        self.jobs: dict[str, Job] = {}
 
     def with_(self, **more: object) -> Deployment:
         """The same with further settings, by their names."""
@@ -72,6 +74,7 @@ def deployment(workshop: Workshop) -> Iterator[Deployment]:
     port = free_port()
     made = Deployment(workshop, f"127.0.0.1:{port}", "")
     with workshop.running("broker", python("-m", "sendlens", "broker"), core=workshop.load_core, env=made.env) as job:
+        made.jobs["broker"] = job
         workshop.await_(job, lambda: listens(port))
         create_topics(made.settings)
         yield made

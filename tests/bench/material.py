@@ -35,14 +35,14 @@ _AGENTS = (
 _AGENT_STRINGS = 2_000
 
 
-def _agents(rng: random.Random) -> list[str]:
+def some_agents(rng: random.Random) -> list[str]:
     return [
         rng.choice(_AGENTS).format(a=rng.randint(100, 140), b=rng.randint(1000, 9000), c=rng.randint(0, 9))
         for _ in range(_AGENT_STRINGS)
     ]
 
 
-def _addresses(rng: random.Random) -> list[str]:
+def some_addresses(rng: random.Random) -> list[str]:
     """From the ranges for benchmarks and documentation (RFC 2544, RFC 3849): nobody's."""
     v4 = [f"198.{rng.choice((18, 19))}.{rng.randint(0, 255)}.{rng.randint(1, 254)}" for _ in range(45_000)]
     return v4 + [f"2001:db8::{rng.randrange(1 << 16):x}:{rng.randrange(1 << 16):x}" for _ in range(5_000)]
@@ -51,7 +51,7 @@ def _addresses(rng: random.Random) -> list[str]:
 def requests(token_keys: str, count: int) -> Iterator[tuple[str, str]]:
     """Path and user agent of pixel requests, each token another lead's."""
     rng, keyring = random.Random(_SEED), Keyring.parse(token_keys)
-    minted_at, agents = int(datetime.now(UTC).timestamp()) - 3600, _agents(random.Random(_SEED))
+    minted_at, agents = int(datetime.now(UTC).timestamp()) - 3600, some_agents(random.Random(_SEED))
     for number in range(count):
         lead = f"lead-{number}"
         claim = Claim(delivery_id(_CAMPAIGN, 1, lead), _CAMPAIGN, 1, "AB"[number % 2], lead, minted_at)
@@ -63,7 +63,7 @@ class Load:
 
     def __init__(self, hits: int) -> None:
         rng, now = random.Random(_SEED), datetime.now(UTC)
-        agents, addresses = _agents(rng), _addresses(rng)
+        agents, addresses = some_agents(rng), some_addresses(rng)
         self.count = hits
         self.deliveries = [
             Delivery(delivery_id=str(delivery_id(_CAMPAIGN, 1, f"lead-{n}")), request_id=_uuid(rng), at=now)

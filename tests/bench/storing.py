@@ -56,7 +56,7 @@ def measure(workshop: Workshop, *, quick: bool) -> Section:
 
 
 def _stored(workshop: Workshop, name: str, load: Load) -> Drained:
-    with deployment(workshop) as made, _database(workshop, made) as client:
+    with deployment(workshop) as made, database(workshop, made) as client:
         preload(made.settings, load, HITS_A_RECORD)
         command = python("-m", *_COMMANDS[name])
         events = Ends(made.settings, EVENTS)
@@ -76,13 +76,14 @@ def _stored(workshop: Workshop, name: str, load: Load) -> Drained:
 
 
 @contextlib.contextmanager
-def _database(workshop: Workshop, made: Deployment) -> Iterator[Client]:
+def database(workshop: Workshop, made: Deployment) -> Iterator[Client]:
     """An embedded ClickHouse of this run alone, migrated."""
     port = free_port()
     folder = workshop.folder / f"clickhouse-{port}"
     made.with_(clickhouse_url=f"http://127.0.0.1:{port}", data_dir=folder)
     command = python("-m", "sendlens", "clickhouse")
     with workshop.running("clickhouse", command, core=workshop.load_core, env=made.env) as job:
+        made.jobs["clickhouse"] = job
         workshop.await_(job, lambda: listens(port))
         migrate(made.settings)
         with connect(made.settings) as client:

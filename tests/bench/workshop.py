@@ -43,12 +43,19 @@ class Job:
         """Processor time used so far by the process and what it started."""
         return sum(int(fields[11]) + int(fields[12]) for _, fields in self._processes()) / _TICKS
 
+    def memory(self) -> int:
+        """Bytes resident now in the process and what it started."""
+        return self._resident("VmRSS")
+
     def peak_memory(self) -> int:
         """The most memory, in bytes, that was resident in the process and what it started."""
+        return self._resident("VmHWM")
+
+    def _resident(self, field: str) -> int:
         total = 0
         for folder, _ in self._processes():
             with contextlib.suppress(OSError):
-                found = re.search(r"VmHWM:\s+(\d+) kB", (folder / "status").read_text())
+                found = re.search(rf"{field}:\s+(\d+) kB", (folder / "status").read_text())
                 total += int(found[1]) * 1024 if found else 0
         return total
 

@@ -188,7 +188,9 @@ def test_each_waits_for_what_it_needs(services: dict[str, dict[str, Any]]) -> No
 
 
 def test_workers_can_be_many(services: dict[str, dict[str, Any]]) -> None:
-    assert not {"container_name", "ports", "hostname", "volumes"} & set(services["worker"])
+    assert not {"container_name", "ports", "hostname"} & set(services["worker"])
+    # What they keep is the same for all, and written as a whole.
+    assert [mount["type"] for mount in services["worker"]["volumes"]] == ["volume"]
 
 
 def test_nothing_listens_beyond_this_host_unless_you_say_so(services: dict[str, dict[str, Any]]) -> None:
@@ -228,7 +230,9 @@ def test_data_is_kept_on_named_volumes(config: dict[str, Any]) -> None:
     # Answered hits that Kafka does not have yet outlive their container.
     assert kept["ingest"] == [config["services"]["ingest"]["environment"]["SENDLENS_DATA_DIR"]]
     assert f"install -d -o 10001 -g 10001 -m 0700 {kept['ingest'][0]}" in (ROOT / "Dockerfile").read_text()
-    assert len(config["volumes"]) == 4
+    # The relay list of the worker, for a restart without a network.
+    assert kept["worker"] == [config["services"]["worker"]["environment"]["SENDLENS_DATA_DIR"]] == kept["ingest"]
+    assert len(config["volumes"]) == 5
 
 
 def test_grafana_gets_the_plugin_that_the_boards_are_written_for(services: dict[str, dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""Hits over real HTTP, each of a lead of its own, and what became of every one of them."""
+"""Opens and clicks over real HTTP, each of a lead of its own, and what became of every one of them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from schemas.tokens import Claim, Purpose, delivery_id
 from tests.support.processes import wait_until
 
 CAMPAIGN = "load"
+TARGET = "https://example.com/offer?a=1"
 CONNECTIONS = 64
 _MINTED_AT = 1_790_000_000  # long ago, so that a delivery nobody knows says nothing
 _BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0"
@@ -22,11 +23,12 @@ _ANSWER_SECONDS = 90.0
 
 @dataclass(frozen=True)
 class Visitor:
-    """Who fetches the pixel, and the verdict that this must have however often it is judged."""
+    """Who fetches the pixel or follows the link, and the verdict that this must have however often it is judged."""
 
     user_agent: str
     verdict: tuple[str, str]
     delivered_later: bool = False
+    clicks: bool = False
 
 
 VISITORS = (
@@ -38,6 +40,8 @@ VISITORS = (
     Visitor("curl/8.11.0", ("bot", "library-agent")),
     # The same browser; only the topic of deliveries tells that it came before the email.
     Visitor(_BROWSER, ("bot", "before-delivery"), delivered_later=True),
+    Visitor(_BROWSER, ("human", "browser"), clicks=True),
+    Visitor(_BROWSER, ("bot", "before-delivery"), delivered_later=True, clicks=True),
 )
 
 
@@ -118,7 +122,7 @@ class Load:
                     async with asyncio.timeout(_ANSWER_SECONDS):
                         head = await reader.readuntil(b"\r\n\r\n")
                         await reader.readexactly(_length(head))
-                    assert head.startswith(b"HTTP/1.1 200 "), head
+                    self._check(number, head)
                     self.slowest = max(self.slowest, time.monotonic() - asked_at)
                     self.unanswered.discard(number)
                     self.answered.add(number)
@@ -145,12 +149,22 @@ class Load:
                 assert time.monotonic() < deadline, "ingest does not come back"
                 await asyncio.sleep(0.05)
 
+    def _check(self, number: int, head: bytes) -> None:
+        """The pixel, or the redirect to where the link leads."""
+        if visitor(number).clicks:
+            assert head.startswith(b"HTTP/1.1 302 "), head
+            assert f"\r\nlocation: {TARGET}\r\n".encode() in head, head
+        else:
+            assert head.startswith(b"HTTP/1.1 200 "), head
+
     def _request(self, number: int) -> bytes:
         claim = Claim(delivery_id(CAMPAIGN, 1, lead(number)), CAMPAIGN, 1, "A", lead(number), _MINTED_AT)
-        token = self._settings.keyring.sign(Purpose.OPEN, claim)
-        return (
-            f"GET /o/{token}.gif HTTP/1.1\r\nHost: example.com\r\nUser-Agent: {visitor(number).user_agent}\r\n\r\n"
-        ).encode()
+        keyring = self._settings.keyring
+        if visitor(number).clicks:
+            path = f"/c/{keyring.sign(Purpose.CLICK, claim)}/{keyring.link_id(CAMPAIGN, TARGET)}"
+        else:
+            path = f"/o/{keyring.sign(Purpose.OPEN, claim)}.gif"
+        return f"GET {path} HTTP/1.1\r\nHost: example.com\r\nUser-Agent: {visitor(number).user_agent}\r\n\r\n".encode()
 
 
 def _length(head: bytes) -> int:

