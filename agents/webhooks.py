@@ -98,10 +98,7 @@ class Webhooks(Handler):
                     handled.dead.append(poison(record, Reject("unreadable", str(error))))
                     break
                 telling += [self._tell(one, told, record.partition) for one in self._endpoints if one.wants(told.kind)]
-        left = [call for call in await asyncio.gather(*telling) if call is not None]
-        handled.out += [self._out(call) for call in left]
-        for call in left:
-            self._calls.put(call)
+        handled.out += self._kept([call for call in await asyncio.gather(*telling) if call is not None])
         return handled
 
     async def _tell(self, endpoint: Endpoint, told: Reported, partition: int) -> Call | None:
@@ -133,7 +130,7 @@ class Webhooks(Handler):
             self._down.pop(endpoint.id, None)
             return self._settled(call, "taken", attempt=attempt)
         due = None if answer.gone else next_attempt(attempt, call.first_at, now, self._luck(), answer.asked)
-        said = f"{answer.status or 'no answer'}: {answer.words}"[:200]
+        said = f"{answer.status or ''} {answer.words}".strip()[:200]
         if due is None:
             return self._settled(call, "given-up", attempt=attempt, answer=said)
         WEBHOOK_CALLS.labels("failed").inc()
@@ -169,16 +166,17 @@ class Webhooks(Handler):
         for id_, calls in due.items():
             endpoint = self._endpoints.get(id_)
             if endpoint is None or endpoint.state != "enabled":
-                await self._keep([self._settled(call, "dropped") for call in calls])
+                await self._write(self._kept([self._settled(call, "dropped") for call in calls]))
             elif self._down.get(id_, now) > now:
                 continue
             else:
                 # One that failed is asked with one call until it takes it.
                 some = calls[:1] if id_ in self._down else calls[:_AT_ONCE]
-                await self._keep(await asyncio.gather(*(self._attempt(endpoint, call) for call in some)))
+                await self._write(self._kept(await asyncio.gather(*(self._attempt(endpoint, call) for call in some))))
 
-    async def _keep(self, calls: Iterable[Call]) -> None:
-        """Write how calls stand; an endpoint that took nothing for 24 hours, or is gone, is told nothing more."""
+    def _kept(self, calls: Iterable[Call]) -> list[Out]:
+        """The records of how calls stand now. An endpoint that took nothing for 24 hours, or is gone, is told nothing
+        more."""
         out = []
         for call in calls:
             out.append(self._out(call))
@@ -186,13 +184,15 @@ class Webhooks(Handler):
             if call.state == "given-up" and endpoint is not None and endpoint.state == "enabled":
                 out += self._disabled(endpoint, call)
             self._calls.put(call)
-        await self._write(out)
+        return out
 
     def _disabled(self, endpoint: Endpoint, call: Call) -> list[Out]:
         now = _ms(self._clock())
         disabled = msgspec.structs.replace(endpoint, state="disabled", since=call.first_at, reason=call.answer)
         self._endpoints.put(disabled)
-        log.warning("webhook disabled: it took nothing for 24 hours", endpoint=endpoint.id, answer=call.answer)
+        log.warning(
+            "webhook disabled: it is gone, or took nothing for 24 hours", endpoint=endpoint.id, answer=call.answer
+        )
         event = WebhookDisabled(
             id=str(event_id(call.event, f"webhook_disabled\x1f{endpoint.id}")),
             at=now,
