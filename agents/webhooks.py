@@ -85,7 +85,10 @@ class Webhooks(Handler):
         self._calls.stop()
 
     async def handle(self, records: Sequence[Record]) -> Handled:
-        """Tell every endpoint of every event it wants. Raises Retry when what is left to do can't be written."""
+        """Tell every endpoint of every event it wants. Raises Retry while Kafka does not answer."""
+        # An endpoint is told from the moment it was added, not from when that was heard of here.
+        if not await self._endpoints.wait_until_current(max(one.written_at for one in records), _VIEW_PATIENCE):
+            raise Retry("the list of endpoints is not up to date")
         handled = Handled()
         if not len(self._endpoints):
             return handled

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,15 +16,16 @@ import pytest
 
 from agents.endpoints import add, change, listed, named, redeliver
 from agents.records import Out, Record
+from agents.topics import create_topics
 from agents.webhooks import Webhooks
 from schemas.errors import Misconfigured
 from schemas.events import AnyEvent, Bounced, Event, Replied, WebhookDisabled, lines
-from schemas.settings import Settings
+from schemas.settings import Settings, load
 from schemas.tokens import delivery_id, event_id
 from schemas.topics import CALLS, EVENTS, WEBHOOKS, delivery_partition
 from schemas.webhooks import Call, Endpoint
 from tests.agents.sender_house import until
-from tests.support.broker import Broker
+from tests.support.broker import Broker, drop_topics
 from tests.support.hooks import a_customer
 from tests.support.processes import free_port, wait_until
 from tests.support.stream import Stream, running_stream
@@ -33,14 +34,35 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 STAGES = ("--stage", "webhooks", "--stage", "store")
 
 
-def of(lead: str) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def stream(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stream]:
+    """One stream with one worker, shared: each test has a campaign of its own."""
+    with running_stream(tmp_path_factory.mktemp("stream"), broker, webhooks_private=True) as stream:
+        stream.start_worker(*STAGES)
+        yield stream
+
+
+@pytest.fixture
+def settings(broker: Broker, tmp_path: Path) -> Iterator[Settings]:
+    """Topics alone, for the stage by itself."""
+    prefix = f"t{uuid.uuid4().hex[:8]}-"
+    surroundings = {"data_dir": tmp_path, "partitions": 4, **broker.surroundings}
+    settings = load(kafka=broker.bootstrap, topic_prefix=prefix, webhooks_private=True, **surroundings)
+    create_topics(settings)
+    yield settings
+    drop_topics(settings)
+
+
+def of(lead: str, at: datetime = NOW) -> dict[str, Any]:
     delivery = str(delivery_id("spring", 1, lead))
-    return {"at": NOW, "delivery_id": delivery, "campaign": "spring", "step": 1, "variant": "A", "lead": lead}
+    return {"at": at, "delivery_id": delivery, "campaign": "spring", "step": 1, "variant": "A", "lead": lead}
 
 
-def a_reply(lead: str) -> Replied:
+def a_reply(lead: str, at: datetime = NOW) -> Replied:
     id_ = str(event_id(delivery_id("spring", 1, lead), "reply"))
-    return Replied(**of(lead), id=id_, sender="news@example.com", message_id="m", matched_by="message-id", text="Yes")
+    return Replied(
+        **of(lead, at), id=id_, sender="news@example.com", message_id="m", matched_by="message-id", text="Yes"
+    )
 
 
 def a_bounce(lead: str) -> Bounced:
@@ -57,10 +79,9 @@ def write(stream: Stream, *events: Event) -> None:
         )
 
 
-def test_an_endpoint_is_told_of_what_it_asked_for_signed_and_of_nothing_else(broker: Broker, tmp_path: Path) -> None:
-    with running_stream(tmp_path, broker, webhooks_private=True) as stream, a_customer() as customer:
+def test_an_endpoint_is_told_of_what_it_asked_for_signed_and_of_nothing_else(stream: Stream) -> None:
+    with a_customer() as customer:
         endpoint, customer.secret = add(stream.settings, customer.url, ["reply"], NOW)
-        stream.start_worker(*STAGES)
         replies = [a_reply(f"lead-{n}") for n in range(20)]
         write(stream, *replies, a_bounce("lead-1"))
         wait_until(lambda: len(set(customer.ids)) == 20, 30, "the replies")
@@ -73,7 +94,9 @@ def test_an_endpoint_is_told_of_what_it_asked_for_signed_and_of_nothing_else(bro
             if told["data"]["lead"] == "lead-7"
         ) == a_reply("lead-7")
         assert customer.forged == 0
-        assert [one.id for one in listed(stream.settings)] == [endpoint.id]
+        assert endpoint.id in [one.id for one in listed(stream.settings)]
+        change(stream.settings, endpoint, "removed", NOW)
+        assert endpoint.id not in [one.id for one in listed(stream.settings)]
 
 
 def test_what_an_endpoint_did_not_take_is_told_by_the_next_worker_when_it_is_back(
@@ -121,40 +144,25 @@ def test_what_waits_and_who_is_told_survive_the_loss_of_the_broker(own_broker: B
             wait_until(lambda: customer.ids == [a_reply("lead-1").id], 60, "what waited")
 
 
-def test_what_was_missed_is_told_again_under_the_ids_it_had(broker: Broker, tmp_path: Path) -> None:
-    with running_stream(tmp_path, broker, webhooks_private=True) as stream, a_customer() as customer:
-        worker = stream.start_worker(*STAGES)
-        write(stream, a_reply("lead-1"), a_reply("lead-2"), a_bounce("lead-3"))
+def test_what_was_missed_is_told_again_under_the_ids_it_had(stream: Stream) -> None:
+    yesterday = NOW - timedelta(days=1)
+    missed = [a_reply("missed-1", yesterday), a_reply("missed-2", yesterday)]
+    with a_customer() as customer:
+        write(stream, *missed, a_bounce("missed-3"))
         stream.wait_until_drained()
         endpoint, customer.secret = add(stream.settings, customer.url, ["reply"], NOW)
-        command = [
-            sys.executable,
-            "-m",
-            "sendlens",
-            "webhooks",
-            "redeliver",
-            endpoint.id[:8],
-            "--from",
-            f"{NOW:%Y-%m-%dT%H:%M:%S}",
-        ]
-        done = subprocess.run(
-            command,
-            env=stream.environment | {"PATH": "/usr/bin"},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert (done.returncode, done.stdout.split()[0]) == (0, "2"), done.stderr
-        wait_until(
-            lambda: sorted(customer.ids) == sorted([a_reply("lead-1").id, a_reply("lead-2").id]), 30, worker.output()
-        )
-        assert all(
-            msgspec.convert(told["data"], Replied, strict=False) == a_reply(told["data"]["lead"])
-            for told in customer.got
-        )
+        span = ["--from", f"{yesterday:%Y-%m-%dT%H:%M:%S}", "--to", f"{NOW:%Y-%m-%dT%H:%M:%S}"]
+        command = [sys.executable, "-m", "sendlens", "webhooks", "redeliver", endpoint.id[:8], *span]
+        environment = stream.environment | {"PATH": "/usr/bin"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stdout.split()[:1]) == (0, ["2"]), done.stderr
+        wait_until(lambda: len(customer.ids) >= 2, 30, "what was missed")
+        assert sorted(customer.ids) == sorted(reply.id for reply in missed)
+        told = [msgspec.convert(told["data"], Replied, strict=False) for told in customer.got]
+        assert sorted(told, key=lambda reply: reply.lead) == missed
+        disabled = change(stream.settings, endpoint, "disabled", NOW)
         with stream.client() as client, pytest.raises(Misconfigured, match="enable it first"):
-            redeliver(stream.settings, client, change(stream.settings, endpoint, "disabled", NOW), NOW, NOW, NOW)
+            redeliver(stream.settings, client, disabled, NOW, NOW, NOW)
 
 
 class Time:
@@ -189,14 +197,12 @@ async def tell(stage: Webhooks, *events: AnyEvent) -> list[Out]:
     return (await stage.handle(records)).out
 
 
-async def test_an_endpoint_that_takes_nothing_for_24_hours_is_disabled_with_an_event(
-    broker: Broker, tmp_path: Path
-) -> None:
-    with running_stream(tmp_path, broker, webhooks_private=True) as stream, a_customer() as customer:
-        endpoint, customer.secret = add(stream.settings, customer.url, [], NOW)
+async def test_an_endpoint_that_takes_nothing_for_24_hours_is_disabled_with_an_event(settings: Settings) -> None:
+    with a_customer() as customer:
+        endpoint, customer.secret = add(settings, customer.url, [], NOW)
         customer.status = 500
         clock, written = Time(), list[Out]()
-        async with the_stage(stream.settings, clock, written) as stage:
+        async with the_stage(settings, clock, written) as stage:
             assert [
                 msgspec.json.decode(out.value, type=Call).attempt for out in await tell(stage, a_reply("lead-1"))
             ] == [1]
@@ -214,34 +220,32 @@ async def test_an_endpoint_that_takes_nothing_for_24_hours_is_disabled_with_an_e
             assert await tell(stage, a_reply("lead-2")) == [], "who is disabled is told nothing"
 
 
-async def test_an_endpoint_that_is_gone_is_disabled_at_once(broker: Broker, tmp_path: Path) -> None:
-    with running_stream(tmp_path, broker, webhooks_private=True) as stream, a_customer() as customer:
-        add(stream.settings, customer.url, [], NOW)
+async def test_an_endpoint_that_is_gone_is_disabled_at_once(settings: Settings) -> None:
+    with a_customer() as customer:
+        add(settings, customer.url, [], NOW)
         customer.status = 410
-        async with the_stage(stream.settings, Time(), []) as stage:
+        async with the_stage(settings, Time(), []) as stage:
             states = [out.topic.name for out in await tell(stage, a_reply("lead-1"))]
             assert sorted(states) == ["calls", "events", "webhooks"]
 
 
-async def test_an_event_that_an_endpoint_refuses_does_not_hold_up_the_others(broker: Broker, tmp_path: Path) -> None:
-    with running_stream(tmp_path, broker, webhooks_private=True) as stream, a_customer() as customer:
-        _, customer.secret = add(stream.settings, customer.url, [], NOW)
+async def test_an_event_that_an_endpoint_refuses_does_not_hold_up_the_others(settings: Settings) -> None:
+    with a_customer() as customer:
+        _, customer.secret = add(settings, customer.url, [], NOW)
         customer.refuses = {"bounce"}
-        async with the_stage(stream.settings, Time(), []) as stage:
+        async with the_stage(settings, Time(), []) as stage:
             (left,) = await tell(stage, a_bounce("lead-1"), a_reply("lead-2"), a_reply("lead-3"))
             assert msgspec.json.decode(left.value, type=Call).event == a_bounce("lead-1").id
             assert await tell(stage, a_reply("lead-4")) == []
             assert len(customer.got) == 3
 
 
-async def test_an_endpoint_that_is_down_is_asked_by_one_event_and_told_all_when_it_is_back(
-    broker: Broker, tmp_path: Path
-) -> None:
-    with running_stream(tmp_path, broker, webhooks_private=True) as stream, a_customer() as customer:
-        _, customer.secret = add(stream.settings, customer.url, [], NOW)
+async def test_an_endpoint_that_is_down_is_asked_by_one_event_and_told_all_when_it_is_back(settings: Settings) -> None:
+    with a_customer() as customer:
+        _, customer.secret = add(settings, customer.url, [], NOW)
         customer.status = 503
         clock, written = Time(), list[Out]()
-        async with the_stage(stream.settings, clock, written) as stage:
+        async with the_stage(settings, clock, written) as stage:
             await tell(stage, a_reply("lead-0"))
             for n in range(1, 30):
                 await tell(stage, a_reply(f"lead-{n}"))
@@ -258,12 +262,12 @@ async def test_an_endpoint_that_is_down_is_asked_by_one_event_and_told_all_when_
             )
 
 
-def test_what_can_be_no_endpoint_says_why(broker: Broker, tmp_path: Path) -> None:
-    with running_stream(tmp_path, broker) as stream:
-        with pytest.raises(Misconfigured, match="no kind of event: opened; choose from"):
-            add(stream.settings, "https://example.com/", ["opened"], NOW)
-        for url in ("http://example.com/", "https://127.0.0.1/", "https://[::1]/"):
-            with pytest.raises(Misconfigured):
-                add(stream.settings, url, [], NOW)
-        with pytest.raises(Misconfigured, match="see `sendlens webhooks list`"):
-            named(stream.settings, str(uuid.uuid4()))
+def test_what_can_be_no_endpoint_says_why(settings: Settings) -> None:
+    with pytest.raises(Misconfigured, match="no kind of event: opened; choose from"):
+        add(settings, "https://example.com/", ["opened"], NOW)
+    public = settings.model_copy(update={"webhooks_private": False})
+    for url in ("http://example.com/", "https://127.0.0.1/", "https://[::1]/"):
+        with pytest.raises(Misconfigured):
+            add(public, url, [], NOW)
+    with pytest.raises(Misconfigured, match="see `sendlens webhooks list`"):
+        named(settings, str(uuid.uuid4()))
