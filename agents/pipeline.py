@@ -8,7 +8,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from schemas.topics import CAMPAIGNS, DEAD, DELIVERIES, EVENTS, HITS, LEADS, LINKS, PAUSES, SENDS, Topic
+from schemas.topics import (
+    ATTEMPTS,
+    CALLS,
+    CAMPAIGNS,
+    DEAD,
+    DELIVERIES,
+    EVENTS,
+    HITS,
+    LEADS,
+    LINKS,
+    MAIL,
+    PAUSES,
+    RETRIES,
+    SENDS,
+    WEBHOOKS,
+    Topic,
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +58,7 @@ SENDER = Stage(
     name="sender",
     takes=(SENDS,),
     decides="may this email go out? instruments it and hands it to the mail server",
-    gives=(LINKS, DELIVERIES, EVENTS, DEAD),
+    gives=(LINKS, ATTEMPTS, DELIVERIES, EVENTS, RETRIES, DEAD),
     hold=Hold(batch=50, held=500, calls=4),
 )
 JUDGE = Stage(
@@ -52,12 +68,34 @@ JUDGE = Stage(
     gives=(EVENTS, DEAD),
     hold=Hold(batch=500, held=20_000, settle=True),
 )
+READER = Stage(
+    name="reader",
+    takes=(MAIL,),
+    decides="what is this mail, and of which email? a reply, an automatic one, a bounce, a complaint",
+    gives=(EVENTS, DEAD),
+    hold=Hold(batch=20, held=60),
+)
+GUARD = Stage(
+    name="guard",
+    takes=(EVENTS,),
+    decides="what follows? facts for which a lead gets no mail, and pauses of campaigns that bounce too much",
+    gives=(PAUSES, LEADS, EVENTS, DEAD),
+    hold=Hold(batch=500, held=20_000),
+)
 STORE = Stage(
     name="store",
-    takes=(HITS, EVENTS, CAMPAIGNS, PAUSES, LEADS, LINKS),
+    takes=(HITS, EVENTS, CAMPAIGNS, PAUSES, LEADS, LINKS, ATTEMPTS, RETRIES, WEBHOOKS, CALLS),
     decides="nothing: inserts into the ClickHouse table of the topic's name",
     gives=(DEAD,),
     hold=Hold(batch=5_000, held=20_000, wait=True),
 )
 
-STAGES = (SENDER, JUDGE, STORE)
+TELLER = Stage(
+    name="webhooks",
+    takes=(EVENTS,),
+    decides="who is to be told of this event? hands it over, and tries again what was not taken",
+    gives=(CALLS, WEBHOOKS, EVENTS, DEAD),
+    hold=Hold(batch=200, held=5_000, calls=4),
+)
+
+STAGES = (SENDER, JUDGE, READER, GUARD, STORE, TELLER)

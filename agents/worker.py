@@ -14,13 +14,16 @@ from prometheus_client import start_http_server
 
 from agents.asn import asn_lookup
 from agents.decisions.judge import Rules
+from agents.guard import Guard
 from agents.judging import Judge
 from agents.lag import lag
-from agents.pipeline import JUDGE, SENDER, STAGES, STORE, Stage
+from agents.pipeline import GUARD, JUDGE, READER, SENDER, STAGES, STORE, TELLER, Stage
+from agents.reader import Reader
 from agents.records import Handler
 from agents.sending import Sending
 from agents.sinks.store import Store
 from agents.topics import topics_at_fault
+from agents.webhooks import Webhooks
 from agents.wiring import StageApp
 from schemas.errors import Misconfigured, Retry
 from schemas.settings import Settings
@@ -37,8 +40,14 @@ def handler_of(stage: Stage, settings: Settings) -> Handler:
         return Sending(settings)
     if stage is JUDGE:
         return Judge(settings, Rules.load(asn_lookup(settings.asn_database)))
+    if stage is READER:
+        return Reader(settings)
+    if stage is GUARD:
+        return Guard(settings)
     if stage is STORE:
         return Store(settings)
+    if stage is TELLER:
+        return Webhooks(settings)
     raise Misconfigured(f"no handler for stage {stage.name}")
 
 
@@ -77,6 +86,8 @@ async def work(settings: Settings, stages: Sequence[Stage], *, drain: bool = Fal
     try:
         await asyncio.wait([*ends, asyncio.create_task(asked.wait())], return_when=asyncio.FIRST_COMPLETED)
         if drain and not any(end.done() for end in ends):
+            # What comes of an email now must still be stored; what waits is known again at the next start.
+            await asyncio.wait([asyncio.gather(*(app.rest() for app in apps))], timeout=_LONGEST_DRAIN / 2)
             await _drain(settings, tuple(stages), asked_twice, ends)
         for end in ends:
             if end.done():

@@ -95,8 +95,8 @@ class Skipped(Event, tag="skipped", frozen=True, kw_only=True):
 
 
 class Unanswered(Event, tag="unanswered", frozen=True, kw_only=True):
-    """A worker died while the email was at its mail server, so nobody knows whether it went out. It is not sent again
-    by itself: an operator decides."""
+    """The connection or the worker died while the email was at its mail server, so nobody knows whether it went out. It
+    is not sent again by itself: an operator decides."""
 
     sender: str
     request_id: str
@@ -191,6 +191,14 @@ class CampaignResumed(Happened, tag="campaign_resumed", frozen=True, kw_only=Tru
     campaign: Name
 
 
+class WebhookDisabled(Happened, tag="webhook_disabled", frozen=True, kw_only=True):
+    """An endpoint took nothing for 24 hours, or said that it is gone, and is told nothing more. `reason` is what it
+    answered last."""
+
+    endpoint: Id
+    reason: str = ""
+
+
 EmailEvent = (
     Sent
     | Delivered
@@ -206,7 +214,7 @@ EmailEvent = (
     | Unsubscribed
     | Resubscribed
 )
-AnyEvent = EmailEvent | CampaignPaused | CampaignResumed
+AnyEvent = EmailEvent | CampaignPaused | CampaignResumed | WebhookDisabled
 EVENTS: tuple[type[Happened], ...] = get_args(AnyEvent)
 
 
@@ -299,6 +307,54 @@ class Link(Struct, frozen=True, kw_only=True):
     link_id: str
     campaign: Name
     url: str
+
+
+class Mail(Struct, frozen=True, kw_only=True):
+    """One mail as it lies in a sender's mailbox. Topic `mail`.
+
+    `id` is derived from mailbox, folder, uidvalidity and uid, so reading it again gives the same. A mail that was
+    moved, or that a server has numbered anew, has another id but the same Message-ID and `digest` (SHA-256 of its first
+    MAX_MAIL_BYTES): what is made of a mail goes by those. `raw` is base64, at most MAX_MAIL_BYTES; `truncated` when
+    there was more.
+    """
+
+    id: Id
+    mailbox: str
+    folder: str
+    uidvalidity: int
+    uid: int
+    received_at: Time
+    size: int
+    digest: str
+    truncated: bool = False
+    raw: bytes
+
+
+class Position(Struct, frozen=True, kw_only=True):
+    """How far a folder of a mailbox is read: every mail up to `uid` is on the topic `mail`. Topic `positions`.
+
+    Of mails up to `old_until` only those that arrived since `old_since` are wanted: the others lay there before, or are
+    known. `newest` is when the newest mail so far arrived; `at` is when this was written.
+    """
+
+    mailbox: str
+    folder: str
+    uidvalidity: int
+    uid: int
+    old_until: int = 0
+    old_since: Time
+    newest: Time
+    at: Time
+
+    @property
+    def key(self) -> str:
+        """The record's key on the topic."""
+        return position_key(self.mailbox, self.folder)
+
+
+def position_key(mailbox: str, folder: str) -> str:
+    """Under which a folder's position is found."""
+    return f"{mailbox}\x1f{folder}"
 
 
 class Dead(Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from schemas import events
+from schemas import attempts, events, webhooks
 
 FOLDER = Path(__file__).with_name("json")
 _STRUCTS: tuple[type[msgspec.Struct], ...] = (
@@ -16,11 +16,18 @@ _STRUCTS: tuple[type[msgspec.Struct], ...] = (
     events.Hit,
     events.Send,
     events.Delivery,
+    attempts.Attempt,
+    attempts.Waiting,
     events.Campaign,
     events.Pause,
     events.Lead,
     events.Link,
+    events.Mail,
+    events.Position,
     events.Dead,
+    webhooks.Endpoint,
+    webhooks.Call,
+    webhooks.Told,
 )
 
 

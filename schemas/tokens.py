@@ -14,10 +14,10 @@ import hashlib
 import hmac
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from uuid import UUID, uuid5
 
 from msgspec import Struct
@@ -190,7 +190,18 @@ class Keyring:
 
     def link_id(self, campaign: str, url: str) -> str:
         """The id of a wrapped link: 64 hex digits of a keyed SHA-256, from which nobody can read the destination."""
-        return hmac.digest(self._link_key, f"{campaign}\x1f{url}".encode("utf-8", "surrogatepass"), "sha256").hex()
+        return self._link_ids(f"{campaign}\x1f{url}")
+
+    @cached_property
+    def _link_ids(self) -> Callable[[str], str]:
+        """A campaign's emails have the same links: those of the last few campaigns are made once."""
+        key = self._link_key
+
+        @lru_cache(maxsize=5_000)
+        def link_id(name: str) -> str:
+            return hmac.digest(key, name.encode("utf-8", "surrogatepass"), "sha256").hex()
+
+        return link_id
 
     def honeypots(self, campaign: str) -> tuple[str, ...]:
         """The ids of the link of a campaign that no person can see, newest key first; the first is today's.
@@ -207,6 +218,11 @@ class Keyring:
         """
         name = address.strip().lower().encode("utf-8", "surrogatepass")
         return tuple(hmac.digest(_address_key(secret), name, "sha256").hex()[:32] for secret in self._newest_first)
+
+    def webhook_secrets(self, endpoint: str) -> tuple[bytes, ...]:
+        """The secrets that an endpoint's payloads are signed with, newest key first; the first is the one to give."""
+        name = f"sendlens webhook\x1f{endpoint}".encode()
+        return tuple(hmac.digest(secret, name, "sha256") for secret in self._newest_first)
 
     @cached_property
     def _newest_first(self) -> tuple[bytes, ...]:

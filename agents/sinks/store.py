@@ -16,10 +16,12 @@ from clickhouse_connect.driver.client import Client
 from agents.metrics import ROWS
 from agents.records import Handled, Handler, Poison, Record, poison
 from clickhouse.store import connect, insert_lines
+from schemas.attempts import Attempt, Waiting
 from schemas.errors import Reject, Retry
 from schemas.events import AnyEvent, Campaign, Hit, Lead, Link, Pause
 from schemas.settings import Settings
-from schemas.topics import CAMPAIGNS, EVENTS, HITS, LEADS, LINKS, PAUSES, Topic
+from schemas.topics import ATTEMPTS, CALLS, CAMPAIGNS, EVENTS, HITS, LEADS, LINKS, PAUSES, RETRIES, WEBHOOKS, Topic
+from schemas.webhooks import Call, Endpoint
 
 _DECODERS: dict[Topic, msgspec.json.Decoder[Any]] = {
     HITS: msgspec.json.Decoder(Hit),
@@ -28,6 +30,10 @@ _DECODERS: dict[Topic, msgspec.json.Decoder[Any]] = {
     PAUSES: msgspec.json.Decoder(Pause),
     LEADS: msgspec.json.Decoder(Lead),
     LINKS: msgspec.json.Decoder(Link),
+    ATTEMPTS: msgspec.json.Decoder(Attempt),
+    RETRIES: msgspec.json.Decoder(Waiting),
+    WEBHOOKS: msgspec.json.Decoder(Endpoint),
+    CALLS: msgspec.json.Decoder(Call),
 }
 
 

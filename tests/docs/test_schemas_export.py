@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from schemas import events, export
+from schemas import attempts, events, export, webhooks
 
 FILES = sorted(export.FOLDER.glob("*.json"))
 AT = datetime(2026, 3, 2, 9, 0, 0, 123000, tzinfo=UTC)
@@ -33,6 +33,10 @@ JUDGED: dict[str, Any] = {
     "ip": "192.0.2.1",
 }
 
+WAITS: dict[str, Any] = {
+    "delivery_id": ID, "request_id": ID, "campaign": "spring", "step": 1, "lead": "lead-4711", "sender": "a@example.net",
+    "state": "deferred", "attempt": 1, "first_at": AT, "due_at": AT, "at": AT,
+}  # fmt: skip
 ANSWER: dict[str, Any] = {"sender": "a@example.net", "message_id": "r@example.com", "matched_by": "message-id"}
 
 SAMPLES: list[msgspec.Struct] = [
@@ -59,6 +63,7 @@ SAMPLES: list[msgspec.Struct] = [
     events.Complained(**OF_EVENT, **ANSWER, category="fraud"),
     events.Resubscribed(**OF_EVENT),
     events.CampaignPaused(id=ID, at=AT, campaign="spring", reason="bounces", sent=100, hard_bounced=6),
+    events.WebhookDisabled(id=ID, at=AT, endpoint=ID, reason="500"),
     events.CampaignResumed(id=ID, at=AT, campaign="spring"),
     events.Hit(**OF_EVENT, kind="click", minted_at=AT, link_id="a" * 64, method="HEAD", headers={"accept": "image/*"}),
     events.Send(
@@ -72,14 +77,39 @@ SAMPLES: list[msgspec.Struct] = [
         requested_at=AT,
     ),
     events.Delivery(delivery_id=ID, request_id=ID, at=AT),
+    attempts.Attempt(
+        delivery_id=ID, request_id=ID, attempt=1, at=AT, sender="a@example.net", message_id="m", outcome="delivered"
+    ),
+    attempts.Waiting(
+        **WAITS,
+        send=events.Send(
+            **OF_DELIVERY, request_id=ID, to="ada@example.com", sender="a@example.net", subject="Hello", requested_at=AT
+        ),
+    ),
+    attempts.Waiting(**WAITS | {"state": "settled"}),
     events.Campaign(id="spring", name="Spring launch", created_at=AT, check_reply=True),
     events.Pause(campaign="spring", paused=True, at=AT, reason="bounces"),
     events.Lead(lead="lead-4711", fact="replied", campaign="spring", at=AT),
     events.Lead(lead="0f" * 16, of="address", fact="invalid", at=AT),
     events.Link(link_id="a" * 64, campaign="spring", url="https://example.net/seeds"),
+    events.Mail(
+        id=ID,
+        mailbox="a@example.net",
+        folder="INBOX",
+        uidvalidity=1,
+        uid=7,
+        received_at=AT,
+        size=12,
+        digest="0" * 64,
+        raw=b"Subject: x\r\n",
+    ),
+    events.Position(mailbox="a@example.net", folder="INBOX", uidvalidity=1, uid=7, old_since=AT, newest=AT, at=AT),
     events.Dead(
         stage="judge", topic="hits", partition=0, offset=7, reason="unreadable", detail="", at=AT, key="", value="eA=="
     ),
+    webhooks.Endpoint(id=ID, url="https://example.com/hook", kinds=("reply",), created_at=AT, since=AT),
+    webhooks.Call(endpoint=ID, event=ID, kind="reply", partition=1, attempt=2, first_at=AT, due_at=AT, body="{}"),
+    webhooks.Told(type="reply", timestamp="2026-03-02T09:00:00Z", data=msgspec.Raw(b"{}")),
 ]
 
 
