@@ -1,4 +1,7 @@
-"""The brokers of the whole suite: what stands on one is tested on the embedded broker and on Apache Kafka."""
+"""The brokers of the whole suite: the embedded one for all, and Apache Kafka too for what leans on a broker's own ways.
+
+A module asks for both with `ON_EVERY_BROKER = True`; `--every-broker` runs all tests that have a broker on both.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,19 @@ KINDS = ("tansu", "kafka")
 os.environ["SENDLENS_RELAY_LIST_URL"] = ""
 
 
-@pytest.fixture(scope="session", params=KINDS)
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--every-broker", action="store_true", help="run every test that has a broker on Apache Kafka too")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A process needs twice as long on Apache Kafka, and two brokers for every test would be half of the suite."""
+    both = metafunc.config.getoption("every_broker") or getattr(metafunc.module, "ON_EVERY_BROKER", False)
+    for name, scope in (("broker", "session"), ("own_broker", "function")):
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, KINDS if both else KINDS[:1], indirect=True, scope=scope)
+
+
+@pytest.fixture(scope="session")
 def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """One broker for all: a test has topics of its own on it, by a prefix, and neither ends nor empties it."""
     if request.param == "kafka":
@@ -32,7 +47,7 @@ def standing_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]
     yield from _started("kafka", tmp_path_factory)
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture
 def own_broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """A broker for one test, which may do with it what it likes."""
     yield from _started(str(request.param), tmp_path_factory)

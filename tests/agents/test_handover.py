@@ -19,6 +19,8 @@ from tests.agents.smtp_server import Server
 from tests.support.broker import Broker
 from tests.support.stream import Stream, running_stream
 
+ON_EVERY_BROKER = True
+
 NOW = datetime.now(UTC)
 EMAILS = 120
 

@@ -40,6 +40,8 @@ from tests.support.broker import Broker
 from tests.support.processes import start, start_clickhouse, wait_until
 from tests.support.stream import Stream, a_hit, running_stream
 
+ON_EVERY_BROKER = True
+
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 POISONS = (b"\xff\xfe not json", b'{"id":1}', b'["x"]', b"{}", b"null")

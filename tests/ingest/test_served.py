@@ -17,6 +17,8 @@ from schemas.tokens import Claim, Purpose, delivery_id
 from tests.ingest.room import CLAIM, PATIENCE, add_link, hits, metric_of
 from tests.ingest.served_process import served
 
+ON_EVERY_BROKER = True
+
 
 def test_the_main_path_over_real_http(settings: Settings) -> None:
     link = add_link(settings, "https://example.com/offer?a=b")

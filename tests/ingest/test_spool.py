@@ -20,6 +20,8 @@ from tests.ingest.room import Room, add_link, hits, metric_of, records, running,
 from tests.ingest.served_process import served
 from tests.support.broker import Broker, create_topics, start_broker
 
+ON_EVERY_BROKER = True
+
 SettingsFor = Callable[..., Settings]
 
 

@@ -11,6 +11,8 @@ from schemas.tokens import Keyring, Purpose, event_id
 from schemas.topics import EVENTS, LEADS, delivery_partition, text_partition
 from tests.ingest.room import CLAIM, Room, records
 
+ON_EVERY_BROKER = True
+
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 
 

@@ -19,6 +19,8 @@ from schemas.state import StateTopic
 from schemas.topics import CAMPAIGNS, DELIVERIES, Topic
 from tests.support.broker import Broker, create_topics, start_broker
 
+ON_EVERY_BROKER = True
+
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 PATIENCE = 15.0
 
