@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar
 import structlog
 import typer
 
-from commands import boards, dead, judge
+from commands import boards, dead, judge, senders
 from commands.edge import explained, read_settings
 from schemas.errors import Misconfigured, Retry
 from schemas.settings import Settings
@@ -26,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Sendlens: what really happened to every email of a campaign.",
 )
-for name, group in (("boards", boards), ("dead", dead), ("judge", judge)):
+for name, group in (("boards", boards), ("dead", dead), ("judge", judge), ("senders", senders)):
     app.add_typer(group.app, name=name)
 
 log = structlog.get_logger()
@@ -36,9 +36,13 @@ _DAYS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
 @app.command()
 def up() -> None:
-    """Run everything on this machine: broker, database, ingest and worker. Ctrl-C stops it all."""
+    """Run everything on this machine: broker, database, ingest, worker, inbox. Ctrl-C stops it all."""
     with explained():
-        raise typer.Exit(_run_stack(_ports(read_settings())))
+        from schemas.senders import load
+
+        settings = read_settings()
+        inbox = [("inbox", "sendlens inbox")] if load(settings).mailboxes else []
+        raise typer.Exit(_run_stack(_ports(settings), inbox))
 
 
 @app.command()
@@ -60,6 +64,7 @@ def demo(
         environment = _ports(read_settings()) | {
             "SENDLENS_SMTP_PORT": str(free_port()),
             "SENDLENS_DATA_DIR": str(data_dir),
+            "SENDLENS_SENDERS": str(data_dir / "senders.toml"),  # never the operator's own accounts
             "SENDLENS_HONEYPOT": "true",
         }
         world = f"exec {sys.executable} -m tests.world --leads {leads}" + (" --check" if check else "")
@@ -201,6 +206,17 @@ def work(
         from agents import worker
 
         asyncio.run(worker.work(read_settings(), worker.stages_named(stage or []), drain=drain))
+
+
+@app.command()
+def inbox() -> None:
+    """Read the senders' mailboxes: every mail goes to the topic mail, and nothing changes in the mailbox."""
+    with explained():
+        from ingest.inbox.serve import serve
+        from schemas.senders import load
+
+        settings = read_settings()
+        asyncio.run(serve(settings, load(settings)))
 
 
 @app.command()

@@ -23,7 +23,7 @@ from honcho.environ import parse_procfile
 from honcho.printer import Printer
 
 PROCFILE = Path(__file__).with_name("Procfile")
-STOP_ORDER = (("world", "ingest"), ("worker",), ("broker", "clickhouse"))
+STOP_ORDER = (("world", "ingest", "inbox"), ("worker",), ("broker", "clickhouse"))
 
 _LONGEST_STOP = 60.0  # of one step; a worker drains for half of that at the most
 

@@ -25,3 +25,20 @@ SENDER_UNREACHABLE = Counter("sendlens_sender_unreachable", "Times something nee
 SENDER_UNANSWERED = Counter(
     "sendlens_sender_unanswered", "Emails sent whole without an answer; the next attempt may be a second copy."
 )
+
+GUARD_FACTS = Counter(
+    "sendlens_guard_facts", "Facts that became known, for which a lead or an address gets no mail.", ["fact", "of"]
+)
+GUARD_PAUSES = Counter("sendlens_guard_pauses", "Campaigns paused for their bounces.")
+GUARD_UNKNOWN_ADDRESSES = Counter(
+    "sendlens_guard_unknown_addresses", "Emails whose address nobody knows, so that a fact holds for the lead alone."
+)
+ANNOUNCEMENTS = Counter(
+    "sendlens_announcements", "Annotations and emails about pauses: said, retried, failed for good.", ["to", "result"]
+)
+
+READER_MAILS = Counter(
+    "sendlens_reader_mails",
+    "Mails that came back, by what they are and how their email was known.",
+    ["kind", "matched_by"],
+)

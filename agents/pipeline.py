@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from schemas.topics import CAMPAIGNS, DEAD, DELIVERIES, EVENTS, HITS, LEADS, LINKS, PAUSES, SENDS, Topic
+from schemas.topics import CAMPAIGNS, DEAD, DELIVERIES, EVENTS, HITS, LEADS, LINKS, MAIL, PAUSES, SENDS, Topic
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,20 @@ JUDGE = Stage(
     gives=(EVENTS, DEAD),
     hold=Hold(batch=500, held=20_000, settle=True),
 )
+READER = Stage(
+    name="reader",
+    takes=(MAIL,),
+    decides="what is this mail, and of which email? a reply, an automatic one, a bounce, a complaint",
+    gives=(EVENTS, DEAD),
+    hold=Hold(batch=20, held=60),
+)
+GUARD = Stage(
+    name="guard",
+    takes=(EVENTS,),
+    decides="what follows? facts for which a lead gets no mail, and pauses of campaigns that bounce too much",
+    gives=(PAUSES, LEADS, EVENTS, DEAD),
+    hold=Hold(batch=500, held=20_000),
+)
 STORE = Stage(
     name="store",
     takes=(HITS, EVENTS, CAMPAIGNS, PAUSES, LEADS, LINKS),
@@ -60,4 +74,4 @@ STORE = Stage(
     hold=Hold(batch=5_000, held=20_000, wait=True),
 )
 
-STAGES = (SENDER, JUDGE, STORE)
+STAGES = (SENDER, JUDGE, READER, GUARD, STORE)

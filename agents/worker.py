@@ -14,9 +14,11 @@ from prometheus_client import start_http_server
 
 from agents.asn import asn_lookup
 from agents.decisions.judge import Rules
+from agents.guard import Guard
 from agents.judging import Judge
 from agents.lag import lag
-from agents.pipeline import JUDGE, SENDER, STAGES, STORE, Stage
+from agents.pipeline import GUARD, JUDGE, READER, SENDER, STAGES, STORE, Stage
+from agents.reader import Reader
 from agents.records import Handler
 from agents.sending import Sending
 from agents.sinks.store import Store
@@ -37,6 +39,10 @@ def handler_of(stage: Stage, settings: Settings) -> Handler:
         return Sending(settings)
     if stage is JUDGE:
         return Judge(settings, Rules.load(asn_lookup(settings.asn_database)))
+    if stage is READER:
+        return Reader(settings)
+    if stage is GUARD:
+        return Guard(settings)
     if stage is STORE:
         return Store(settings)
     raise Misconfigured(f"no handler for stage {stage.name}")

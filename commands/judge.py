@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from commands.edge import BAD_INPUT, MISCONFIGURED, explained
+from commands.edge import BAD_INPUT, explained
 
 app = typer.Typer(no_args_is_help=True, help="Ask the judge about hits or mails, without any service.")
 
@@ -38,7 +39,19 @@ def judge_hits(
 
 
 @app.command("mail")
-def judge_mail() -> None:
-    """Judge mails: replies, bounces, complaints. Not built yet."""
-    print("sendlens: judging mails is not built yet; `sendlens judge hits` is", file=sys.stderr)
-    raise typer.Exit(MISCONFIGURED)
+def judge_mail(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Raw mails (RFC 5322), one a file.")],
+) -> None:
+    """Judge mails: replies, bounces, complaints. A JSON line for each: file, kind, recipients, text.
+
+    With SENDLENS_TOKEN_KEYS, or the keys in SENDLENS_DATA_DIR, it also says which delivery a token proves.
+    """
+    with explained():
+        from agents.judge_mails import judge_mails
+        from schemas.settings import kept_keyring
+
+        out = sys.stdout.buffer
+        bad = judge_mails(files, kept_keyring(), out.write, lambda line: print(f"sendlens: {line}", file=sys.stderr))
+        out.flush()
+        if bad:
+            raise typer.Exit(BAD_INPUT)

@@ -37,6 +37,15 @@ _MACROS = {
     "timezone": "if('${__timezone}' IN ('utc', ''), 'UTC', '${__timezone}')",
 }
 
+# What the guard writes when a campaign is paused or resumed (agents/sinks/announce.py), from Grafana's own store.
+_PAUSES = {
+    "name": "Pauses",
+    "datasource": {"type": "grafana", "uid": "-- Grafana --"},
+    "enable": True,
+    "iconColor": Color.VERMILLION,
+    "target": {"type": "tags", "tags": ["sendlens"], "matchAny": True, "limit": 100},
+}
+
 _CHANGE = {Better.UP: "standard", Better.DOWN: "inverted", Better.NEITHER: "same_as_value"}
 
 
@@ -82,7 +91,7 @@ def dashboard(board: Board) -> dict[str, Any]:
                 "url": "",
             }
         ],
-        "annotations": {"list": []},
+        "annotations": {"list": [_PAUSES]},
         "templating": {"list": _variables()},
         "panels": [_panel(panel, board) for panel in board.panels],
     }

@@ -51,7 +51,7 @@ def create_app(settings: Settings, *routers: APIRouter) -> App:
     """The ASGI application of ingest. `routers` are served beside its own routes. Connects when it is started."""
     _keep_kafka_quiet()
     metrics = Metrics()
-    publisher = Publisher(settings, (HITS, EVENTS, SENDS, CAMPAIGNS, LEADS))
+    publisher = Publisher(settings, (HITS, EVENTS, SENDS, CAMPAIGNS, PAUSES, LEADS))
     spool = Spool(settings, metrics)
     commit = GroupCommit(settings, publisher, spool, metrics)
     replay = Replay(settings, spool, publisher, metrics, commit.heard)

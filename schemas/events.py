@@ -301,6 +301,53 @@ class Link(Struct, frozen=True, kw_only=True):
     url: str
 
 
+class Mail(Struct, frozen=True, kw_only=True):
+    """One mail as it lies in a sender's mailbox. Topic `mail`.
+
+    `id` is derived from mailbox, folder, uidvalidity and uid, so reading it again gives the same. A mail that was
+    moved, or that a server has numbered anew, has another id but the same `digest` (SHA-256 of `raw`) and Message-ID:
+    what is made of a mail goes by those. `raw` is base64, at most MAX_MAIL_BYTES; `truncated` when there was more.
+    """
+
+    id: Id
+    mailbox: str
+    folder: str
+    uidvalidity: int
+    uid: int
+    received_at: Time
+    size: int
+    digest: str
+    truncated: bool = False
+    raw: bytes
+
+
+class Position(Struct, frozen=True, kw_only=True):
+    """How far a folder of a mailbox is read: every mail up to `uid` is on the topic `mail`. Topic `positions`.
+
+    Of mails up to `old_until` only those that arrived since `old_since` are wanted: the others lay there before, or are
+    known. `newest` is when the newest mail so far arrived; `at` is when this was written.
+    """
+
+    mailbox: str
+    folder: str
+    uidvalidity: int
+    uid: int
+    old_until: int = 0
+    old_since: Time
+    newest: Time
+    at: Time
+
+    @property
+    def key(self) -> str:
+        """The record's key on the topic."""
+        return position_key(self.mailbox, self.folder)
+
+
+def position_key(mailbox: str, folder: str) -> str:
+    """Under which a folder's position is found."""
+    return f"{mailbox}\x1f{folder}"
+
+
 class Dead(Struct, frozen=True, kw_only=True):
     """A record that could not be processed, whole, with the reason. Topic `dead`. `key` and `value` are base64."""
 

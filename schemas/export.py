@@ -20,6 +20,8 @@ _STRUCTS: tuple[type[msgspec.Struct], ...] = (
     events.Pause,
     events.Lead,
     events.Link,
+    events.Mail,
+    events.Position,
     events.Dead,
 )
 

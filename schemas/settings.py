@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.errors import Misconfigured
@@ -106,6 +106,28 @@ class Settings(BaseSettings):
     envelope_domain: str = Field(
         "bounces.example.com", description="Domain of the return path; bounces must come back to a mailbox of it."
     )
+    senders: Path = Field(
+        Path("senders.toml"),
+        description="File of the accounts that send and are read, see `senders.example.toml`. Not there: mail leaves "
+        "through `SENDLENS_SMTP_HOST`, and no mailbox is read.",
+    )
+
+    inbox_days: int = Field(
+        2,
+        ge=0,
+        le=3650,
+        description="Days of mail that are read of a mailbox seen for the first time, and again when Kafka has lost "
+        "what it had.",
+    )
+    inbox_poll_seconds: float = Field(
+        5.0,
+        ge=0.1,
+        le=300,
+        description="How often a mailbox is looked at whose server can't tell of new mail by itself (IDLE).",
+    )
+    inbox_metrics_port: int = Field(
+        0, ge=0, le=65535, description="Port of `/metrics` of `sendlens inbox`; 0 for none."
+    )
 
     settle_seconds: float = Field(
         5.0, ge=0, le=300, description="How long a hit waits before it is judged, once and for good."
@@ -125,6 +147,12 @@ class Settings(BaseSettings):
         "used. Embedded: never unless you set it.",
     )
     relay_list_hours: float = Field(24.0, ge=0.001, le=8760, description="Hours from one refresh of it to the next.")
+    grafana_url: str = Field("", description="Grafana's address: pauses of campaigns become annotations there.")
+    grafana_token: str = Field("", description="Token of a Grafana service account that may write annotations.")
+    notify_to: str = Field(
+        "", description="Who gets an email when a campaign was paused for its bounces: `a@example.com,b@example.com`."
+    )
+    notify_from: str = Field("", description="Sender of that email; empty: `sendlens@` the envelope domain.")
     store_rows: int = Field(50_000, ge=1, description="Rows of one ClickHouse insert at the most.")
     store_seconds: float = Field(
         0.5, ge=0, le=60, description="How long rows may wait for others to share their insert."
@@ -134,9 +162,11 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")
     log_format: Literal["console", "json"] = Field("console", description="Logs for eyes or for machines.")
 
-    @field_validator("public_url", "clickhouse_url")
+    @field_validator("public_url", "clickhouse_url", "grafana_url")
     @classmethod
-    def _is_http(cls, url: str) -> str:
+    def _is_http(cls, url: str, info: ValidationInfo) -> str:
+        if not url and info.field_name == "grafana_url":
+            return url
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ValueError("must be http(s)://host[:port][/path]")
@@ -207,6 +237,32 @@ def load(**overrides: object) -> Settings:
         raise Misconfigured("SENDLENS_API_KEY is not set: /v1 is open without a key on loopback only")
     settings.keyring  # noqa: B018  # raises now, not at the first hit
     return settings
+
+
+class _Kept(BaseSettings):
+    """Where keys may be, and nothing that could be set wrongly besides."""
+
+    model_config = Settings.model_config
+
+    data_dir: Path = Path("var")
+    token_keys: str = ""
+
+
+def kept_keyring() -> Keyring | None:
+    """The token keys that are there: set, or made by an earlier run of this installation. None where there are none.
+
+    Unlike `load` it makes no key and asks nothing of other settings. Raises Misconfigured for keys that can't be read.
+    """
+    kept = _Kept()
+    text = kept.token_keys
+    if not text:
+        try:
+            text = (kept.data_dir / "token_keys").read_text().strip()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Misconfigured(f"SENDLENS_DATA_DIR: its token_keys can't be read ({error.strerror})") from None
+    return Keyring.parse(text)
 
 
 def _own_token_key(data_dir: Path) -> str:

@@ -20,6 +20,7 @@ _BEGIN, _END = "<!-- settings: written by `python -m schemas.table` -->", "<!-- 
 # What docker-compose.yml reads beside the settings. Name, example value, what it is.
 COMPOSE = (
     ("GRAFANA_ADMIN_PASSWORD", "", "Password of Grafana's user `admin`. Needed."),
+    ("SENDERS_FILE", "/dev/null", "Your senders.toml; passwords that it names stand in senders.env beside it."),
     ("INGEST_LISTEN", "127.0.0.1:8080", "Where ingest listens on the host; your TLS proxy stands in front."),
     ("GRAFANA_LISTEN", "127.0.0.1:3000", "Where Grafana listens on the host."),
     ("CLICKHOUSE_LISTEN", "127.0.0.1:8123", "Where ClickHouse listens on the host."),

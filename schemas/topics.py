@@ -50,7 +50,10 @@ EVENTS = Topic("events", key="delivery", holds="Event", batch=True, max_record_b
 SENDS = Topic("sends", key="lead", holds="Send", max_record_bytes=6 * _MIB)
 # The timing join needs a delivery's time for hours; ClickHouse keeps it for good.
 DELIVERIES = Topic("deliveries", key="delivery", holds="Delivery", retention_ms=2 * _DAY_MS)
-MAIL = Topic("mail", key="mailbox", holds="raw mail")
+# Of a mail so much is read. In base64 it is a third larger.
+MAX_MAIL_BYTES = 2 * _MIB
+MAIL = Topic("mail", key="mailbox", holds="Mail", max_record_bytes=3 * _MIB)
+POSITIONS = Topic("positions", key="folder", holds="Position", partitions=1, compacted=True)
 CAMPAIGNS = Topic("campaigns", key="campaign", holds="Campaign", partitions=1, compacted=True)
 PAUSES = Topic("pauses", key="campaign", holds="Pause", partitions=1, compacted=True)
 LEADS = Topic("leads", key="fact", holds="Lead", compacted=True, stored_in="lead_facts")
@@ -58,7 +61,7 @@ LINKS = Topic("links", key="link_id", holds="Link", compacted=True)
 # A whole send in base64.
 DEAD = Topic("dead", key="stage", holds="Dead", partitions=1, retention_ms=30 * _DAY_MS, max_record_bytes=9 * _MIB)
 
-ALL = (HITS, EVENTS, SENDS, DELIVERIES, MAIL, CAMPAIGNS, PAUSES, LEADS, LINKS, DEAD)
+ALL = (HITS, EVENTS, SENDS, DELIVERIES, MAIL, POSITIONS, CAMPAIGNS, PAUSES, LEADS, LINKS, DEAD)
 
 
 def delivery_partition(delivery_id: str, partitions: int) -> int:

@@ -1,21 +1,27 @@
 """What a mail server's refusal says about the address: dead (hard), not now (soft), or about us (block).
 
-The enhanced code decides where it is specific; where it is generic or missing, the text does. Tables: RFC 3463, the
-IANA registry of enhanced status codes, and the wording of the large providers. `hard` costs a lead its address, so
-whatever is not certain is not hard.
+One categoriser for what is refused in session, what a delivery status says (RFC 3464) and what a bounce says in words.
+The enhanced code decides where it is specific; where it is generic or missing, the text does, by the table
+`data/refusals.tsv`. Sources: RFC 3463, the IANA registry of enhanced status codes, and the wording of servers and
+providers. `hard` costs a lead its address, so whatever is not certain is not hard.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from functools import lru_cache
+from typing import Any, Literal, cast, get_args
 
+import re2
+
+from agents.decisions.tables import rows
 from schemas.events import BounceClass
 
-Stage = Literal["mail", "rcpt", "data"]
+Stage = Literal["connect", "mail", "rcpt", "data"]
 
 _ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})\b")
+_MOST_TEXT = 2000  # characters that are read of a text: the server's words come first
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,14 @@ class Category:
     category: str
 
 
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What a diagnostic comes to: its category, and the code that stands for it (enhanced, else SMTP, else "")."""
+
+    category: Category
+    status: str
+
+
 _HARD_CODES = {
     "5.1.1": "user-unknown",
     "5.1.2": "domain-unknown",
@@ -33,6 +47,7 @@ _HARD_CODES = {
     "5.1.6": "moved",
     "5.1.10": "no-mail-accepted",  # null MX, RFC 7505
     "5.4.4": "domain-unknown",
+    "5.4.310": "domain-unknown",  # Exchange Online: the recipient's domain does not exist
     "5.7.17": "owner-changed",  # RFC 7293
 }
 _OTHER_CODES = {
@@ -42,34 +57,21 @@ _OTHER_CODES = {
     "5.2.3": Category("soft", "too-big"),
     "5.3.4": Category("soft", "too-big"),
 }
+# Words that stand in many refusals: where the text also says that nobody is there, that is what it means.
+_WEAK = frozenset({"policy", "content", "refused", "system"})
+_UNKNOWN = Category("unknown", "unknown")
 
 # An address or host in the text is not the server's word: spam@example.com is a mailbox, not a verdict.
-_NAMES = re.compile(r"<[^>]*>|\S+@\S+|https?://\S+")
-_TEXTS: tuple[tuple[re.Pattern[str], Category], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE), category)
-    for pattern, category in (
-        (
-            r"spam|black ?list|block ?list|blocked|reputation|\brbl\b|dnsbl|spamhaus|barracuda|\bpolicy\b|\bdmarc\b"
-            r"|\bspf\b|\bdkim\b|spoof|banned|unsolicited|not authori[sz]ed|relay|authentication required",
-            Category("block", "policy"),
-        ),
-        (
-            r"(mailbox|inbox|quota|account).{0,20}\b(full|exceed|over)|over ?quota|storage",
-            Category("soft", "mailbox-full"),
-        ),
-        (r"too (large|big)|exceeds? .{0,30}size|size limit", Category("soft", "too-big")),
-        (r"grey ?list|graylist", Category("soft", "greylisted")),
-        (r"too many|too quickly|throttl|rate limit|try (again|later)|temporar", Category("soft", "rate-limited")),
-        (
-            r"(unknown|no such|invalid|non-?existent|inactive) (local )?(user|recipient|mailbox|address|account)"
-            r"|(user|recipient|mailbox|address|account)\b.{0,30}(unknown|not found|does(n't| not) exist|not exist"
-            r"|invalid|not valid|no longer|disabled|deleted|closed|doesn't have|rejected: access denied)"
-            r"|no mailbox (here )?by that name|address rejected|not our customer|user doesn't",
-            Category("hard", "user-unknown"),
-        ),
-        (r"suspended|inactive", Category("soft", "inactive")),
-    )
-)
+_NAMES = re.compile(r"<[^>]{0,320}>|[^\s@]{0,100}@\S+|https?://\S+")
+_BLANKS = re.compile(r"\s+")
+
+# A reply's code and what may stand around it: "550 ", "550-", "[550 ", "550:", "ERROR_CODE :550".
+_REPLY = re.compile(r"(?<![\d.:/-])([45]\d\d)(?=[\s:,\-']|$)(?![-:]\d\d)")
+_STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d]|\.\d)")
+# Gateways that put a code and a phrase of their own before the server's reply:
+# "5.1.0 - Unknown address error 550-'5.2.2 ...".
+_WRAPPED = re.compile(r"^\W*[45]\.\d\.\d - .{0,60}?(?=[245]\d\d-')")
+_VAGUE = _WEAK | {"network", "mailbox", "deferred"}
 
 
 def enhanced_status(code: int, text: str) -> str:
@@ -79,30 +81,95 @@ def enhanced_status(code: int, text: str) -> str:
 
 
 def categorise(code: int, status: str, text: str, stage: Stage = "rcpt") -> Category:
-    """Class and category of a refusal in session. `status` is the enhanced code or the three digits again."""
-    told = _by_text(text)
-    if code < 500:
+    """Class and category of a refusal. `code` is the SMTP reply's, 0 where none is known.
+
+    `status` is the enhanced code; the three digits again, or "", where there is none.
+    """
+    told = told_by(text)
+    if 200 <= code < 500:
         return told if told.bounce_class == "soft" else Category("soft", "deferred")
-    if told.bounce_class == "block":
+    subject = status.split(".")[1] if "." in status else ""
+    if subject == "6" and told.category != "sender-refused":
+        return Category("soft", "content")
+    if told.category in _WEAK and subject != "7":
+        told = _dead(text) or told
+    if told.category == "no-mail-accepted" and (subject in ("1", "3", "7", "") or status in _HARD_CODES):
+        return told
+    if told.bounce_class == "block" and told.category != "refused":
         return told  # a listed sender is told about dead addresses that are none
     if status in _OTHER_CODES:
         return _OTHER_CODES[status]
-    if stage == "mail":
-        return Category("block", "sender-refused")
+    if stage in ("mail", "connect"):
+        return told if told.bounce_class in ("block", "soft") else Category("block", "sender-refused")
     if status in _HARD_CODES:
         return told if told.category == "mailbox-full" else Category("hard", _HARD_CODES[status])
-    subject = status.split(".")[1] if "." in status else ""
     if subject == "7":
         return Category("block", "policy")
-    if subject == "6":
-        return Category("soft", "content")
     if status == "5.4.1":
         return told if told.bounce_class == "hard" else Category("soft", "routing")
-    if subject in ("3", "4"):
-        return Category("soft", "system")
+    if told.category == "user-unknown" and stage == "data" and status != "5.1.1":
+        # The address was taken and the mail refused: filters of Japanese carriers say so of mailboxes that live.
+        return Category("unknown", "filtered")
+    if subject in ("3", "4") and told.bounce_class != "hard":
+        return told if told.bounce_class == "soft" else Category("soft", "system")
+    if told == _UNKNOWN and subject == "2":
+        return Category("soft", "mailbox")
     return told
 
 
-def _by_text(text: str) -> Category:
-    words = _NAMES.sub(" ", text)
-    return next((category for pattern, category in _TEXTS if pattern.search(words)), Category("unknown", "unknown"))
+def assess(text: str, status: str = "", stage: Stage = "rcpt") -> Assessment:
+    """Read a diagnostic that came by mail. `status` is what a report's Status field says, weaker than the text."""
+    text = _WRAPPED.sub("", text[:_MOST_TEXT])
+    reply = _REPLY.search(text)
+    codes = [".".join(found) for found in _STATUS.findall(text)]
+    said = next((at for at in codes if not at.endswith(".0") and at[0] != "2"), "")
+    field = ".".join(found.groups()) if (found := _STATUS.search(status)) else ""
+    if not said and field and (not field.endswith(".0") or not codes):
+        said = field
+    said = said or (codes[0] if codes else "")
+    code = int(reply[1]) if reply else (int(said[0]) * 100 if said else 0)
+    if reply and said and said[0] != reply[1][0]:
+        code = (
+            int(said[0]) * 100
+        )  # the enhanced code is of the final answer, the reply may be quoted from an earlier one
+    words = text[reply.start() :] if reply else text
+    category = categorise(code, said, words, stage)
+    if reply and reply.start() > 0 and (category.bounce_class == "unknown" or category.category in _VAGUE):
+        whole = categorise(code, said, text, stage)  # what stands before the reply may say more than the reply
+        if whole.bounce_class != "unknown" and (category.bounce_class == "unknown" or whole.category not in _VAGUE):
+            category = whole
+    return Assessment(category, said or (reply[1] if reply else ""))
+
+
+def told_by(text: str) -> Category:
+    """What the words alone say, codes aside."""
+    words = _words(text)
+    return next((category for search, category in _texts() if search(words)), _UNKNOWN)
+
+
+def _dead(text: str) -> Category | None:
+    """What the words say of an address that nobody has, whatever else they say."""
+    words = _words(text)
+    return next((told for search, told in _texts() if told.category == "user-unknown" and search(words)), None)
+
+
+def _words(text: str) -> bytes:
+    return _BLANKS.sub(" ", _NAMES.sub(" ", text[:_MOST_TEXT])).encode("utf-8", "replace")
+
+
+@lru_cache(maxsize=1)
+def _texts() -> list[tuple[Any, Category]]:
+    """The table's patterns, compiled. Each on its own: counted repeats of all in one automaton would not fit."""
+    options = re2.Options()
+    options.case_sensitive = False
+    options.never_capture = True
+    table: list[tuple[Any, Category]] = []
+    for place, (pattern, bounce_class, category, _) in rows("refusals.tsv", 4):
+        if bounce_class not in get_args(BounceClass):
+            raise ValueError(f"{place}: {bounce_class!r} is no class of bounce")
+        of = Category(cast(BounceClass, bounce_class), category)
+        try:
+            table.append((re2.compile(pattern.encode(), options).search, of))
+        except re2.error as error:
+            raise ValueError(f"{place}: {error}") from None
+    return table

@@ -295,6 +295,28 @@ _PANELS = (
         area=Area(10, 34, 14, 9),
         no_value=NO_HITS,
     ),
+    Panel(
+        id=17,
+        key="senders",
+        kind=Kind.TABLE,
+        title="Senders",
+        description="The senders of the emails sent in the period. Health is that of now, 0 to 100, whatever the "
+        "period: an email that bounces hard costs 15, one that bounces otherwise, is blocked or put off costs 5, and "
+        "20 in a row that meet nothing give 1 back. Bounces are shares of sent.",
+        query=get("senders"),
+        label=Field("sender", "Sender", Unit.TEXT, "The mailbox that emails are from."),
+        fields=(
+            Field("health", "Health", Unit.COUNT, "100 is untouched."),
+            Field("sent", "Sent", Unit.COUNT, "Emails put to the recipient's mail server."),
+            Field(
+                "hard_bounce_rate", "Hard bounces", Unit.RATE, "Refused for good, of sent.", thresholds=_HARD_BOUNCES
+            ),
+            Field("soft_bounce_rate", "Soft bounces", Unit.RATE, "Refused for a reason that may pass, of sent."),
+            Field("block_rate", "Blocked", Unit.RATE, "Refused as spam, by policy or for its reputation, of sent."),
+        ),
+        area=Area(0, 43, 24, 8),
+        no_value=NOTHING_SENT,
+    ),
 )
 
 OVERVIEW = Board(

@@ -23,7 +23,19 @@ from clickhouse.store import insert_lines
 from schemas.errors import Retry
 from schemas.events import Campaign, Delivered, Delivery, Lead, Link, Pause, lines
 from schemas.tokens import delivery_id
-from schemas.topics import CAMPAIGNS, DELIVERIES, EVENTS, HITS, LEADS, LINKS, PAUSES, SENDS, Topic, delivery_partition
+from schemas.topics import (
+    CAMPAIGNS,
+    DELIVERIES,
+    EVENTS,
+    HITS,
+    LEADS,
+    LINKS,
+    MAIL,
+    PAUSES,
+    SENDS,
+    Topic,
+    delivery_partition,
+)
 from tests.support.broker import Broker
 from tests.support.processes import start, start_clickhouse, wait_until
 from tests.support.stream import Stream, a_hit, running_stream
@@ -101,7 +113,8 @@ def test_a_delivery_that_comes_within_the_settle_delay_still_counts(stream: Stre
     ("topic", "stages"),
     [
         (HITS, {"judge", "store"}),
-        (EVENTS, {"store"}),
+        (EVENTS, {"guard", "store"}),
+        (MAIL, {"reader"}),
         (SENDS, {"sender"}),
         (CAMPAIGNS, {"store"}),
         (LEADS, {"store"}),

@@ -39,8 +39,8 @@ NEEDED = SECRETS | {
     "SENDLENS_SMTP_HOST": "smtp.example.com",
     "SENDLENS_ENVELOPE_DOMAIN": "bounces.example.com",
 }
-OURS = ("migrate", "ingest", "worker")
-LONG_RUNNING = ("kafka", "clickhouse", "ingest", "worker", "grafana")
+OURS = ("migrate", "ingest", "worker", "inbox")
+LONG_RUNNING = ("kafka", "clickhouse", "ingest", "worker", "inbox", "grafana")
 # Settings of the embedded form, which the containers of the cluster have no use for.
 NOT_OURS = {"SENDLENS_CLICKHOUSE_READER_PASSWORD"}
 VARIABLE: Final = re.compile(r"\$\{(\w+)(:[?-])?([^}]*)\}")
@@ -170,10 +170,11 @@ def test_what_runs_on_is_watched_restarted_and_given_time(services: dict[str, di
 
 
 def test_health_is_asked_of_pages_that_are_there(services: dict[str, dict[str, Any]]) -> None:
-    asked = {name: " ".join(services[name]["healthcheck"]["test"]) for name in ("ingest", "worker")}
+    asked = {name: " ".join(services[name]["healthcheck"]["test"]) for name in ("ingest", "worker", "inbox")}
     ingest, worker = services["ingest"]["environment"], services["worker"]["environment"]
     assert f"127.0.0.1:{ingest['SENDLENS_INGEST_PORT']}/readyz" in asked["ingest"]
     assert f"127.0.0.1:{worker['SENDLENS_WORKER_METRICS_PORT']}/metrics" in asked["worker"]
+    assert f"127.0.0.1:{services['inbox']['environment']['SENDLENS_INBOX_METRICS_PORT']}/metrics" in asked["inbox"]
 
 
 def test_each_waits_for_what_it_needs(services: dict[str, dict[str, Any]]) -> None:
@@ -183,7 +184,7 @@ def test_each_waits_for_what_it_needs(services: dict[str, dict[str, Any]]) -> No
     }
     healthy = "service_healthy"
     assert needs["migrate"] == {"kafka": healthy, "clickhouse": healthy}
-    assert needs["ingest"] == needs["worker"] == {"migrate": "service_completed_successfully"}
+    assert needs["ingest"] == needs["worker"] == needs["inbox"] == {"migrate": "service_completed_successfully"}
     assert needs["grafana"] == {"clickhouse": healthy}
 
 
@@ -232,7 +233,8 @@ def test_data_is_kept_on_named_volumes(config: dict[str, Any]) -> None:
     assert f"install -d -o 10001 -g 10001 -m 0700 {kept['ingest'][0]}" in (ROOT / "Dockerfile").read_text()
     # The relay list of the worker, for a restart without a network.
     assert kept["worker"] == [config["services"]["worker"]["environment"]["SENDLENS_DATA_DIR"]] == kept["ingest"]
-    assert len(config["volumes"]) == 5
+    assert kept["inbox"] == [config["services"]["inbox"]["environment"]["SENDLENS_DATA_DIR"]]
+    assert len(config["volumes"]) == 6
 
 
 def test_grafana_gets_the_plugin_that_the_boards_are_written_for(services: dict[str, dict[str, Any]]) -> None:

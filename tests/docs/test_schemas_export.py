@@ -77,6 +77,18 @@ SAMPLES: list[msgspec.Struct] = [
     events.Lead(lead="lead-4711", fact="replied", campaign="spring", at=AT),
     events.Lead(lead="0f" * 16, of="address", fact="invalid", at=AT),
     events.Link(link_id="a" * 64, campaign="spring", url="https://example.net/seeds"),
+    events.Mail(
+        id=ID,
+        mailbox="a@example.net",
+        folder="INBOX",
+        uidvalidity=1,
+        uid=7,
+        received_at=AT,
+        size=12,
+        digest="0" * 64,
+        raw=b"Subject: x\r\n",
+    ),
+    events.Position(mailbox="a@example.net", folder="INBOX", uidvalidity=1, uid=7, old_since=AT, newest=AT, at=AT),
     events.Dead(
         stage="judge", topic="hits", partition=0, offset=7, reason="unreadable", detail="", at=AT, key="", value="eA=="
     ),

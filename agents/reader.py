@@ -1,0 +1,161 @@
+"""The reader at work: raw mails in, and what they make known of emails that were sent out, as events.
+
+Proof is a token of ours that verifies. A reply without one may still be matched by who wrote it, which the event says;
+a report without one changes nothing, because anybody can write it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import structlog
+
+from agents.asking import Asking
+from agents.decisions.mail.read import read_mail
+from agents.decisions.mail.verdict import MailVerdict
+from agents.decisions.returns import MAX_ADDRESS_DAYS, Email, event_of, may_be_inferred
+from agents.metrics import READER_MAILS
+from agents.records import Handled, Handler, Out, Poison, Record
+from schemas.errors import Retry
+from schemas.events import EmailEvent, Mail, lines
+from schemas.settings import Settings
+from schemas.tokens import Claim
+from schemas.topics import EVENTS, delivery_partition
+
+log = structlog.get_logger()
+
+# How long an email may be in no table before a mail about it is set aside. The store lags by a second or two.
+_EMAIL_PATIENCE = 20.0
+# A token is minted right before its email leaves; clocks differ.
+_CLOCKS = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A mail, read. What is made of it goes by its verdict; its record is for the dead letter."""
+
+    record: Record
+    mail: Mail
+    verdict: MailVerdict
+
+
+class Reader(Handler):
+    """Reads mails one after the other, each in a thread: a hostile one may take a second."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._keyring = settings.keyring
+        self._decode = msgspec.json.Decoder(Mail).decode
+        self._asking = Asking(settings)
+        self._verdicts: dict[str, MailVerdict] = {}  # of a call that is tried again
+        self._missing_since: dict[str, float] = {}
+
+    async def stop(self) -> None:
+        self._asking.close()
+
+    async def handle(self, records: Sequence[Record]) -> Handled:
+        """An event for each mail that belongs to an email and makes something known of it."""
+        handled = Handled()
+        mails = [read for record in records if (read := await self._read(record, handled))]
+        emails = await self._emails_of(mails)
+        events: list[EmailEvent] = []
+        counted: list[tuple[str, str]] = []
+        for read in mails:
+            email, by = await self._match(read, emails)
+            if email is not None:
+                event = self._event(read, email, by)
+                events += [event] if event else []
+            elif by:
+                handled.dead.append(
+                    Poison(read.record, "unknown-email", "its token is ours, but no such email was sent")
+                )
+            counted.append((read.verdict.kind, by or "nothing"))
+        count = self._settings.partitions_of(EVENTS)
+        for event in events:
+            partition = delivery_partition(event.delivery_id, count)
+            handled.out.append(Out(EVENTS, partition, event.delivery_id.encode(), lines([event])))
+        for labels in counted:
+            READER_MAILS.labels(*labels).inc()
+        self._verdicts.clear()
+        return handled
+
+    def _event(self, read: _Read, email: Email, by: str) -> EmailEvent | None:
+        mail, address_ids = read.mail, self._keyring.address_ids
+        return event_of(read.verdict, email, by, at=mail.received_at, digest=mail.digest, address_ids=address_ids)
+
+    async def _read(self, record: Record, handled: Handled) -> _Read | None:
+        try:
+            mail = self._decode(record.value)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            handled.dead.append(Poison(record, "unreadable", str(error)))
+            return None
+        verdict = self._verdicts.get(mail.id)
+        if verdict is None:
+            verdict = await asyncio.to_thread(read_mail, mail.raw, self._keyring)
+            self._verdicts[mail.id] = verdict
+        return _Read(record, mail, verdict)
+
+    async def _emails_of(self, mails: Sequence[_Read]) -> dict[str, Email]:
+        """The emails that the mails' tokens name. Raises Retry while one may still come to be known."""
+        matches = [read.verdict.match for read in mails if _matters(read.verdict) and read.verdict.match]
+        if not matches:
+            return {}
+        first = min(match.claim.minted_at for match in matches)
+        rows = await self._asking.ask(
+            "sent_emails",
+            deliveries=sorted({match.delivery_id for match in matches}),
+            since=datetime.fromtimestamp(first, UTC) - _CLOCKS,
+        )
+        found = {str(row[0]): Email(str(row[0]), *row[1:]) for row in rows}
+        for delivery in found:
+            self._missing_since.pop(delivery, None)
+        self._wait_for({match.delivery_id for match in matches} - set(found))
+        for match in matches:
+            c = match.claim
+            if match.delivery_id not in found and isinstance(c, Claim):
+                found[match.delivery_id] = Email(match.delivery_id, c.campaign, c.step, c.variant, c.lead, "")
+        return found
+
+    def _wait_for(self, missing: set[str]) -> None:
+        """Raises Retry until these emails have been missing for so long that they will not come."""
+        now = self._clock()
+        since = [self._missing_since.setdefault(delivery, now) for delivery in missing]
+        if since and now - max(since) < _EMAIL_PATIENCE:
+            raise Retry(f"ClickHouse does not have {len(missing)} emails yet that mails came back of")
+        for delivery in missing:
+            del self._missing_since[delivery]
+
+    async def _match(self, read: _Read, emails: dict[str, Email]) -> tuple[Email | None, str]:
+        """The email that a mail belongs to, and how that is known; no email but a way is one that is not known."""
+        verdict = read.verdict
+        if not _matters(verdict):
+            return None, ""
+        if verdict.match is not None:
+            email = emails.get(verdict.match.delivery_id)
+            if email is not None and not email.sender:
+                email = dataclasses.replace(email, sender=read.mail.mailbox)
+            return email, verdict.match.by
+        if not may_be_inferred(verdict):
+            return None, ""
+        rows = await self._asking.ask(
+            "last_email_to",
+            addresses=list(self._keyring.address_ids(verdict.sender)),
+            mailbox=read.mail.mailbox.lower(),
+            since=read.mail.received_at - timedelta(days=MAX_ADDRESS_DAYS),
+            until=read.mail.received_at,
+        )
+        for row in rows:
+            return Email(str(row[0]), *row[1:]), "address"
+        return None, ""
+
+
+def _matters(verdict: MailVerdict) -> bool:
+    """Whether a mail of this kind makes anything known: that one waits, arrived, or is a newsletter does not."""
+    return verdict.kind in ("reply", "auto_reply", "bounce", "complaint")

@@ -1,0 +1,106 @@
+-- How mailbox providers must see a sender: what its emails met, in the order in which they met it.
+
+-- fragment: says_something
+-- A mail server's "not now" that says something of the recipient or of us (enhanced codes 4.1, 4.2, 4.6 and 4.7; RFC
+-- 3463), and not of the server's own state or the way to it. Greylisting meets everybody who writes first.
+(match(status, '^4\\.[1267]\\.') OR status = '450') AND NOT match(diagnostic, '(?i)gr[ae]y.?list')
+
+-- fragment: healths
+-- Health of each sender now, 0 to 100. It starts at 100. An email that bounced hard costs 15; one that bounced for
+-- another reason, was blocked, or was put off for a reason that says something, costs 5: each email once, by the worst
+-- that it met, at the moment of it. 20 emails in a row that were delivered and met nothing give 1 back. A fold over
+-- the emails in order of time; a duplicate changes nothing, for an email is one row before it is folded.
+SELECT
+    sender,
+    least(100, hurt_health + intDiv(length(timeline) - if(empty(hurts), 0, hurts[-1]), 20)) AS folded_health,
+    true AS is_folded
+FROM
+(
+    SELECT
+        sender,
+        arraySort(groupArray((moment, cost))) AS timeline,
+        arrayFilter(place -> timeline[place].2 > 0, arrayEnumerate(timeline)) AS hurts,
+        -- Clean emails in a row before each that was not.
+        arrayMap((place, before) -> place - before - 1, hurts, arrayPopBack(arrayPushFront(hurts, 0))) AS clean,
+        arrayFold(
+            (health, run, place) -> greatest(0, least(100, health + intDiv(run, 20)) - timeline[place].2),
+            clean,
+            hurts,
+            toInt64(100)
+        ) AS hurt_health
+    FROM
+    (
+        SELECT
+            sender,
+            delivery_id,
+            max(price) AS cost,
+            argMin(at, (-price, at)) AS moment
+        FROM
+        (
+            SELECT
+                sender,
+                delivery_id,
+                at,
+                toInt64(multiIf(kind = 'delivered', 0, bounce_class = 'hard', 15, 5)) AS price
+            FROM events
+            WHERE sender != ''
+                AND (kind IN ('delivered', 'bounce') OR (kind = 'deferred' AND (
+                    -- include: says_something
+                )))
+        )
+        GROUP BY sender, delivery_id
+    )
+    GROUP BY sender
+)
+
+-- name: sender_health
+-- Each sender's health now, 0 to 100, and what became of all its emails; bounces count emails, of sent.
+SELECT
+    sender,
+    if(is_folded, folded_health, 100) AS health,
+    sent,
+    hard_bounced,
+    soft_bounced,
+    blocked
+FROM
+(
+    SELECT
+        sender,
+        -- include: counts
+    FROM v_outcomes
+    WHERE sent_at IS NOT NULL AND sender != ''
+    GROUP BY sender
+) AS counted
+LEFT JOIN
+(
+    -- include: healths
+) AS healths USING (sender)
+ORDER BY health, sender
+
+-- name: senders
+-- Each sender of the emails sent in the period: its health now, 0 to 100, and what became of these emails. Bounces are
+-- shares of sent.
+WITH
+    -- include: period
+SELECT
+    sender,
+    if(is_folded, folded_health, 100) AS health,
+    counted.*
+FROM
+(
+    SELECT
+        sender,
+        -- include: counts
+        ,
+        -- include: rates
+    FROM v_outcomes
+    WHERE
+        -- include: cohort
+    GROUP BY sender
+) AS counted
+LEFT JOIN
+(
+    -- include: healths
+) AS healths USING (sender)
+ORDER BY health, sent DESC, sender
+LIMIT 200

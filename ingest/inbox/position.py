@@ -1,0 +1,152 @@
+"""How far a folder is read, and which of its mails are still wanted. Pure: no I/O, no clock.
+
+A uid stands for a mail only together with the folder's uidvalidity (RFC 9051, 2.3.1.1). When a server has numbered its
+mails anew, the day before the newest mail seen and all that is newer is read again; Message-ID and digest tell that it
+is the same mail.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import uuid5
+
+from msgspec.structs import replace
+
+from schemas.events import Mail, Position
+from schemas.tokens import NAMESPACE
+from schemas.topics import MAX_MAIL_BYTES
+
+# The dates of a folder are not quite in the order of its uids: a mail that is moved keeps its own.
+_MARGIN = timedelta(days=1)
+# What is fetched and handed to Kafka at once, and so what is held in memory for a mailbox.
+BATCH_BYTES = 4 * 1024 * 1024
+BATCH_MAILS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """What a server says of a folder when it is opened. `last` is the highest uid in it; `uidnext` is what the next
+    mail will have, 0 when the server does not say."""
+
+    mailbox: str
+    name: str
+    uidvalidity: int
+    uidnext: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A mail of a folder that was not fetched yet. `size` in bytes, as the server gives it."""
+
+    uid: int
+    received_at: datetime
+    size: int
+
+
+def here(known: Position | None, folder: Folder, first: datetime, now: datetime) -> Position:
+    """Where to read on in this folder. `first` is since when mails are wanted of a folder never seen before."""
+    if known is None:
+        return Position(
+            mailbox=folder.mailbox,
+            folder=folder.name,
+            uidvalidity=folder.uidvalidity,
+            uid=0,
+            old_until=folder.last,
+            old_since=first,
+            newest=first,
+            at=now,
+        )
+    if is_renumbered(known, folder):
+        since = min(known.newest - _MARGIN, known.old_since if known.uid < known.old_until else known.newest)
+        return replace(known, uidvalidity=folder.uidvalidity, uid=0, old_until=folder.last, old_since=since, at=now)
+    return known
+
+
+def is_renumbered(known: Position, folder: Folder) -> bool:
+    """Whether uids no longer mean what they did: another uidvalidity, or uids that were given are free again, as
+    after a restored backup."""
+    return known.uidvalidity != folder.uidvalidity or 0 < folder.uidnext <= known.uid
+
+
+def again(known: Position, since: datetime, now: datetime) -> Position:
+    """The position from which all mails since `since`, and all that are not read yet, are read once more."""
+    if known.uid < known.old_until:
+        since = min(since, known.old_since)
+    return replace(known, uid=0, old_until=max(known.uid, known.old_until), old_since=since, at=now)
+
+
+def searches(position: Position) -> Iterator[tuple[list[object], int]]:
+    """The IMAP searches that find what is wanted, and the uid that what they find must be above.
+
+    SINCE knows days alone, by the server's own clock, and `n:*` gives the last mail whatever its uid: see `wanted`.
+    """
+    if position.uid < position.old_until:
+        day = (position.old_since - timedelta(days=1)).date()
+        yield ["UID", f"{position.uid + 1}:{position.old_until}", "SINCE", day], position.uid
+    after = max(position.uid, position.old_until)
+    yield ["UID", f"{after + 1}:*"], after
+
+
+def wanted(position: Position, mail: Found) -> bool:
+    """Whether this mail is to be handed over."""
+    if mail.uid <= position.uid:
+        return False
+    return mail.uid > position.old_until or mail.received_at >= position.old_since
+
+
+def batches(mails: Sequence[Found]) -> Iterator[list[Found]]:
+    """Mails in the order of their uids, so many at a time that memory is bounded."""
+    batch: list[Found] = []
+    held = 0
+    for mail in sorted(mails, key=lambda mail: mail.uid):
+        size = min(mail.size, MAX_MAIL_BYTES)
+        if batch and (held + size > BATCH_BYTES or len(batch) == BATCH_MAILS):
+            yield batch
+            batch, held = [], 0
+        batch.append(mail)
+        held += size
+    if batch:
+        yield batch
+
+
+def passed(position: Position, uid: int, mails: Sequence[Found], now: datetime) -> Position:
+    """The position when all up to `uid` is done, these mails the last of it."""
+    newest = max([position.newest, *(mail.received_at for mail in mails)])
+    return replace(position, uid=max(position.uid, uid), newest=newest, at=now)
+
+
+def mail_of(folder: Folder, found: Found, raw: bytes) -> Mail:
+    """The record of a mail. `raw` is as much of it as was fetched."""
+    kept = raw[:MAX_MAIL_BYTES]
+    place = (folder.mailbox, folder.name, str(folder.uidvalidity), str(found.uid))
+    return Mail(
+        id=str(uuid5(NAMESPACE, "\x1f".join(("mail", *place)))),
+        mailbox=folder.mailbox,
+        folder=folder.name,
+        uidvalidity=folder.uidvalidity,
+        uid=found.uid,
+        received_at=found.received_at,
+        size=max(found.size, len(raw)),
+        digest=hashlib.sha256(kept).hexdigest(),
+        truncated=len(raw) > len(kept) or (found.size > MAX_MAIL_BYTES and len(raw) == MAX_MAIL_BYTES),
+        raw=kept,
+    )
+
+
+def next_pause(failures: int, share: float, *, refused: bool = False) -> float:
+    """Seconds to wait after so many failures in a row. `share` is a random number of 0..1, so that the mailboxes of a
+    server that comes back do not come all at once. A refused login is repeated rarely: servers lock accounts."""
+    first, longest = (30.0, 900.0) if refused else (1.0, 60.0)
+    return min(longest, first * 2.0 ** min(failures - 1, 10)) * (0.5 + share / 2)
+
+
+def texts(answers: Mapping[bytes, object]) -> bytes | None:
+    """The mail in the answer to a fetch: the key is `BODY[]`, with `<0>` when only a part was asked for."""
+    for name, value in answers.items():
+        if name.startswith(b"BODY[") and isinstance(value, bytes):
+            return value
+    return None

@@ -1,0 +1,190 @@
+"""One IMAP connection to a mailbox, that only ever looks: EXAMINE and BODY.PEEK, so no flag changes."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import ssl
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from imapclient import JUNK, IMAPClient, SocketTimeout
+from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, LoginError
+
+from ingest.inbox.position import Folder, Found, texts
+from schemas.errors import Retry
+from schemas.senders import Credential, Imap
+from schemas.topics import MAX_MAIL_BYTES
+
+CONNECT_SECONDS = 10.0
+ANSWER_SECONDS = 60.0
+
+# How many mails' dates and sizes are asked for at once.
+_SOME = 1000
+
+
+class LoginRefused(Retry):
+    """The server is there and does not let us in."""
+
+
+class MailRefused(Retry):
+    """The connection is good, but the server does not give these mails."""
+
+
+class FolderRefused(Retry):
+    """The folder can't be opened: mostly there is none of that name."""
+
+
+@contextlib.contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Whatever goes wrong on a connection, as Retry."""
+    try:
+        yield
+    except Retry:
+        raise
+    except ssl.SSLError as error:
+        raise Retry(f"{what}: TLS: {error.reason or error}") from error
+    except (IMAPClientError, OSError, ValueError, EOFError) as error:
+        raise Retry(f"{what}: {_line(error)}") from error
+
+
+def open_line(login: Imap) -> IMAPClient:
+    """Connect, secured as the account says; never less. Raises Retry with what failed."""
+    with _explained(f"{login.host}:{login.port}"):
+        context = ssl.create_default_context()
+        timeout = SocketTimeout(CONNECT_SECONDS, ANSWER_SECONDS)
+        secured = login.tls == "tls"
+        client = IMAPClient(
+            login.host, login.port, ssl=secured, ssl_context=context if secured else None, timeout=timeout
+        )
+        client.normalise_times = False
+        if login.tls == "starttls":
+            try:
+                client.starttls(context)
+            except BaseException:
+                hang_up(client)
+                raise
+        return client
+
+
+def log_in(client: IMAPClient, credential: Credential) -> None:
+    """By LOGIN or XOAUTH2. Raises LoginRefused; what the server says is in it, the secret is not."""
+    with _explained("login"):
+        try:
+            if credential.kind == "oauth2":
+                client.oauth2_login(credential.user, credential.secret)
+            else:
+                client.login(credential.user, credential.secret)
+        except LoginError as error:
+            raise LoginRefused(f"login refused: {_line(error).replace(credential.secret, '...')}") from None
+
+
+class Session:
+    """A logged-in connection for one mailbox. Every call raises Retry when the connection is no good any more."""
+
+    def __init__(self, mailbox: str, client: IMAPClient) -> None:
+        self._mailbox = mailbox
+        self._client = client
+        self._socket: socket.socket = client.socket()
+        with _explained(mailbox):
+            self.can_idle = client.has_capability("IDLE")
+
+    def names_of(self, folders: Sequence[str]) -> list[str]:
+        """The folders' names here: `Junk` is what the server says is that (RFC 6154), if none has the name."""
+        with _explained("LIST"):
+            there = self.all_names()
+            junk = self._client.find_special_folder(JUNK) if "Junk" in folders and "Junk" not in there else None
+        names = [junk if junk and name == "Junk" else name for name in folders]
+        return list(dict.fromkeys(names))
+
+    def all_names(self) -> list[str]:
+        """Every folder of the mailbox."""
+        with _explained("LIST"):
+            return sorted(str(name) for _, _, name in self._client.list_folders())
+
+    def examine(self, name: str) -> Folder:
+        """Open a folder for reading alone. Raises FolderRefused when the server does not give it."""
+        with _explained("EXAMINE"):
+            try:
+                said: dict[bytes, Any] = self._client.select_folder(name, readonly=True)
+            except IMAPClientAbortError:
+                raise
+            except IMAPClientError as error:
+                raise FolderRefused(_line(error)) from None
+        if b"UIDVALIDITY" not in said:
+            raise FolderRefused("the server gives its mails no lasting numbers (UIDVALIDITY)")
+        uidnext = int(said.get(b"UIDNEXT", 0))  # RFC 9051 wants it, old servers leave it out
+        last = uidnext - 1 if uidnext else max(self.search(["UID", "*"]) if said.get(b"EXISTS") else [0])
+        return Folder(self._mailbox, name, int(said[b"UIDVALIDITY"]), uidnext, last)
+
+    def search(self, criteria: list[object]) -> list[int]:
+        """The uids in the open folder that match."""
+        with _explained("SEARCH"):
+            return [int(uid) for uid in self._client.search(criteria)]
+
+    def look_up(self, uids: Sequence[int]) -> list[Found]:
+        """Date and size of each; mails that are gone meanwhile are left out."""
+        found = []
+        for first in range(0, len(uids), _SOME):
+            with _explained("FETCH"):
+                answers = self._client.fetch(uids[first : first + _SOME], ["INTERNALDATE", "RFC822.SIZE"])
+            for uid, said in answers.items():
+                if b"RFC822.SIZE" in said:
+                    found.append(Found(uid, _in_utc(said.get(b"INTERNALDATE")), int(said[b"RFC822.SIZE"])))
+        return found
+
+    def fetch(self, mails: Sequence[Found]) -> dict[int, bytes]:
+        """The mails, of a large one its first MAX_MAIL_BYTES; those that are gone meanwhile are left out.
+
+        Raises MailRefused when the server says no to one of them.
+        """
+        whole = [mail.uid for mail in mails if mail.size <= MAX_MAIL_BYTES]
+        large = [mail.uid for mail in mails if mail.size > MAX_MAIL_BYTES]
+        answers: dict[int, bytes] = {}
+        for uids, what in ((whole, "BODY.PEEK[]"), (large, f"BODY.PEEK[]<0.{MAX_MAIL_BYTES}>")):
+            with _explained("FETCH"):
+                try:
+                    said = self._client.fetch(uids, [what]) if uids else {}
+                except IMAPClientAbortError:
+                    raise
+                except IMAPClientError as error:
+                    raise MailRefused(_line(error)) from None
+            answers |= {uid: raw for uid, answer in said.items() if (raw := texts(answer)) is not None}
+        return answers
+
+    def idle(self, seconds: float, waker: int) -> None:
+        """Wait until the server says something of the open folder, `waker` (a file) is readable, or time is up."""
+        with _explained("IDLE"):
+            self._client.idle()
+            poll = select.poll()
+            poll.register(self._socket, select.POLLIN)
+            poll.register(waker, select.POLLIN)
+            if not (isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()):
+                poll.poll(seconds * 1000)
+            self._client.idle_done()  # reads what was said; it says that something changed, and we look ourselves
+
+    def break_off(self) -> None:
+        """End whatever another thread waits for on this connection."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+
+def hang_up(client: IMAPClient) -> None:
+    """Close the connection without ceremony: nothing is left to be said, and the server may not be there."""
+    with contextlib.suppress(IMAPClientError, OSError, EOFError):
+        client.shutdown()
+
+
+def _in_utc(moment: object) -> datetime:
+    """A mail without a date is one of now: it is wanted."""
+    return moment.astimezone(UTC) if isinstance(moment, datetime) else datetime.now(UTC)
+
+
+def _line(error: BaseException) -> str:
+    """What the server or the system said, as one line of decent length."""
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    if said.startswith("b'") and said.endswith("'"):
+        said = said[2:-1]
+    return " ".join(said.split())[:300] or type(error).__name__

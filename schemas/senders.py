@@ -1,0 +1,304 @@
+"""The accounts that mail leaves from and comes back to: `senders.toml` (SENDLENS_SENDERS), read and checked.
+
+The file names variables, never secrets: `password_env = "NAME"` means the password stands in NAME, in the environment
+or in `.env`. Without the file, or when no account of it has an `[account.smtp]`, all mail leaves through the one
+server of SENDLENS_SMTP_*. `senders.example.toml` explains every key.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from dotenv import dotenv_values
+from msgspec import Meta, Struct
+from msgspec.structs import force_setattr, replace
+
+from schemas.errors import Misconfigured
+from schemas.settings import Settings
+
+Tls = Literal["none", "starttls", "tls"]
+Limit = Annotated[int, Meta(ge=1)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Environment = Mapping[str, str]
+
+# A file, and what the environment is at a moment: read at every login, so that a token renewed in `.env` is used.
+ReadEnvironment = Callable[[], Environment]
+
+# RFC 8314, 3.3 and 7.3, and RFC 9051, 2.1: submission and IMAP, by how the connection is secured.
+_SMTP_PORTS = {"none": 25, "starttls": 587, "tls": 465}
+_IMAP_PORTS = {"none": 143, "starttls": 143, "tls": 993}
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = re.compile(rf"(?:{_LABEL}\.)+{_LABEL}")
+_SELECTOR = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_ADDRESS = re.compile(rf"[^\s@<>\",;:\\()\[\]]{{1,64}}@(?:{_LABEL}\.)+{_LABEL}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_PLACE = re.compile(r"^(.*?)(?: - at `\$(.*)`)?$", re.DOTALL)
+_ACCOUNT = re.compile(r"\.account\[(\d+)\](.*)")
+
+
+class Login(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a server is and who logs in to it. `user` is the account's address unless it says otherwise."""
+
+    host: Annotated[str, Meta(min_length=1, max_length=253)]
+    port: Port = 0
+    user: str = ""
+    password_env: str = ""
+    oauth2_token_env: str = ""
+
+    def __post_init__(self) -> None:
+        if re.search(r"[\s/@]", self.host) or self.host.count(":") == 1:  # an IPv6 address has more
+            raise ValueError("host: want a name or an IP address, without port")
+        if _CONTROL.search(self.user):
+            raise ValueError("user: no control characters")
+        if self.password_env and self.oauth2_token_env:
+            raise ValueError("password_env or oauth2_token_env, not both")
+        for name in (self.password_env, self.oauth2_token_env):
+            if name and not _VARIABLE.fullmatch(name):
+                # Not repeated: it may be the secret itself.
+                raise ValueError("password_env and oauth2_token_env name a variable, they are not the secret itself")
+
+    @property
+    def has_secret(self) -> bool:
+        """Whether there is anything to log in with."""
+        return bool(self.password_env or self.oauth2_token_env)
+
+
+class Smtp(Login, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The server that the account's mail leaves through. Without a secret it is used without login."""
+
+    tls: Tls = "starttls"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.user and not self.has_secret:
+            raise ValueError("user without password_env or oauth2_token_env")
+        force_setattr(self, "port", self.port or _SMTP_PORTS[self.tls])
+
+
+class Imap(Login, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The mailbox that replies and bounces come to. Without `tls = "none"` no login goes over a readable line."""
+
+    tls: Tls = "tls"
+    folders: Annotated[tuple[str, ...], Meta(min_length=1, max_length=50)] = ("INBOX", "Junk")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.has_secret:
+            raise ValueError("password_env or oauth2_token_env is missing")
+        # RFC 9051, 5.1: INBOX is the one name whose case means nothing.
+        folders = tuple("INBOX" if folder.upper() == "INBOX" else folder for folder in self.folders)
+        if any(not folder or _CONTROL.search(folder) for folder in folders) or len(set(folders)) < len(folders):
+            raise ValueError("folders: each a name, none twice")
+        force_setattr(self, "folders", folders)
+        force_setattr(self, "port", self.port or _IMAP_PORTS[self.tls])
+
+
+class Dkim(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the account's mail is signed (RFC 6376). `domain` is that of the address unless it says otherwise.
+
+    `key_file` is a private key in PEM; a relative path starts at the folder of the file that names it.
+    """
+
+    selector: str
+    key_file: str
+    domain: str = ""
+
+    def __post_init__(self) -> None:
+        if not _SELECTOR.fullmatch(self.selector):
+            raise ValueError("selector: want letters, digits, dashes and dots")
+        if self.domain and not _DOMAIN.fullmatch(self.domain):
+            raise ValueError("domain: want a name like example.com")
+        if not self.key_file:
+            raise ValueError("key_file: want the path of a private key in PEM")
+
+    def key(self) -> bytes:
+        """The private key as it stands in the file. Raises Misconfigured when it can't be read or is no such key."""
+        try:
+            pem = Path(self.key_file).read_bytes()
+        except OSError as error:
+            raise Misconfigured(f"dkim.key_file: {self.key_file} can't be read ({error.strerror})") from None
+        if b"PRIVATE KEY-----" not in pem:
+            raise Misconfigured(f"dkim.key_file: {self.key_file} is no private key in PEM")
+        return pem
+
+
+class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One sender: its address, the servers of both directions, and what it may do. Either direction may be missing.
+
+    After `load` every default is filled in. `address` is lower case and is what logs and metrics call the account;
+    it is empty for the account of SENDLENS_SMTP_*, which sends for everybody. Limits are emails, None is no limit.
+    """
+
+    address: str
+    name: Annotated[str, Meta(max_length=200)] = ""
+    envelope_domain: str = ""
+    daily_limit: Limit | None = None
+    hourly_limit: Limit | None = None
+    smtp: Smtp | None = None
+    imap: Imap | None = None
+    dkim: Dkim | None = None
+
+    def __post_init__(self) -> None:
+        if self.address and (not _ADDRESS.fullmatch(self.address) or len(self.address) > 254):
+            raise ValueError("address: want local@domain.example, alone")
+        if _CONTROL.search(self.name) or re.search(r"[<>@]", self.name):
+            raise ValueError("name: no control characters, no < > or @")
+        if self.envelope_domain and not _DOMAIN.fullmatch(self.envelope_domain):
+            raise ValueError("envelope_domain: want a name like bounces.example.com")
+        if self.daily_limit and self.hourly_limit and self.hourly_limit > self.daily_limit:
+            raise ValueError("hourly_limit is more than daily_limit")
+        force_setattr(self, "address", self.address.lower())
+
+    @property
+    def domain(self) -> str:
+        """The domain of the address."""
+        return self.address.rpartition("@")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What to log in with, now. Never put it into a log; its text form does not tell the secret."""
+
+    user: str
+    kind: Literal["password", "oauth2"]
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Senders:
+    """The accounts, in the file's order. `fallback` sends for everybody when no account of the file sends at all."""
+
+    accounts: tuple[Account, ...]
+    fallback: Account | None
+    environment: ReadEnvironment = field(repr=False)
+
+    def sending(self, address: str) -> Account | None:
+        """The account that mail from this address leaves by; None when no account may send as it.
+
+        `address` is bare: no display name. Case is not looked at.
+        """
+        if self.fallback is not None:
+            return self.fallback
+        wanted = address.lower()
+        return next((a for a in self.accounts if a.address == wanted and a.smtp is not None), None)
+
+    @property
+    def mailboxes(self) -> tuple[Account, ...]:
+        """The accounts whose mailbox is read."""
+        return tuple(account for account in self.accounts if account.imap is not None)
+
+    def credential(self, login: Login) -> Credential | None:
+        """What to log in with, read from the environment at this moment; None for a server without login.
+
+        Raises Misconfigured when the variable is not set.
+        """
+        if not login.has_secret:
+            return None
+        variable = login.password_env or login.oauth2_token_env
+        secret = self.environment().get(variable)
+        if not secret:
+            raise Misconfigured(f"{variable} is not set: {login.user or login.host} can't log in to {login.host}")
+        return Credential(login.user, "password" if login.password_env else "oauth2", secret)
+
+
+class _File(Struct, forbid_unknown_fields=True):
+    account: list[Account] = []
+
+
+def load(settings: Settings) -> Senders:
+    """Read the file that SENDLENS_SENDERS names. Raises Misconfigured with what is wrong, where, and what to do."""
+    path = settings.senders
+    try:
+        accounts = parse(path.read_text("utf-8"), path, settings.envelope_domain)
+    except FileNotFoundError:
+        accounts = ()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"SENDLENS_SENDERS: {path} can't be read ({error})") from None
+    fallback = None if any(account.smtp for account in accounts) else _of_settings(settings)
+
+    def environment() -> Environment:
+        found = {name: value for name, value in dotenv_values(".env").items() if value}
+        return found | {"SENDLENS_SMTP_PASSWORD": settings.smtp_password} | os.environ
+
+    return Senders(accounts, fallback, environment)
+
+
+def parse(text: str, path: Path, envelope_domain: str) -> tuple[Account, ...]:
+    """The accounts of a file's text, defaults filled in; `path` is for messages and for relative key files."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise Misconfigured(f"{path}: not TOML: {error}") from None
+    try:
+        found = msgspec.convert(document, _File).account
+    except msgspec.ValidationError as error:
+        raise Misconfigured(f"{path}: {_explained(str(error), document)}; see senders.example.toml") from None
+    accounts = tuple(_filled_in(account, path.parent, envelope_domain) for account in found)
+    for number, account in enumerate(accounts):
+        if not account.address:
+            raise Misconfigured(f"{path}: account {number + 1}: address: want local@domain.example")
+        if account.smtp is None and account.imap is None:
+            raise Misconfigured(f"{path}: {account.address}: give it [account.smtp], [account.imap] or both")
+        for other in accounts[:number]:
+            if other.address == account.address:
+                raise Misconfigured(f"{path}: {account.address} stands there twice: make it one account")
+            if other.imap and account.imap and _place(other.imap) == _place(account.imap):
+                raise Misconfigured(
+                    f"{path}: {other.address} and {account.address} read the same mailbox, and every mail would come "
+                    "twice: leave [account.imap] out of one"
+                )
+    return accounts
+
+
+def _place(login: Login) -> tuple[str, int, str]:
+    return login.host.lower(), login.port, login.user.lower()
+
+
+def _filled_in(account: Account, folder: Path, envelope_domain: str) -> Account:
+    """The account with what it left out."""
+    smtp, imap, dkim = account.smtp, account.imap, account.dkim
+    if smtp is not None and smtp.has_secret:
+        smtp = replace(smtp, user=smtp.user or account.address)
+    if imap is not None:
+        imap = replace(imap, user=imap.user or account.address)
+    if dkim is not None:
+        dkim = replace(dkim, domain=dkim.domain or account.domain, key_file=str(folder / dkim.key_file))
+    return replace(account, envelope_domain=account.envelope_domain or envelope_domain, smtp=smtp, imap=imap, dkim=dkim)
+
+
+def _of_settings(settings: Settings) -> Account:
+    """The one account of an installation without the file: SENDLENS_SMTP_*, for whoever sends."""
+    try:
+        smtp = Smtp(
+            host=settings.smtp_host,
+            port=settings.smtp_port,
+            tls=settings.smtp_tls,
+            user=settings.smtp_user,
+            password_env="SENDLENS_SMTP_PASSWORD" if settings.smtp_user else "",
+        )
+    except ValueError as error:
+        raise Misconfigured(f"SENDLENS_SMTP_*: {error}") from None
+    return Account(address="", envelope_domain=settings.envelope_domain, smtp=smtp)
+
+
+def _explained(message: str, document: dict[str, object]) -> str:
+    """msgspec's message with its path in the file's own words: which account, which table, which key."""
+    matched = _PLACE.match(message)
+    what, place = (matched[1], matched[2] or "") if matched else (message, "")
+    in_account = _ACCOUNT.match(place)
+    if not in_account:
+        return f"{place.lstrip('.')}: {what}" if place else what
+    number, rest = int(in_account[1]), in_account[2].lstrip(".")
+    accounts = document.get("account")
+    entry = accounts[number] if isinstance(accounts, list) else None
+    address = entry.get("address") if isinstance(entry, dict) else None
+    named = f"account {number + 1}" + (f" ({address})" if isinstance(address, str) else "")
+    return f"{named}: {rest}: {what}" if rest else f"{named}: {what}"

@@ -1,0 +1,196 @@
+"""Why a campaign was paused is said in Grafana and by email, once, and whatever goes wrong there hinders nothing.
+
+Grafana is a real HTTP server with the documented shape of /api/annotations; the mail server is aiosmtpd.
+"""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import json
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from prometheus_client import REGISTRY
+
+from agents.sinks.announce import Announcer
+from schemas.events import CampaignPaused
+from schemas.pauses import paused, resumed
+from schemas.settings import Settings
+from tests.agents.guarded import now
+from tests.agents.sender_house import until
+from tests.agents.smtp_server import Server
+
+TOKEN = "a-token-of-these-tests"
+
+
+class Grafana(ThreadingHTTPServer):
+    """Keeps annotations, as https://grafana.com/docs/grafana/latest/developers/http_api/annotations/ has it."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Api)
+        self.annotations: list[dict[str, Any]] = []
+        self.requests = 0
+        self.failures = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Api(BaseHTTPRequestHandler):
+    server: Grafana
+
+    def do_GET(self) -> None:
+        if self._let_in("GET"):
+            asked = parse_qs(urlsplit(self.path).query)
+            found = [one for one in self.server.annotations if set(asked.get("tags", [])) <= set(one["tags"])]
+            self._answer(200, found[: int(asked.get("limit", ["100"])[0])])
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self._let_in("POST"):
+            annotation = json.loads(body)
+            assert {"time", "text", "tags"} <= set(annotation)
+            annotation["id"] = len(self.server.annotations) + 1
+            self.server.annotations.append(annotation)
+            self._answer(200, {"message": "Annotation added", "id": annotation["id"]})
+
+    def _let_in(self, method: str) -> bool:
+        self.server.requests += 1
+        if self.server.failures:
+            self.server.failures -= 1
+            self._answer(502, {"message": "Bad gateway"})
+        elif self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            self._answer(401, {"message": "Invalid API key"})
+        elif urlsplit(self.path).path != "/api/annotations":
+            self._answer(404, {"message": "Not found"})
+        else:
+            return True
+        return False
+
+    def _answer(self, status: int, body: object) -> None:
+        raw = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def grafana() -> Iterator[Grafana]:
+    server = Grafana()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def a_pause(campaign: str = "spring") -> CampaignPaused:
+    event, _ = paused(campaign, None, now(), "bounces", detail="2 of 25 emails bounced hard", sent=25, hard_bounced=2)
+    return event
+
+
+def announcer(**settings: Any) -> Announcer:
+    made = Settings(_env_file=None, token_keys="1:a-key-of-these-tests", **settings)
+    return Announcer(made, now, pauses=(0.01, 0.02))
+
+
+def counted(to: str, result: str) -> float:
+    return REGISTRY.get_sample_value("sendlens_announcements_total", {"to": to, "result": result}) or 0.0
+
+
+async def test_a_pause_becomes_an_annotation_that_says_why(grafana: Grafana) -> None:
+    says, event = announcer(grafana_url=grafana.url, grafana_token=TOKEN), a_pause()
+    says.announce(event)
+    await until(lambda: grafana.annotations)
+    await says.stop()
+    (annotation,) = grafana.annotations
+    at = int(event.at.timestamp() * 1000)
+    assert (annotation["time"], annotation["text"]) == (
+        at,
+        "Campaign spring was paused: 2 of 25 emails bounced hard",
+    )
+    assert annotation["tags"] == ["sendlens", "paused", "campaign:spring", f"event:{event.id}"]
+
+
+async def test_it_is_said_once_also_by_a_worker_that_knows_nothing_of_the_first(grafana: Grafana) -> None:
+    event, settings = a_pause(), {"grafana_url": grafana.url, "grafana_token": TOKEN}
+    for _ in range(2):
+        says = announcer(**settings)
+        for _ in range(3):
+            says.announce(event)
+        await says.stop()
+    assert len(grafana.annotations) == 1
+    assert grafana.requests == 3  # asked, written; asked
+
+
+async def test_a_resumed_campaign_is_annotated_too(grafana: Grafana) -> None:
+    says = announcer(grafana_url=grafana.url, grafana_token=TOKEN)
+    _, pause = paused("spring", None, now(), "operator")
+    says.announce(resumed(pause, now())[0])
+    await says.stop()
+    assert [one["text"] for one in grafana.annotations] == ["Campaign spring was resumed"]
+
+
+async def test_a_grafana_that_fails_is_tried_again_and_then_let_be(grafana: Grafana) -> None:
+    says = announcer(grafana_url=grafana.url, grafana_token=TOKEN)
+    grafana.failures = 1
+    says.announce(a_pause("again"))
+    await until(lambda: grafana.annotations)
+    await says.stop()
+    before = counted("grafana", "failed")
+    says = announcer(grafana_url=grafana.url, grafana_token="of-somebody-else")
+    says.announce(a_pause("refused"))
+    await until(lambda: counted("grafana", "failed") == before + 1)
+    await says.stop()
+    assert len(grafana.annotations) == 1
+
+
+async def test_what_is_read_again_days_later_is_no_news(grafana: Grafana) -> None:
+    says = announcer(grafana_url=grafana.url, grafana_token=TOKEN)
+    event, _ = paused("old", None, now() - timedelta(days=2), "bounces")
+    says.announce(event)
+    await says.stop()
+    assert grafana.requests == 0
+
+
+async def test_who_wants_to_know_gets_an_email() -> None:
+    async with Server() as server:
+        says, event = announcer(smtp_port=server.port, notify_to="ops@example.com"), a_pause()
+        says.announce(event)
+        await until(lambda: server.mails)
+        await says.stop()
+    (taken,) = server.mails
+    mail = email.message_from_bytes(taken.content, policy=email.policy.default)
+    assert taken.envelope_to == "ops@example.com"
+    assert mail["From"] == "sendlens@bounces.example.com"
+    assert mail["Subject"] == "Campaign spring was paused"
+    assert mail["Message-ID"] == f"<{event.id}@bounces.example.com>"
+    assert "2 of 25 emails bounced hard" in mail.get_content()
+    assert "/v1/campaigns/spring/resume" in mail.get_content()
+
+
+async def test_an_operators_own_pause_mails_nobody_and_without_settings_nothing_is_said(grafana: Grafana) -> None:
+    async with Server() as server:
+        says = announcer(smtp_port=server.port, notify_to="ops@example.com")
+        says.announce(paused("spring", None, now(), "operator")[0])
+        await says.stop()
+        assert server.connections == 0
+        says = announcer(smtp_port=server.port)
+        says.announce(a_pause())
+        await says.stop()
+    assert (server.connections, grafana.requests) == (0, 0)

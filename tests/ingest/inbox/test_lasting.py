@@ -1,0 +1,172 @@
+"""What was read stays read, whoever dies; what was not comes later."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+from kafka import KafkaAdminClient
+
+from ingest.inbox.position import BATCH_MAILS
+from schemas.topics import POSITIONS
+from tests.ingest.inbox.conftest import settings_on
+from tests.ingest.inbox.house import ANNA, House, a_mail, accounts, subjects
+from tests.support.broker import Broker, create_topics
+from tests.support.processes import free_port
+
+pytestmark = pytest.mark.timeout(150)
+
+MANY = 50
+
+
+@contextlib.contextmanager
+def admin_of(house: House) -> Iterator[KafkaAdminClient]:
+    admin = KafkaAdminClient(bootstrap_servers=house.settings.kafka_servers)
+    try:
+        yield admin
+    finally:
+        admin.close()
+
+
+def test_killed_between_a_mail_and_its_position_the_same_mail_comes_again_with_the_same_id(house: House) -> None:
+    process = house.run()
+    house.server.deliver(ANNA, a_mail("one"))
+    house.mails(1)
+    house.until(lambda: bool(house.positions()) and house.positions()[-1].uid == 1, "the position")
+    # Nothing takes a position any more, so the process stays where it is when it dies.
+    with admin_of(house) as admin:
+        admin.delete_topics([house.settings.topic(POSITIONS)])
+    house.server.deliver(ANNA, a_mail("two"))
+    house.mails(2)
+    process.kill()
+    create_topics(house.settings)
+    house.run()
+    house.server.deliver(ANNA, a_mail("three"))
+    house.until(lambda: "three" in subjects(house.mails()), "the last mail")
+    mails = house.mails()
+    assert subjects(mails).count("two") == 2
+    assert len({mail.id for mail in mails}) == 3
+
+
+def test_killed_at_any_moment_of_a_backlog_no_mail_is_missing(house: House) -> None:
+    count = 3 * BATCH_MAILS
+    house.server.stock(ANNA, [a_mail(f"mail-{n:04}") for n in range(count)])
+    house.write(accounts(house.server))
+    for _ in range(4):
+        house.start()
+        before = len(house.mails())
+        house.until(lambda n=before: len(house.mails()) > n or len(house.mails()) >= count, "some mails")  # type: ignore[misc]
+        assert house.process
+        house.process.kill()
+    house.run()
+    house.until(lambda: len({mail.id for mail in house.mails()}) == count, "all mails")
+    assert len(set(subjects(house.mails()))) == count
+    house.until(lambda: max(p.uid for p in house.positions() if p.folder == "INBOX") == count, "the last position")
+
+
+def test_a_process_that_is_moved_to_another_machine_reads_on(house: House) -> None:
+    house.run()
+    house.server.deliver(ANNA, a_mail("one"))
+    house.mails(1)
+    house.until(lambda: bool(house.positions()) and house.positions()[-1].uid == 1, "the position")
+    assert house.process
+    house.process.stop()
+    shutil.rmtree(house.folder / "data")
+    house.server.deliver(ANNA, a_mail("two"))
+    house.run()
+    house.server.deliver(ANNA, a_mail("three"))
+    assert subjects(house.mails(3)) == ["one", "three", "two"]
+
+
+def test_when_kafka_has_lost_everything_the_last_days_are_read_again(house: House) -> None:
+    house.run()
+    house.server.deliver(ANNA, a_mail("one"))
+    (one,) = house.mails(1)
+    assert house.process
+    house.process.stop()
+    house.settings = settings_on(house.settings.kafka)  # a broker that knows nothing
+    house.server.deliver(ANNA, a_mail("two"))
+    house.run()
+    mails = house.mails(2)
+    assert subjects(mails) == ["one", "two"]
+    assert one.id in {mail.id for mail in mails}
+    house.process.stop()
+    house.run()
+    house.server.deliver(ANNA, a_mail("three"))
+    assert subjects(house.mails(3)) == ["one", "three", "two"], "and not once more at every start"
+
+
+def test_while_kafka_is_away_mails_wait_in_their_mailbox(
+    house_of: Callable[..., House], own_broker: Broker, kind: str
+) -> None:
+    house = house_of(ANNA, bootstrap=own_broker.bootstrap)
+    house.run()
+    house.server.deliver(ANNA, a_mail("one"))
+    house.mails(1)
+    own_broker.kill()
+    house.server.deliver(ANNA, a_mail("two"))
+    house.until(lambda: "wait for Kafka" in house.output(), "the outage to be said")
+    own_broker.start()
+    create_topics(house.settings)
+    house.until(lambda: "two" in subjects(house.mails()), "the mail that waited")
+
+
+def test_fifty_mailboxes_are_followed_by_one_process(house_of: Callable[..., House]) -> None:
+    names = [f"sender{n}@example.com" for n in range(MANY)]
+    house = house_of(*names)
+    house.run(accounts(house.server, names))
+    for name in names:
+        house.server.deliver(name, a_mail(f"to-{name.partition('@')[0]}"))
+    mails = house.mails(MANY)
+    assert {mail.mailbox for mail in mails} == set(names)
+    assert len(mails) == MANY
+    house.server.restart()
+    house.until(lambda: house.output().count("following a mailbox") == 2 * MANY, "all to be followed again")
+    assert house.process
+    assert house.process.stop(8) == 0
+    assert len(house.mails()) == MANY
+
+
+def test_without_mailboxes_it_says_so_and_waits(house: House) -> None:
+    house.folder.mkdir(exist_ok=True)
+    process = house.start()
+    house.until(lambda: "no mailboxes configured" in house.output(), "the reason")
+    assert process.popen.poll() is None
+    assert process.stop(8) == 0
+
+
+def test_a_password_that_is_not_set_ends_it_with_the_variables_name(house: House) -> None:
+    house.write(accounts(house.server).replace("TEST_IMAP_PASSWORD", "SL_NOT_SET"))
+    process = house.start()
+    assert process.popen.wait(20) == 2
+    assert "SL_NOT_SET is not set" in house.output()
+
+
+def test_a_second_process_with_the_same_data_refuses(house: House) -> None:
+    first = house.run()
+    second = house.start()
+    assert second.popen.wait(20) == 2
+    assert "reads the mailboxes already" in house.output()
+    house.process = first
+
+
+def test_it_counts_what_it_does(house: House) -> None:
+    port = free_port()
+    house.env["SENDLENS_INBOX_METRICS_PORT"] = str(port)
+    house.run(accounts(house.server, more='folders = ["INBOX", "Nowhere"]'))
+    house.server.deliver(ANNA, a_mail("one"))
+    house.mails(1)
+
+    def metrics() -> str:
+        return httpx.get(f"http://127.0.0.1:{port}/metrics").text
+
+    house.until(
+        lambda: f'sendlens_inbox_mails_total{{mailbox="{ANNA}",result="published"}} 1.0' in metrics(), "a count"
+    )
+    assert f'sendlens_inbox_connected{{mailbox="{ANNA}"}} 1.0' in metrics()
+    assert f'sendlens_inbox_missing_folders{{mailbox="{ANNA}"}} 1.0' in metrics()
+    house.server.restart()
+    house.until(lambda: f'sendlens_inbox_reconnects_total{{mailbox="{ANNA}"}} 1.0' in metrics(), "a reconnect")

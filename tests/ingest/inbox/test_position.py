@@ -1,0 +1,126 @@
+"""How far a folder is read: decided without any server."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from ingest.inbox.position import (
+    BATCH_BYTES,
+    BATCH_MAILS,
+    Folder,
+    Found,
+    again,
+    batches,
+    here,
+    mail_of,
+    next_pause,
+    passed,
+    searches,
+    wanted,
+)
+from schemas.events import Position
+from schemas.topics import MAX_MAIL_BYTES
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+FOLDER = Folder("anna@example.com", "INBOX", uidvalidity=7, uidnext=101, last=100)
+
+
+def at(days: float, uid: int) -> Found:
+    return Found(uid, NOW - days * DAY, 1000)
+
+
+def read_to(uid: int, **more: Any) -> Position:
+    """A folder that was followed for a while."""
+    first = here(None, Folder("anna@example.com", "INBOX", 7, 1, 0), NOW - 30 * DAY, NOW)
+    return replace(first, uid=uid, newest=NOW - DAY, **more)
+
+
+def test_at_first_sight_old_mails_are_left_and_all_new_ones_wanted() -> None:
+    position = here(None, FOLDER, NOW - 2 * DAY, NOW)
+    assert wanted(position, at(1, 50))
+    assert not wanted(position, at(3, 51))
+    assert wanted(position, at(300, 101)), "it came after we did, whatever its date"
+
+
+def test_old_mails_are_left_too_when_the_first_sight_was_cut_short() -> None:
+    position = passed(here(None, FOLDER, NOW - 2 * DAY, NOW), 50, [at(1, 50)], NOW)
+    assert here(position, FOLDER, NOW, NOW) == position
+    assert not wanted(position, at(3, 51))
+    assert wanted(position, at(1, 52))
+
+
+def test_what_is_passed_is_not_wanted_again() -> None:
+    position = read_to(100)
+    assert not wanted(position, at(0, 100))
+    assert wanted(position, at(0, 101))
+    assert here(position, FOLDER, NOW, NOW) == position
+
+
+@pytest.mark.parametrize("folder", [Folder("a", "INBOX", 8, 101, 100), Folder("a", "INBOX", 7, 90, 89)])
+def test_a_folder_numbered_anew_is_read_from_a_day_before_the_newest_mail(folder: Folder) -> None:
+    position = here(read_to(100), folder, NOW - 2 * DAY, NOW)
+    assert (position.uidvalidity, position.uid) == (folder.uidvalidity, 0)
+    assert wanted(position, at(1.5, 3))
+    assert not wanted(position, at(2.5, 4))
+    assert wanted(position, at(300, folder.last + 1))
+
+
+def test_a_folder_numbered_anew_in_the_middle_of_old_mail_loses_none_of_it() -> None:
+    half = passed(here(None, FOLDER, NOW - 20 * DAY, NOW), 50, [at(1, 50)], NOW)
+    position = here(half, Folder("a", "INBOX", 8, 101, 100), NOW - 2 * DAY, NOW)
+    assert wanted(position, at(19, 60))
+
+
+def test_when_kafka_has_lost_its_records_the_last_days_are_wanted_again_and_all_that_is_new() -> None:
+    position = again(read_to(100), NOW - 2 * DAY, NOW)
+    assert wanted(position, at(1, 100))
+    assert not wanted(position, at(3, 99))
+    assert wanted(position, at(3, 101)), "it came while nobody read"
+
+
+def test_the_searches_ask_for_days_that_hold_all_that_is_wanted() -> None:
+    (old, above), (new, after) = searches(here(None, FOLDER, NOW - 2 * DAY, NOW))
+    assert old == ["UID", "1:100", "SINCE", (NOW - 3 * DAY).date()]
+    assert (new, above, after) == (["UID", "101:*"], 0, 100)
+    assert [criteria for criteria, _ in searches(read_to(100))] == [["UID", "101:*"]]
+
+
+@given(st.lists(st.tuples(st.integers(1, 5000), st.integers(0, 3 * MAX_MAIL_BYTES)), unique_by=lambda pair: pair[0]))
+def test_batches_hold_every_mail_once_in_order_and_never_too_much(pairs: list[tuple[int, int]]) -> None:
+    mails = [Found(uid, NOW, size) for uid, size in pairs]
+    made = list(batches(mails))
+    assert [mail for batch in made for mail in batch] == sorted(mails, key=lambda mail: mail.uid)
+    for batch in made:
+        assert 0 < len(batch) <= BATCH_MAILS
+        assert sum(min(mail.size, MAX_MAIL_BYTES) for mail in batch) <= BATCH_BYTES
+
+
+def test_a_mails_id_is_that_of_its_place() -> None:
+    found = Found(5, NOW, 3)
+    mail = mail_of(FOLDER, found, b"abc")
+    assert mail_of(FOLDER, found, b"other").id == mail.id
+    assert mail_of(Folder("anna@example.com", "Junk", 7, 9, 8), found, b"abc").id != mail.id
+    assert mail_of(Folder("anna@example.com", "INBOX", 8, 9, 8), found, b"abc").id != mail.id
+    assert mail_of(FOLDER, Found(6, NOW, 3), b"abc").id != mail.id
+
+
+@pytest.mark.parametrize("size", [0, 5, MAX_MAIL_BYTES, MAX_MAIL_BYTES + 1])
+def test_a_server_that_is_wrong_about_a_size_makes_no_mail_too_large(size: int) -> None:
+    mail = mail_of(FOLDER, Found(5, NOW, size), b"x" * (MAX_MAIL_BYTES + 1))
+    assert len(mail.raw) == MAX_MAIL_BYTES
+    assert mail.truncated
+    assert mail.size == MAX_MAIL_BYTES + 1
+
+
+def test_pauses_grow_to_a_limit_and_differ() -> None:
+    assert [next_pause(n, 1.0) for n in (1, 2, 3, 7, 50)] == [1, 2, 4, 60, 60]
+    assert next_pause(3, 0.0) == 2
+    assert next_pause(1, 0.0, refused=True) == 15
+    assert next_pause(50, 1.0, refused=True) == 900
