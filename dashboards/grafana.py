@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from clickhouse.queries import PARAMETER, get
+from clickhouse.queries import PARAMETER, Query, get
 from dashboards.boards import BOARDS
 from dashboards.panels import Better, Board, Color, Field, Kind, Panel, Unit
 
@@ -37,10 +37,11 @@ _MACROS = {
     "timezone": "if('${__timezone}' IN ('utc', ''), 'UTC', '${__timezone}')",
 }
 
-# What the guard writes when a campaign is paused or resumed (agents/sinks/announce.py), from Grafana's own store.
+OWN_STORE = {"type": "grafana", "uid": "-- Grafana --"}
+# What the guard writes when a campaign is paused or resumed (agents/sinks/announce.py).
 _PAUSES = {
     "name": "Pauses",
-    "datasource": {"type": "grafana", "uid": "-- Grafana --"},
+    "datasource": OWN_STORE,
     "enable": True,
     "iconColor": Color.VERMILLION,
     "target": {"type": "tags", "tags": ["sendlens"], "matchAny": True, "limit": 100},
@@ -105,6 +106,11 @@ def raw_sql(panel: Panel) -> str:
     order = "ORDER BY period" if panel.kind is Kind.STAT else ""
     body = "\n".join("    " + line if line else line for line in translate(panel.query.sql).split("\n"))
     return "\n".join(["SELECT", ",\n".join(shown), "FROM", "(", body, ")", order]).rstrip()
+
+
+def can_ask(query: Query) -> bool:
+    """Whether Grafana has something for each parameter of the query; those of stages it has nothing for."""
+    return set(query.parameters) <= set(_MACROS)
 
 
 def translate(sql: str) -> str:

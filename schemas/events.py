@@ -305,8 +305,9 @@ class Mail(Struct, frozen=True, kw_only=True):
     """One mail as it lies in a sender's mailbox. Topic `mail`.
 
     `id` is derived from mailbox, folder, uidvalidity and uid, so reading it again gives the same. A mail that was
-    moved, or that a server has numbered anew, has another id but the same `digest` (SHA-256 of `raw`) and Message-ID:
-    what is made of a mail goes by those. `raw` is base64, at most MAX_MAIL_BYTES; `truncated` when there was more.
+    moved, or that a server has numbered anew, has another id but the same Message-ID and `digest` (SHA-256 of its first
+    MAX_MAIL_BYTES): what is made of a mail goes by those. `raw` is base64, at most MAX_MAIL_BYTES; `truncated` when
+    there was more.
     """
 
     id: Id

@@ -141,18 +141,18 @@ class Settings(BaseSettings):
     asn_database: str = Field(
         "", description="A MaxMind DB file of AS numbers (GeoLite2-ASN); with it more scanners' networks are known."
     )
-    relay_list_url: str = Field(
-        "https://mask-api.icloud.com/egress-ip-ranges.csv",
-        description="Where the list of Apple's relay addresses is refreshed from; empty: never, the packaged one is "
-        "used. Embedded: never unless you set it.",
-    )
-    relay_list_hours: float = Field(24.0, ge=0.001, le=8760, description="Hours from one refresh of it to the next.")
     grafana_url: str = Field("", description="Grafana's address: pauses of campaigns become annotations there.")
     grafana_token: str = Field("", description="Token of a Grafana service account that may write annotations.")
     notify_to: str = Field(
         "", description="Who gets an email when a campaign was paused for its bounces: `a@example.com,b@example.com`."
     )
     notify_from: str = Field("", description="Sender of that email; empty: `sendlens@` the envelope domain.")
+    relay_list_url: str = Field(
+        "https://mask-api.icloud.com/egress-ip-ranges.csv",
+        description="Where the list of Apple's relay addresses is refreshed from; empty: never, the packaged one is "
+        "used. Embedded: never unless you set it.",
+    )
+    relay_list_hours: float = Field(24.0, ge=0.001, le=8760, description="Hours from one refresh of it to the next.")
     store_rows: int = Field(50_000, ge=1, description="Rows of one ClickHouse insert at the most.")
     store_seconds: float = Field(
         0.5, ge=0, le=60, description="How long rows may wait for others to share their insert."

@@ -62,7 +62,7 @@ _WEAK = frozenset({"policy", "content", "refused", "system"})
 _UNKNOWN = Category("unknown", "unknown")
 
 # An address or host in the text is not the server's word: spam@example.com is a mailbox, not a verdict.
-_NAMES = re.compile(r"<[^>]{0,320}>|[^\s@]{0,100}@\S+|https?://\S+")
+_NAMES = re.compile(r"<[^>]{0,320}>|[A-Za-z0-9._%+=/&'*$!#?^`{|}~-]{0,100}@[A-Za-z0-9.:\[\]-]+|https?://\S+")
 _BLANKS = re.compile(r"\s+")
 
 # A reply's code and what may stand around it: "550 ", "550-", "[550 ", "550:", "ERROR_CODE :550".
@@ -107,7 +107,7 @@ def categorise(code: int, status: str, text: str, stage: Stage = "rcpt") -> Cate
         return Category("block", "policy")
     if status == "5.4.1":
         return told if told.bounce_class == "hard" else Category("soft", "routing")
-    if told.category == "user-unknown" and stage == "data" and status != "5.1.1":
+    if stage == "data" and told.category in ("user-unknown", "domain-unknown") and status != "5.1.1":
         # The address was taken and the mail refused: filters of Japanese carriers say so of mailboxes that live.
         return Category("unknown", "filtered")
     if subject in ("3", "4") and told.bounce_class != "hard":
@@ -122,9 +122,9 @@ def assess(text: str, status: str = "", stage: Stage = "rcpt") -> Assessment:
     text = _WRAPPED.sub("", text[:_MOST_TEXT])
     reply = _REPLY.search(text)
     codes = [".".join(found) for found in _STATUS.findall(text)]
-    said = next((at for at in codes if not at.endswith(".0") and at[0] != "2"), "")
+    said = next((at for at in codes if _specific(at)), "")
     field = ".".join(found.groups()) if (found := _STATUS.search(status)) else ""
-    if not said and field and (not field.endswith(".0") or not codes):
+    if not said and field and (_specific(field) or not codes):
         said = field
     said = said or (codes[0] if codes else "")
     code = int(reply[1]) if reply else (int(said[0]) * 100 if said else 0)
@@ -139,6 +139,11 @@ def assess(text: str, status: str = "", stage: Stage = "rcpt") -> Assessment:
         if whole.bounce_class != "unknown" and (category.bounce_class == "unknown" or whole.category not in _VAGUE):
             category = whole
     return Assessment(category, said or (reply[1] if reply else ""))
+
+
+def _specific(status: str) -> bool:
+    """Whether an enhanced code says what was wrong: x.0.y and x.y.0 are "other or undefined" (RFC 3463)."""
+    return status[0] != "2" and not status.endswith(".0") and status[1:3] != ".0"
 
 
 def told_by(text: str) -> Category:

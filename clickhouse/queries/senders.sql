@@ -1,10 +1,5 @@
 -- How mailbox providers must see a sender: what its emails met, in the order in which they met it.
 
--- fragment: says_something
--- A mail server's "not now" that says something of the recipient or of us (enhanced codes 4.1, 4.2, 4.6 and 4.7; RFC
--- 3463), and not of the server's own state or the way to it. Greylisting meets everybody who writes first.
-(match(status, '^4\\.[1267]\\.') OR status = '450') AND NOT match(diagnostic, '(?i)gr[ae]y.?list')
-
 -- fragment: healths
 -- Health of each sender now, 0 to 100. It starts at 100. An email that bounced hard costs 15; one that bounced for
 -- another reason, was blocked, or was put off for a reason that says something, costs 5: each email once, by the worst
@@ -44,9 +39,16 @@ FROM
                 toInt64(multiIf(kind = 'delivered', 0, bounce_class = 'hard', 15, 5)) AS price
             FROM events
             WHERE sender != ''
-                AND (kind IN ('delivered', 'bounce') OR (kind = 'deferred' AND (
-                    -- include: says_something
-                )))
+                AND (
+                    kind IN ('delivered', 'bounce')
+                    -- "Not now" says something of the recipient or of us by the codes 4.1, 4.2, 4.6 and 4.7 (RFC 3463);
+                    -- by others it is of the server or the way to it. Greylisting meets everybody who writes first.
+                    OR (
+                        kind = 'deferred'
+                        AND (match(status, '^4[.][1267][.]') OR status = '450')
+                        AND NOT match(diagnostic, '(?i)gr[ae]y.?list')
+                    )
+                )
         )
         GROUP BY sender, delivery_id
     )
@@ -85,7 +87,13 @@ WITH
 SELECT
     sender,
     if(is_folded, folded_health, 100) AS health,
-    counted.*
+    sent,
+    hard_bounced,
+    soft_bounced,
+    blocked,
+    hard_bounce_rate,
+    soft_bounce_rate,
+    block_rate
 FROM
 (
     SELECT

@@ -10,6 +10,7 @@ from datetime import datetime
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from ingest.inbox.metrics import Metrics
 from ingest.inbox.positions import PositionFile, newer
@@ -24,6 +25,8 @@ log = structlog.get_logger()
 
 _ANSWER_SECONDS = 10.0
 _PAUSE_SECONDS = 1.0
+# So much of a mail passes Kafka's own default limit for a record, where the topic was made with that.
+_LESS_BYTES = 512 * 1024
 
 
 class Stopped(Exception):
@@ -90,11 +93,16 @@ class Handover:
                     if not said:
                         log.warning("mails wait for Kafka, and in their mailbox", mailbox=mail.mailbox, why=str(answer))
                         said = True
+                elif answer is not None and len(mail.raw) > _LESS_BYTES:
+                    again.append(replace(mail, raw=mail.raw[:_LESS_BYTES], truncated=True))
+                    log.warning(
+                        "Kafka takes only a part of a mail", mailbox=mail.mailbox, uid=mail.uid, why=str(answer)
+                    )
                 else:
                     self._count(mail, answer, clock())
-            left = again
-            if left:
+            if len(again) == len(left):
                 self._stop.wait(_PAUSE_SECONDS)
+            left = again
 
     def position(self, position: Position) -> None:
         """Keep the position, on the topic and in the file; call it only when all before it is in Kafka."""

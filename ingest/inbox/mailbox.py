@@ -154,7 +154,7 @@ class Mailbox:
         try:
             folder = session.examine(name)
         except FolderRefused as error:
-            if self._missing.get(name) != str(error):
+            if name not in self._missing:
                 log.warning("a folder can't be opened", mailbox=self.name, folder=name, why=str(error))
             self._missing[name] = str(error)
             return False

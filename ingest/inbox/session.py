@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import select
 import socket
 import ssl
@@ -10,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from imapclient import JUNK, IMAPClient, SocketTimeout
+from imapclient import IMAPClient, SocketTimeout
 from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, LoginError
+from imapclient.imapclient import JUNK
 
 from ingest.inbox.position import Folder, Found, texts
 from schemas.errors import Retry
@@ -187,4 +189,5 @@ def _line(error: BaseException) -> str:
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     if said.startswith("b'") and said.endswith("'"):
         said = said[2:-1]
+    said = re.sub(r"\(\d+\.\d+ \+ .*? secs\)", "", said)  # Dovecot says how long it took
     return " ".join(said.split())[:300] or type(error).__name__

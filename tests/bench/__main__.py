@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from tests.bench import answering, judging, machine, queryable, soak, storing
+from tests.bench import answering, judging, machine, mailboxes, queryable, reading, soak, storing
 from tests.bench.broker import described
 from tests.bench.figures import Section, Wrong
 from tests.bench.page import render
@@ -19,7 +19,9 @@ from tests.bench.workshop import ROOT, Workshop
 BENCHMARKS: dict[str, Callable[..., Section]] = {
     "answering": answering.measure,
     "judging": judging.measure,
+    "reading": reading.measure,
     "storing": storing.measure,
+    "mailboxes": mailboxes.measure,
     "queryable": queryable.measure,
     "soak": soak.measure,
 }

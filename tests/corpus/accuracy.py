@@ -1,4 +1,4 @@
-"""`python -m tests.corpus.accuracy`: judge the labelled corpus beside two bot libraries, write docs/accuracy.md."""
+"""`python -m tests.corpus.accuracy`: judge the labelled corpora beside other libraries, write docs/accuracy.md."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import crawleruseragents
 
 from agents.decisions.judge import Rules
 from agents.judge_lines import judge_lines
+from tests.corpus import mail_accuracy
+from tests.corpus.mails import NO_CORPORA, SHARED
 
 CORPUS = Path(__file__).with_name("agents")
 DOCUMENT = Path(__file__).parents[2] / "docs" / "accuracy.md"
@@ -25,7 +27,7 @@ Judge = Callable[[list[Line]], list[bool]]
 
 _HEAD = """# How often the judge is right
 
-Written by `python -m tests.corpus.accuracy`; a test holds it to what the code says today. Every line of
+On hits; [on mail](#mail-bounces-replies-complaints) further down. Written by `python -m tests.corpus.accuracy`; a test holds it to what the code says today. Every line of
 [tests/corpus/agents](../tests/corpus/agents) is judged by Sendlens, as `sendlens judge hits` does, and its user agent by
 two libraries that tell robots from people: crawler-user-agents {crawlers} and is-bot {isbot}. *Wrong* is a robot that
 passes as a person, or a person who is flagged. Libraries know robot or not; where Sendlens says `machine` (fetched ahead,
@@ -89,7 +91,8 @@ def document(rules: Rules) -> str:
     """The text of docs/accuracy.md."""
     judges = {"Sendlens": sendlens(rules), "crawler-user-agents": crawler_user_agents, "is-bot": is_bot}
     head = _HEAD.replace("{crawlers}", version("crawler-user-agents")).replace("{isbot}", version("is-bot"))
-    return "\n".join([head, *_agents(judges), "", *_named(judges), _FOOT])
+    written = DOCUMENT.read_text() if DOCUMENT.exists() else ""
+    return "\n".join([head, *_agents(judges), "", *_named(judges), _FOOT, mail_accuracy.section(written)])
 
 
 def _agents(judges: dict[str, Judge]) -> Iterator[str]:
@@ -129,3 +132,5 @@ def _cells(judges: dict[str, Judge], some: list[Line]) -> str:
 if __name__ == "__main__":
     DOCUMENT.write_text(document(Rules.load()))
     print(f"written: {DOCUMENT.name}")
+    if not SHARED.exists():
+        print(f"its section on mail is left as it was: {NO_CORPORA}")

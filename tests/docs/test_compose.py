@@ -231,9 +231,9 @@ def test_data_is_kept_on_named_volumes(config: dict[str, Any]) -> None:
     # Answered hits that Kafka does not have yet outlive their container.
     assert kept["ingest"] == [config["services"]["ingest"]["environment"]["SENDLENS_DATA_DIR"]]
     assert f"install -d -o 10001 -g 10001 -m 0700 {kept['ingest'][0]}" in (ROOT / "Dockerfile").read_text()
+    assert kept["inbox"] == [config["services"]["inbox"]["environment"]["SENDLENS_DATA_DIR"]]
     # The relay list of the worker, for a restart without a network.
     assert kept["worker"] == [config["services"]["worker"]["environment"]["SENDLENS_DATA_DIR"]] == kept["ingest"]
-    assert kept["inbox"] == [config["services"]["inbox"]["environment"]["SENDLENS_DATA_DIR"]]
     assert len(config["volumes"]) == 6
 
 

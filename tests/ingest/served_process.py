@@ -23,6 +23,7 @@ def served(settings: Settings, *, ready: bool = True) -> Iterator[tuple[str, sub
     environment = {
         **os.environ,
         "SENDLENS_KAFKA": settings.kafka,
+        "SENDLENS_CLICKHOUSE_URL": settings.clickhouse_url,
         "SENDLENS_TOPIC_PREFIX": settings.topic_prefix,
         "SENDLENS_TOKEN_KEYS": settings.token_keys,
         "SENDLENS_PARTITIONS": str(settings.partitions),

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from clickhouse.migrate import migrate
 from schemas.settings import Settings
 from schemas.topics import CAMPAIGNS
 from tests.ingest.room import records
 from tests.ingest.served_process import served
+from tests.support.processes import start_clickhouse
 
 # What can't be told from a document: a send of its form may be of an unknown campaign, or say nothing.
 _NOT_TOLD = "positive_data_acceptance"
@@ -23,16 +25,21 @@ def test_the_api_answers_whatever_its_document_allows_or_not_as_the_document_say
 ) -> None:
     program = Path(sys.executable).parent / "schemathesis"
     assert program.exists(), "schemathesis is not installed: make .venv/ready"
-    keyed = settings.model_copy(update={"api_key": "the-key-of-this-test"})
+    clickhouse = start_clickhouse(tmp_path / "clickhouse")
+    keyed = settings.model_copy(update={"api_key": "the-key-of-this-test", "clickhouse_url": clickhouse.url})
+    migrate(keyed)
     options = ["--max-examples", str(_EXAMPLES), "--seed", str(_SEED), "--exclude-checks", _NOT_TOLD, "--no-color"]
-    with served(keyed) as (url, _):
-        done = subprocess.run(
-            [program, "run", f"{url}/openapi.json", "-H", f"Authorization: Bearer {keyed.api_key}", *options],
-            cwd=tmp_path,  # it keeps what it found there
-            capture_output=True,
-            text=True,
-            timeout=90,
-        )
+    try:
+        with served(keyed) as (url, _):
+            done = subprocess.run(
+                [program, "run", f"{url}/openapi.json", "-H", f"Authorization: Bearer {keyed.api_key}", *options],
+                cwd=tmp_path,  # it keeps what it found there
+                capture_output=True,
+                text=True,
+                timeout=90,
+            )
+    finally:
+        clickhouse.kill()
     assert done.returncode == 0, done.stdout[-10_000:] + done.stderr[-2000:]
     cases = re.search(r"(\d+) generated", done.stdout)
     assert cases is not None

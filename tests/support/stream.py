@@ -83,7 +83,8 @@ class Stream:
         """Write records, now or as of `at` (epoch seconds), and wait until the broker has them."""
         if topic.compacted and key is None:
             key = b"a-key"  # Kafka refuses a record without one there
-        producer = KafkaProducer(bootstrap_servers=self.settings.kafka_servers)
+        most = topic.max_record_bytes or 1_000_000
+        producer = KafkaProducer(bootstrap_servers=self.settings.kafka_servers, max_request_size=most)
         try:
             name = self.settings.topic(topic)
             when = None if at is None else int(at * 1000)

@@ -7,7 +7,7 @@ import re
 # Not RFC 5322, on purpose: what stands in reports. Possessive, so linear; the lookbehind lets a match begin only at a
 # word's start. A local part may begin with what a phone number or an X.400 address does.
 _ADDRESS = re.compile(
-    r"(?<![A-Za-z0-9._%+=/&'*$!#?^`{|}~-])"
+    r"(?<![A-Za-z0-9._%+=/&*$!#?^`{|}~-])"
     r"([A-Za-z0-9_%+=/&*$!#?^{|}~][A-Za-z0-9._%+=/&'*$!#?^`{|}~-]{0,127}+)@"
     r"((?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62}+)\.){1,8}[A-Za-z][A-Za-z0-9-]{1,23}+|\[[0-9A-Fa-f.:IPv]{4,45}\])"
 )

@@ -62,18 +62,18 @@ def automatic(mail: Part, subject: str, words: str) -> str:
     if shows("auto-subject", subject):
         return "auto-subject"
     empty = mail.get("return-path").strip() == "<>" or mail.get("x-envelope-from").strip() == "<>"
-    if shows("auto-words", words.lstrip()[:600]) and (
-        empty or mail.get("precedence").lower() in ("bulk", "junk", "list") or _all_words_say_so(words)
-    ):
+    many = mail.get("precedence").lower() in ("bulk", "junk", "list")
+    answers = bool(mail.get("in-reply-to") or mail.get("references")) or shows("reply-prefix", subject)
+    if (empty or many or (not answers and _short(words))) and shows("auto-words", words.lstrip()[:600]):
         return "auto-words"
     if empty and not shows("reply-prefix", subject):
         return "null-return-path"
     return ""
 
 
-def _all_words_say_so(words: str) -> bool:
-    """A person may begin so as well, and then quotes what they answer; a machine seldom does."""
-    return len(words) < 600 and "\n>" not in words and "@" not in words
+def _short(words: str) -> bool:
+    """A person may begin as a machine does, and goes on; most machines don't, and quote nothing."""
+    return len(words) < 600 and "\n>" not in words
 
 
 def bulk(mail: Part) -> str:
@@ -81,7 +81,8 @@ def bulk(mail: Part) -> str:
     for name in _LIST_HEADERS:
         if mail.get(name):
             return name
-    return "precedence" if mail.get("precedence").lower() in ("list", "bulk", "junk") else ""
+    many = mail.get("precedence").lower() in ("list", "bulk", "junk")
+    return "precedence" if many and not mail.get("in-reply-to") else ""
 
 
 _PROGRAMS = ("curl", "phpmailer", "swaks", "nodemailer", "mailx", "sendemail", "python", "perl", "wordpress", "symfony")

@@ -18,15 +18,33 @@ _DATA = (
     r"|(?:in (?:reply|response) to|after|error from|following|in) (?:the )?"
     r"(?:end of data|data|text command|message body|body)|\[?end of data|\bDATA\]"
 )
+# An answer to RCPT names its address; "550 : User unknown" is KDDI's after the whole mail was taken.
+_NAMELESS = r"^\W*5\d\d:?[ \t]+:[ \t]+user unknown"
 _MAIL = r"(?:in (?:reply|response) to|after|following|in) (?:the )?mail from|\[MAIL_FROM\]|error after mail from"
 _CONNECT = r"after initial connection|in reply to (?:HELO|EHLO)|after (?:HELO|EHLO)"
 _STAGES: tuple[tuple[re.Pattern[str], Stage], ...] = (
     (re.compile(_DATA, re.IGNORECASE), "data"),
+    (re.compile(_NAMELESS, re.IGNORECASE | re.MULTILINE), "data"),
     (re.compile(_MAIL, re.IGNORECASE), "mail"),
     (re.compile(_CONNECT, re.IGNORECASE), "connect"),
 )
 # "deliverable" is Postfix's answer to a question without a mail (sendmail -bv).
 _ARRIVED = frozenset({"delivered", "relayed", "expanded", "deliverable"})
+# PowerMTA user's guide, "Bounce categories".
+_HINTS = {
+    "bad-mailbox": Category("hard", "user-unknown"),
+    "bad-domain": Category("hard", "domain-unknown"),
+    "inactive-mailbox": Category("soft", "inactive"),
+    "quota-issues": Category("soft", "mailbox-full"),
+    "no-answer-from-host": Category("soft", "network"),
+    "bad-connection": Category("soft", "network"),
+    "routing-errors": Category("soft", "network"),
+    "spam-related": Category("block", "spam"),
+    "policy-related": Category("block", "policy"),
+    "content-related": Category("block", "content"),
+    "virus-related": Category("block", "content"),
+    "relaying-issues": Category("block", "relaying"),
+}
 
 
 def stage_of(text: str) -> Stage:
@@ -74,7 +92,10 @@ def read_statuses(found: list[dsn.Status], report: Report, mail: Part) -> list[R
             other = assess(words, status.status, stage_of(words)) if words.strip() else told
             if other.category.bounce_class != "unknown":
                 told, text = other, text or words
-        if status.action in ("delayed", "deferred", "warning") and told.category.bounce_class != "soft":
+        if told.category.bounce_class == "unknown" and status.hint in _HINTS:
+            told = Assessment(_HINTS[status.hint], told.status)
+        late = status.action in ("delayed", "deferred", "warning")
+        if late and (told.category.bounce_class != "soft" or told.category.category == "deferred"):
             told = Assessment(Category("soft", "delayed"), told.status)
         recipients.setdefault((address.lower(), ""), recipient(address, told, text))
     return list(recipients.values())

@@ -11,7 +11,8 @@ from agents.decisions.mail.parts import Part
 _FIELD = re.compile(
     r"^[> ]{0,3}(final-recipient|original-recipient|x-actual-recipient|x-original-recipient|action|status"
     r"|diagnostic-code"
-    r"|remote-mta|x-supplementary-info|x-failed-recipient|x-notes|recipient)[ \t]{0,3}:[ \t]*(.*)$",
+    r"|remote-mta|x-supplementary-info|x-failed-recipient|x-notes|x-powermta-bouncecategory"
+    r"|recipient)[ \t]{0,3}:[ \t]*(.*)$",
     re.IGNORECASE,
 )
 _MOST_RECIPIENTS = 500
@@ -27,6 +28,7 @@ class Status:
     action: str
     status: str
     diagnostic: str
+    hint: str = ""  # PowerMTA's own word for it
 
 
 def statuses(mail: Part, words: str) -> list[Status] | None:
@@ -91,5 +93,13 @@ def _close(group: dict[str, str], found: list[Status]) -> None:
     if address or "status" in group or "action" in group:
         action = _ACTION.match(group.get("action", "").lower())
         code = group.get("diagnostic-code", "")
-        found.append(Status(address, action[0] if action else "", group.get("status", ""), _TYPED.sub("", code)))
+        found.append(
+            Status(
+                address,
+                action[0] if action else "",
+                group.get("status", ""),
+                _TYPED.sub("", code),
+                group.get("x-powermta-bouncecategory", ""),
+            )
+        )
     group.clear()

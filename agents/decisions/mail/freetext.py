@@ -18,7 +18,7 @@ _ALONE = re.compile(r"^[\s<>\"'*\-\u2022.)\[(\d:;|=]*(?:mailto:)?\S+@\S+?[\s<>\"
 _AT_START = re.compile(r"^[\s>*\-\u2022|]*(?:\d{1,2}[.)]\s*)?[<\"'\[(]?\S+@")
 _AFTER_CODE = re.compile(r"^\s*[45]\d\d[ -](?:\d\.\d+\.\d+ )?<?\S+@\S+?>?(?:\.\.\.|[:,])")
 _AT_END = re.compile(r"[:：]\s*<?\S+@\S+?>?[\s.]*$")
-_COMMAND = re.compile(r"RCPT TO|Recipient\b|Address\b|(?:^|\s)To\s*:|Failed|宛先|受信者|收件人", re.IGNORECASE)
+_COMMAND = re.compile(r"RCPT TO|Recipient\b|Address\b|User\b|(?:^|\s)To\s*:|Failed|宛先|受信者|收件人", re.IGNORECASE)
 _SAYS = re.compile(
     r"unknown|fail|error|reject|refus|not (?:be )?(?:deliver|found|exist|reach|accept|valid|known)|undeliver|unable"
     r"|could ?n[o']t|couldn't|can ?not|invalid|does ?n[o']t|no such|disabled|full|exceed|bounce|deferred|delay|denied"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from agents.decisions.mail.charsets import decode_words
 from agents.decisions.mail.parts import Part
 from agents.decisions.mail.verdict import Match, MatchedBy
 from schemas.tokens import BadToken, BounceClaim, Claim, Keyring, Purpose
@@ -50,9 +51,11 @@ def _claim(keyring: Keyring, by: MatchedBy, token: str) -> Claim | BounceClaim |
 def _tokens(mail: Part, returned: Part | None) -> Iterator[tuple[MatchedBy, str]]:
     arrived = [value for name in _ARRIVED_AT for value in mail.all(name)] + mail.all("received")
     yield from (("verp", token) for token in _found(_VERP, arrived))
-    yield from (("in-reply-to", token) for token in _found(_MESSAGE_ID, mail.all("in-reply-to")))
+    # Programs that fold headers at 78 columns put a longer word into encoded words (RFC 2047), Python's own among them.
+    answered, thread = (map(decode_words, mail.all(name)) for name in ("in-reply-to", "references"))
+    yield from (("in-reply-to", token) for token in _found(_MESSAGE_ID, answered))
     # The mail answered stands last in References.
-    yield from (("references", token) for token in reversed(list(_found(_MESSAGE_ID, mail.all("references")))))
+    yield from (("references", token) for token in reversed(list(_found(_MESSAGE_ID, thread))))
     if returned is not None:
         paths = [
             value for name in ("return-path", "sender", "received", "x-envelope-from") for value in returned.all(name)

@@ -155,6 +155,6 @@ def _written(mail: Part, told: Report, subject: str, *, matched: bool) -> _Read:
     if any(part.content_type == "message/rfc822" for part in mail.walk()):
         return _Read("other", "forwarded")
     # Some write to us anew instead of answering. Whether it is a lead's is for who matches the sender to say.
-    if first_address(mail.get("from")) and (mail.get("date") or mail.get("received")):
+    if first_address(decode_words(mail.get("from"))):
         return _Read("reply", "person")
     return _Read("other", "no-sign-of-a-person")

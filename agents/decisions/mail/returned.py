@@ -42,6 +42,9 @@ _HEADER_LINE = re.compile(
 )
 
 
+_ANY_HEADER = re.compile(r"^[A-Za-z][A-Za-z0-9]{1,30}(?:-[A-Za-z0-9]{1,30}){0,6}:(?:\s|$)")
+
+
 @dataclass(slots=True)
 class Report:
     """A mail that may be a report: its own words, machine-readable parts, and what it returns."""
@@ -112,7 +115,7 @@ def _within(text: str) -> Part | None:
     """The returned mail inside the text that follows its mark: its headers begin at the first header line."""
     at = 0
     for line in text.split("\n")[:80]:
-        if _HEADER_LINE.match(line.lstrip("> \t|")):
+        if _ANY_HEADER.match(line.lstrip("> \t|")):
             body = text[at : at + _MOST_WORDS]
             prefix = line[: len(line) - len(line.lstrip("> \t|"))]
             if prefix:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from agents.decisions.refusal import Stage, categorise, enhanced_status
+from agents.decisions.refusal import Stage, assess, categorise, enhanced_status, told_by
 
 
 @pytest.mark.parametrize(
@@ -63,3 +65,55 @@ def test_a_refused_sender_says_nothing_about_the_recipient() -> None:
 )
 def test_the_enhanced_status_is_what_the_reply_begins_with(text: str, status: str) -> None:
     assert enhanced_status(550, text) == status
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "bounce_class", "code"),
+    [
+        ("550 5.1.1 <ada@example.com>... User unknown", "5.0.0", "hard", "5.1.1"),
+        ("552 5.2.2 over quota", "5.1.1", "soft", "5.2.2"),  # the code in the diagnostic beats the field
+        ("host mx.example.com said: 554 5.7.1 rejected", "5.1.1", "block", "5.7.1"),
+        ("", "5.1.1", "hard", "5.1.1"),
+        ("", "4.4.7", "soft", "4.4.7"),
+        ("", "", "unknown", ""),
+        ("Unrouteable address", "", "hard", ""),
+        ("5.1.0 - Unknown address error 550-'5.2.2 <ada@example.com>... Mailbox Full'", "5.0.0", "soft", "5.2.2"),
+        ("smtp;550 5.0.350 Remote server returned an error -> 550 5.1.1 no such user", "5.0.350", "hard", "5.1.1"),
+        ("554 5.7.1 [192.0.2.1] is listed; 550 5.1.1 User unknown", "", "block", "5.7.1"),
+        ("550 5.7.1 User unknown", "", "block", "5.7.1"),
+        ("550 5.7.27 Host does not accept mail", "", "hard", "5.7.27"),
+        ("550 Requested action not taken: mailbox unavailable", "", "hard", "550"),
+        ("450 4.2.0 mailbox unavailable", "", "soft", "4.2.0"),
+        ("554 delivery error: dd This user doesn't have an example.com account", "", "hard", "554"),
+        ("553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)", "", "block", "5.7.1"),
+        ("550 5.7.26 Unauthenticated email is not accepted due to the domain's DMARC policy", "", "block", "5.7.26"),
+        ("550 Adresse destinataire inconnue", "", "hard", "550"),
+        ("宛先のユーザが存在しません", "", "hard", ""),
+        ("550 用户不存在", "", "hard", "550"),
+    ],
+)
+def test_a_diagnostic_in_a_mail_is_read_as_one_in_session(text: str, status: str, bounce_class: str, code: str) -> None:
+    told = assess(text, status)
+    assert (told.category.bounce_class, told.status) == (bounce_class, code)
+
+
+@given(
+    st.sampled_from(["4.1.1", "4.2.2", "4.4.4", "4.7.0", "5.7.1", "5.7.26", "5.7.606", "5.2.2", "5.1.8", "5.6.0"]),
+    st.sampled_from(["User unknown", "no such user", "mailbox not found", "Host unknown", "address rejected", "", "x"]),
+    st.sampled_from(["connect", "mail", "rcpt", "data"]),
+)
+def test_no_words_make_these_codes_hard(status: str, text: str, stage: Stage) -> None:
+    code = int(status[0]) * 100 + 50
+    assert categorise(code, status, text, stage).bounce_class != "hard"
+    assert assess(f"{code} {status} {text}", status, stage).category.bounce_class != "hard"
+
+
+@given(st.text(max_size=400), st.text(max_size=20))
+def test_any_text_has_a_class(text: str, status: str) -> None:
+    assess(text, status)
+    told_by(text)
+
+
+def test_user_unknown_after_the_mail_was_taken_is_hard_with_its_own_code_alone() -> None:
+    assert assess("550 Unknown user ada@example.com", "", "data").category.bounce_class == "unknown"
+    assert assess("550 5.1.1 Unknown user ada@example.com", "", "data").category.bounce_class == "hard"
