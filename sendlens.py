@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypeVar
 import structlog
 import typer
 
-from commands import boards, dead, judge, senders
+from commands import boards, dead, judge, senders, unanswered
 from commands.edge import explained, read_settings
 from schemas.errors import Misconfigured, Retry
 from schemas.settings import Settings
@@ -27,7 +27,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Sendlens: what really happened to every email of a campaign.",
 )
-for name, group in (("boards", boards), ("dead", dead), ("judge", judge), ("senders", senders)):
+_GROUPS = (("boards", boards), ("dead", dead), ("judge", judge), ("senders", senders), ("unanswered", unanswered))
+for name, group in _GROUPS:
     app.add_typer(group.app, name=name)
 
 log = structlog.get_logger()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -87,7 +87,7 @@ class Guard(Handler):
             view.start()
         self._looking_again = asyncio.create_task(self._look_again(), name="guard-looks-again")
 
-    def assigned(self) -> None:
+    def assigned(self, partitions: Collection[tuple[str, int]]) -> None:
         """Another guard's records may come: first see what it has written until now."""
         self._since = self._clock().timestamp()
 
@@ -275,7 +275,14 @@ class Guard(Handler):
                     known_before = True
                 now = time.monotonic()
                 for campaign in [name for name, at in self._look_again_at.items() if at <= now]:
-                    await self._check(campaign)
-                    self._look_again_at.pop(campaign, None)
+                    # Before it is looked at: a bounce that comes meanwhile asks for another look.
+                    at = self._look_again_at.pop(campaign)
+                    try:
+                        await self._check(campaign)
+                    except Retry:
+                        self._look_again_at.setdefault(campaign, at)
+                        raise
             except Retry as error:
                 log.debug("can't look at bounces again yet", why=str(error)[:200])
+            except Exception:  # whatever it is, later bounces must be looked at
+                log.exception("looking at bounces again failed")

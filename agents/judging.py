@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -47,9 +47,9 @@ class Judge(Handler):
         self._honeypots = lru_cache(maxsize=10_000)(settings.keyring.honeypots)
         self._look_back = REMEMBERED_SECONDS + (HONEYPOT_SECONDS if settings.honeypot else 0.0)
         self._refresh: Refresh | None = None
-        self.assigned()
+        self.assigned(())
 
-    def assigned(self) -> None:
+    def assigned(self, partitions: Collection[tuple[str, int]]) -> None:
         """Forget all clicks: what was not acknowledged comes again, and what came before it is read back.
 
         A call that is under way keeps what it knows.

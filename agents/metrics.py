@@ -19,11 +19,12 @@ ROWS = Counter("sendlens_rows_stored", "Rows inserted into ClickHouse.", ["table
 
 SENDER_OUTCOMES = Counter(
     "sendlens_sender_emails", "Send requests by what came of them.", ["outcome"]
-)  # delivered, bounced, rejected, replayed, or skipped-<reason>
+)  # delivered, bounced, rejected, replayed, skipped-<reason>, or the state it waits in
+SENDER_WAITING = Gauge("sendlens_sender_waiting", "Emails that wait, of all workers, by what for.", ["state"])
 SENDER_DEFERRED = Counter("sendlens_sender_deferred", "Times a mail server said not now, or fell silent.")
 SENDER_UNREACHABLE = Counter("sendlens_sender_unreachable", "Times something needed to send was away.", ["what"])
 SENDER_UNANSWERED = Counter(
-    "sendlens_sender_unanswered", "Emails sent whole without an answer; the next attempt may be a second copy."
+    "sendlens_sender_unanswered", "Emails of which nobody knows whether they went out; an operator decides."
 )
 
 GUARD_FACTS = Counter(

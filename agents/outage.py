@@ -45,6 +45,16 @@ class Outage:
         self._failures = 0
         self._again_at = 0.0
 
+    @property
+    def away(self) -> bool:
+        """Whether it is too early to try again."""
+        return self._again_at > time.monotonic()
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether nothing has succeeded since it failed."""
+        return self._failures > 0
+
     async def wait(self) -> None:
         """Return when it is time to try. Raises Stopped."""
         while (rest := self._again_at - time.monotonic()) > 0:

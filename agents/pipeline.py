@@ -8,7 +8,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from schemas.topics import CAMPAIGNS, DEAD, DELIVERIES, EVENTS, HITS, LEADS, LINKS, MAIL, PAUSES, SENDS, Topic
+from schemas.topics import (
+    ATTEMPTS,
+    CAMPAIGNS,
+    DEAD,
+    DELIVERIES,
+    EVENTS,
+    HITS,
+    LEADS,
+    LINKS,
+    MAIL,
+    PAUSES,
+    RETRIES,
+    SENDS,
+    Topic,
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +56,7 @@ SENDER = Stage(
     name="sender",
     takes=(SENDS,),
     decides="may this email go out? instruments it and hands it to the mail server",
-    gives=(LINKS, DELIVERIES, EVENTS, DEAD),
+    gives=(LINKS, ATTEMPTS, DELIVERIES, EVENTS, RETRIES, DEAD),
     hold=Hold(batch=50, held=500, calls=4),
 )
 JUDGE = Stage(
@@ -68,7 +82,7 @@ GUARD = Stage(
 )
 STORE = Stage(
     name="store",
-    takes=(HITS, EVENTS, CAMPAIGNS, PAUSES, LEADS, LINKS),
+    takes=(HITS, EVENTS, CAMPAIGNS, PAUSES, LEADS, LINKS, ATTEMPTS, RETRIES),
     decides="nothing: inserts into the ClickHouse table of the topic's name",
     gives=(DEAD,),
     hold=Hold(batch=5_000, held=20_000, wait=True),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -67,11 +67,15 @@ class Handler:
     async def revoked(self) -> None:
         """The partitions go to another worker when this returns: end what must not be done by two at once."""
 
-    def assigned(self) -> None:
-        """Partitions were assigned: records that another worker has handled in part may come."""
+    def assigned(self, partitions: Collection[tuple[str, int]]) -> None:
+        """These are ours now, by topic's name and number, and no others: records that another worker has handled in
+        part may come."""
 
     def arrived(self, record: Record) -> None:
         """A record joined the line and will be handled when it is due; until then it is only known of."""
+
+    async def rest(self) -> None:
+        """The stage is about to stop: begin nothing but what is handed in, and return when what was begun is done."""
 
     def interrupt(self) -> None:
         """The stage is stopping: end every wait inside `handle`."""

@@ -17,11 +17,23 @@ from clickhouse_connect.driver.client import Client
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
+from schemas.attempts import Attempt, Waiting
 from schemas.errors import Retry
-from schemas.events import Campaign, Delivery, Lead, Link, Pause
+from schemas.events import Campaign, Delivery, Lead, Link, Pause, Send
 from schemas.settings import Settings
 from schemas.state import StateTopic
-from schemas.topics import CAMPAIGNS, DELIVERIES, LEADS, LINKS, PAUSES, Topic, delivery_partition, text_partition
+from schemas.topics import (
+    ATTEMPTS,
+    CAMPAIGNS,
+    DELIVERIES,
+    LEADS,
+    LINKS,
+    PAUSES,
+    RETRIES,
+    Topic,
+    delivery_partition,
+    text_partition,
+)
 
 _PATIENCE = 600.0  # seconds to read a topic to its end; some 50,000 records a second
 # How each topic is read: its struct, whose fields the query gives in their order, and the struct's key.
@@ -31,6 +43,8 @@ _HOLDS: dict[Topic, tuple[type[Any], Callable[[Any], str]]] = {
     LEADS: (Lead, lambda lead: lead.key),
     LINKS: (Link, lambda link: link.link_id),
     DELIVERIES: (Delivery, lambda delivery: delivery.delivery_id),
+    ATTEMPTS: (Attempt, lambda attempt: attempt.delivery_id),
+    RETRIES: (Waiting, lambda waiting: waiting.delivery_id),
 }
 _READ = {
     CAMPAIGNS: """
@@ -47,6 +61,19 @@ _READ = {
         FROM events
         WHERE kind = 'delivered' AND at > now() - INTERVAL 2 DAY
         GROUP BY delivery_id
+    """,
+    # Those of two days, from which accounts' limits are counted, and all whose outcome nobody knows.
+    ATTEMPTS: """
+        SELECT toString(delivery_id), toString(request_id), attempt, at, sender, message_id, outcome
+        FROM attempts FINAL
+        WHERE outcome = '' OR at > now() - INTERVAL 2 DAY
+    """,
+    RETRIES: """
+        SELECT
+            toString(delivery_id), toString(request_id), campaign, step, lead, sender, state, attempt,
+            first_at, due_at, at, message_id, send
+        FROM retries FINAL
+        WHERE state != 'settled'
     """,
 }
 
@@ -86,7 +113,10 @@ def _records(client: Client, topic: Topic) -> Iterator[tuple[str, bytes]]:
     struct, key = _HOLDS[topic]
     with client.query_rows_stream(_READ[topic]) as rows:
         for row in rows:
-            record = struct(**dict(zip(struct.__struct_fields__, map(_with_utc, row), strict=True)))
+            fields = dict(zip(struct.__struct_fields__, map(_with_utc, row), strict=True))
+            if topic is RETRIES:
+                fields["send"] = msgspec.json.decode(fields["send"], type=Send)
+            record = struct(**fields)
             yield key(record), msgspec.json.encode(record)
 
 
@@ -97,7 +127,7 @@ def _with_utc(value: object) -> object:
 
 def _partition(settings: Settings, topic: Topic, key: str) -> int:
     count = settings.partitions_of(topic)
-    return delivery_partition(key, count) if topic is DELIVERIES else text_partition(key, count)
+    return delivery_partition(key, count) if topic in (DELIVERIES, ATTEMPTS, RETRIES) else text_partition(key, count)
 
 
 def _keys(settings: Settings, topic: Topic) -> set[str]:

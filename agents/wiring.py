@@ -136,12 +136,16 @@ class StageApp:
                 raise _first(group) from group
         raise RuntimeError(f"stage {self.stage.name} stopped reading: {self._app.crash_reason!r}")
 
+    async def rest(self) -> None:
+        """Begin nothing but what is on the topics; returns when what was begun otherwise is done."""
+        await self._handler.rest()
+
     async def stop(self) -> None:
         """End the calls under way, commit, leave the group."""
         self._line.stop()
         self._handler.interrupt()
-        if self._running is not None:
-            await asyncio.wait([self._running], timeout=_LONGEST_STOP)
+        ending = [asyncio.create_task(self._handler.rest()), *([self._running] if self._running is not None else [])]
+        await asyncio.wait(ending, timeout=_LONGEST_STOP)
         leaving = asyncio.create_task(self._app.stop())
         await asyncio.wait([leaving], timeout=_LONGEST_LEAVE)
         self.left = leaving.done()
@@ -176,7 +180,9 @@ class StageApp:
         log.debug("partitions revoked, what was held will come again", stage=self.stage.name)
 
     async def _on_assigned(self, _app: Any, /, *assigned: Any, signal: Any, **_kwargs: Any) -> None:
-        self._handler.assigned()
+        # The names of the topics as the pipeline has them, without the deployment's prefix.
+        prefix = len(self._settings.topic_prefix)
+        self._handler.assigned({(tp.topic[prefix:], tp.partition) for tp in assigned[0]})
 
     async def _write(self, out: Sequence[Out], dead: Sequence[Poison] = ()) -> None:
         """Write all and return when the broker has acknowledged all; raises Retry when it has not."""

@@ -83,6 +83,8 @@ async def work(settings: Settings, stages: Sequence[Stage], *, drain: bool = Fal
     try:
         await asyncio.wait([*ends, asyncio.create_task(asked.wait())], return_when=asyncio.FIRST_COMPLETED)
         if drain and not any(end.done() for end in ends):
+            # What comes of an email now must still be stored; what waits is known again at the next start.
+            await asyncio.wait([asyncio.gather(*(app.rest() for app in apps))], timeout=_LONGEST_DRAIN / 2)
             await _drain(settings, tuple(stages), asked_twice, ends)
         for end in ends:
             if end.done():

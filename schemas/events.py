@@ -95,8 +95,8 @@ class Skipped(Event, tag="skipped", frozen=True, kw_only=True):
 
 
 class Unanswered(Event, tag="unanswered", frozen=True, kw_only=True):
-    """A worker died while the email was at its mail server, so nobody knows whether it went out. It is not sent again
-    by itself: an operator decides."""
+    """The connection or the worker died while the email was at its mail server, so nobody knows whether it went out. It
+    is not sent again by itself: an operator decides."""
 
     sender: str
     request_id: str

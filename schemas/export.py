@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from schemas import events
+from schemas import attempts, events
 
 FOLDER = Path(__file__).with_name("json")
 _STRUCTS: tuple[type[msgspec.Struct], ...] = (
@@ -16,6 +16,8 @@ _STRUCTS: tuple[type[msgspec.Struct], ...] = (
     events.Hit,
     events.Send,
     events.Delivery,
+    attempts.Attempt,
+    attempts.Waiting,
     events.Campaign,
     events.Pause,
     events.Lead,

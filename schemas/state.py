@@ -40,6 +40,8 @@ class StateTopic(Generic[T]):
     """Follows one topic in a thread of its own. Reading is a dict look-up and safe from any thread.
 
     `forget_after` drops records whose Kafka timestamp is older, in seconds, for topics that are only a recent past.
+    A record for which `over` is true is seen by `seen`, as all are, and not kept. With `placed`, `place` tells where a
+    key's newest record stands.
     A record that can't be decoded is counted in `rejected`, logged with its place, and skipped.
 
     With a `snapshot` its records are known from the start, before Kafka answers, and only what came after it is read.
@@ -55,6 +57,9 @@ class StateTopic(Generic[T]):
         *,
         forget_after: float | None = None,
         snapshot: Snapshot | None = None,
+        over: Callable[[T], bool] | None = None,
+        seen: Callable[[T], object] | None = None,
+        placed: bool = False,
     ) -> None:
         self.topic = settings.topic(topic)
         self.rejected = 0
@@ -65,6 +70,9 @@ class StateTopic(Generic[T]):
         self._forget_after = forget_after
         self._records: dict[str, T] = {}
         self._written_at: dict[str, float] = {}
+        self._over = over
+        self._seen = seen
+        self._places: dict[str, tuple[int, int]] | None = {} if placed else None
         self._snapshot = snapshot
         self._marks: dict[int, Mark] = {}
         self._unproved: dict[int, Mark] = {}
@@ -98,6 +106,10 @@ class StateTopic(Generic[T]):
     def put(self, record: T) -> None:
         """Show a record that this process has just written, before the topic brings it back."""
         self._absorb(record, time.time())
+
+    def place(self, key: str) -> tuple[int, int] | None:
+        """Partition and offset of the key's newest record that was read; None before it was."""
+        return None if self._places is None else self._places.get(key)
 
     def keys(self) -> list[str]:
         return list(self._records)
@@ -237,6 +249,8 @@ class StateTopic(Generic[T]):
                     self.rejected += 1
                     log.warning("unreadable state record skipped", topic=self.topic, at=_place(record), why=str(error))
                     continue
+                if self._places is not None:
+                    self._places[self._key(value)] = record.partition, record.offset  # type: ignore[attr-defined]
                 written_at = record.timestamp / 1000  # type: ignore[attr-defined]
                 if later is None:
                     self._absorb(value, written_at)
@@ -246,6 +260,12 @@ class StateTopic(Generic[T]):
 
     def _absorb(self, record: T, written_at: float) -> None:
         key = self._key(record)
+        if self._seen is not None:
+            self._seen(record)
+        if self._over is not None and self._over(record):
+            for kept in (self._records, self._written_at, self._places or {}):
+                kept.pop(key, None)
+            return
         if self._forget_after is not None and self._records.get(key) == record:
             return  # the same again: it was known when it was first written
         self._records[key] = record

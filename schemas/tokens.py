@@ -14,10 +14,10 @@ import hashlib
 import hmac
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from uuid import UUID, uuid5
 
 from msgspec import Struct
@@ -190,7 +190,18 @@ class Keyring:
 
     def link_id(self, campaign: str, url: str) -> str:
         """The id of a wrapped link: 64 hex digits of a keyed SHA-256, from which nobody can read the destination."""
-        return hmac.digest(self._link_key, f"{campaign}\x1f{url}".encode("utf-8", "surrogatepass"), "sha256").hex()
+        return self._link_ids(f"{campaign}\x1f{url}")
+
+    @cached_property
+    def _link_ids(self) -> Callable[[str], str]:
+        """A campaign's emails have the same links: those of the last few campaigns are made once."""
+        key = self._link_key
+
+        @lru_cache(maxsize=5_000)
+        def link_id(name: str) -> str:
+            return hmac.digest(key, name.encode("utf-8", "surrogatepass"), "sha256").hex()
+
+        return link_id
 
     def honeypots(self, campaign: str) -> tuple[str, ...]:
         """The ids of the link of a campaign that no person can see, newest key first; the first is today's.

@@ -16,7 +16,10 @@ _MIB = 1024 * 1024
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic's contract. `partitions` None means the deployment's number (SENDLENS_PARTITIONS)."""
+    """A topic's contract. `partitions` None means the deployment's number (SENDLENS_PARTITIONS).
+
+    `expires`: compacted, and even the newest record of a key is dropped after `retention_ms`.
+    """
 
     name: str
     key: str
@@ -24,6 +27,7 @@ class Topic:
     batch: bool = False
     partitions: int | None = None
     compacted: bool = False
+    expires: bool = False
     retention_ms: int = 7 * _DAY_MS
     max_record_bytes: int | None = None
     stored_in: str = ""
@@ -36,8 +40,9 @@ class Topic:
     def config(self) -> dict[str, str]:
         """The topic's configuration in Kafka's own words."""
         config = {"cleanup.policy": "compact"}
-        if not self.compacted:
-            config = {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
+        if not self.compacted or self.expires:
+            policy = "compact,delete" if self.compacted else "delete"
+            config = {"cleanup.policy": policy, "retention.ms": str(self.retention_ms)}
         if self.max_record_bytes is not None:
             config["max.message.bytes"] = str(self.max_record_bytes)
         return config
@@ -50,6 +55,18 @@ EVENTS = Topic("events", key="delivery", holds="Event", batch=True, max_record_b
 SENDS = Topic("sends", key="lead", holds="Send", max_record_bytes=6 * _MIB)
 # The timing join needs a delivery's time for hours; ClickHouse keeps it for good.
 DELIVERIES = Topic("deliveries", key="delivery", holds="Delivery", retention_ms=2 * _DAY_MS)
+# What stands open here was at its mail server when its worker died; ClickHouse keeps that for longer.
+ATTEMPTS = Topic("attempts", key="delivery", holds="Attempt", retention_ms=2 * _DAY_MS)
+# Whole sends again, until each is settled. Retries end after two days; what an operator is to decide waits the longest.
+RETRIES = Topic(
+    "retries",
+    key="delivery",
+    holds="Waiting",
+    compacted=True,
+    expires=True,
+    retention_ms=14 * _DAY_MS,
+    max_record_bytes=6 * _MIB + 64 * 1024,
+)
 # Of a mail so much is read. In base64 it is a third larger.
 MAX_MAIL_BYTES = 2 * _MIB
 MAIL = Topic("mail", key="mailbox", holds="Mail", max_record_bytes=3 * _MIB)
@@ -61,7 +78,7 @@ LINKS = Topic("links", key="link_id", holds="Link", compacted=True)
 # A whole send in base64.
 DEAD = Topic("dead", key="stage", holds="Dead", partitions=1, retention_ms=30 * _DAY_MS, max_record_bytes=9 * _MIB)
 
-ALL = (HITS, EVENTS, SENDS, DELIVERIES, MAIL, POSITIONS, CAMPAIGNS, PAUSES, LEADS, LINKS, DEAD)
+ALL = (HITS, EVENTS, SENDS, DELIVERIES, ATTEMPTS, RETRIES, MAIL, POSITIONS, CAMPAIGNS, PAUSES, LEADS, LINKS, DEAD)
 
 
 def delivery_partition(delivery_id: str, partitions: int) -> int:

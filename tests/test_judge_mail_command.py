@@ -12,6 +12,7 @@ from typing import Any
 from agents.decisions.mail.read import MAX_MAIL
 from tests.agents.mails import a_send, instrumented
 from tests.corpus.mails import OWN
+from tests.docs.shown import commands
 from tests.support.processes import ROOT
 
 KEYS = "7:an-old-kettle-and-a-new-one"
@@ -60,6 +61,11 @@ def test_each_file_is_a_line_with_kind_and_recipients(tmp_path: Path) -> None:
     assert (reply["kind"], reply["recipients"]) == ("reply", [])
     assert reply["text"] == "Please remove my address, this is spam."
     assert "delivery" not in bounce
+
+
+def test_what_readme_shows_is_what_it_prints(tmp_path: Path) -> None:
+    shown = next(each for each in commands((ROOT / "README.md").read_text()) if "judge mail" in each.text)
+    assert judge(*next(shown.calls())[3:], data_dir=tmp_path).stdout == shown.output.strip("\n") + "\n"
 
 
 def test_with_the_keys_the_delivery_is_told_and_by_what_it_is_known(tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
-from agents.decisions.instrument import Instrumented
 from agents.decisions.refusal import Stage, categorise
-from schemas.events import Bounced, Deferred, Delivered, Delivery, EmailEvent, Send, Sent, Skipped
+from schemas.attempts import Attempt
+from schemas.events import Bounced, Deferred, Delivered, Delivery, EmailEvent, Send, Sent, Skipped, Unanswered
 from schemas.tokens import event_id
 
 
@@ -34,16 +34,29 @@ class Refused:
     stage: Stage
 
 
-def delivered(send: Send, mail: Instrumented, answer: Accepted, attempt: int) -> tuple[list[EmailEvent], Delivery]:
+class Mail(Protocol):
+    """What the events tell of an email that was put to its server."""
+
+    @property
+    def envelope_to(self) -> str: ...
+    @property
+    def message_id(self) -> str: ...
+    @property
+    def sender(self) -> str: ...
+    @property
+    def address(self) -> str: ...
+
+
+def delivered(send: Send, mail: Mail, answer: Accepted, attempt: int) -> tuple[list[EmailEvent], Delivery]:
     """Sent and Delivered, and the record that the timing rule and the duplicate check read."""
     events: list[EmailEvent] = [
         _sent(send, mail, answer.started_at, attempt),
         Delivered(**_of(send, "delivered", answer.at), sender=mail.sender, request_id=send.request_id),
     ]
-    return events, Delivery(delivery_id=send.delivery_id, request_id=send.request_id, at=_ms(answer.at))
+    return events, Delivery(delivery_id=send.delivery_id, request_id=send.request_id, at=to_ms(answer.at))
 
 
-def bounced(send: Send, mail: Instrumented, answer: Refused, attempt: int) -> list[EmailEvent]:
+def bounced(send: Send, mail: Mail, answer: Refused, attempt: int) -> list[EmailEvent]:
     """Sent and Bounced, for a final refusal."""
     category = categorise(answer.code, answer.status, answer.diagnostic, answer.stage)
     return [
@@ -59,7 +72,7 @@ def bounced(send: Send, mail: Instrumented, answer: Refused, attempt: int) -> li
     ]
 
 
-def deferred(send: Send, mail: Instrumented, answer: Refused, attempt: int) -> Deferred:
+def deferred(send: Send, mail: Mail, answer: Refused, attempt: int) -> Deferred:
     """Not now, for the attempt of that number."""
     return Deferred(
         **_of(send, f"deferred\x1f{attempt}", answer.at),
@@ -70,13 +83,24 @@ def deferred(send: Send, mail: Instrumented, answer: Refused, attempt: int) -> D
     )
 
 
+def unanswered(send: Send, attempt: Attempt) -> Unanswered:
+    """Nobody knows whether that attempt put the email through."""
+    return Unanswered(
+        **_of(send, f"unanswered\x1f{attempt.attempt}", attempt.at),
+        sender=attempt.sender,
+        request_id=attempt.request_id,
+        message_id=attempt.message_id,
+        attempt=attempt.attempt,
+    )
+
+
 def skipped(send: Send, reason: str, at: datetime) -> Skipped:
     """Not sent. Its cause is the request, not the delivery, which another request may well have sent."""
     of = _of(send, "skipped", at)
     return Skipped(**{**of, "id": str(event_id(send.request_id, "skipped"))}, reason=reason)
 
 
-def _sent(send: Send, mail: Instrumented, at: datetime, attempt: int) -> Sent:
+def _sent(send: Send, mail: Mail, at: datetime, attempt: int) -> Sent:
     return Sent(
         **_of(send, "sent", at),
         sender=mail.sender,
@@ -92,7 +116,7 @@ def _of(send: Send, cause: str, at: datetime) -> dict[str, Any]:
     """What every event says of this email."""
     return {
         "id": str(event_id(send.delivery_id, cause)),
-        "at": _ms(at),
+        "at": to_ms(at),
         "delivery_id": send.delivery_id,
         "campaign": send.campaign,
         "step": send.step,
@@ -101,6 +125,6 @@ def _of(send: Send, cause: str, at: datetime) -> dict[str, Any]:
     }
 
 
-def _ms(at: datetime) -> datetime:
+def to_ms(at: datetime) -> datetime:
     """To the millisecond, which is what ClickHouse keeps: a replay must write the same time."""
     return at.replace(microsecond=at.microsecond // 1000 * 1000)

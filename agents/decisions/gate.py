@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from schemas.attempts import Attempt
 from schemas.events import Campaign, Lead, Pause, Send, lead_key
 
 SkipReason = Literal[
@@ -16,7 +17,8 @@ _FACTS: tuple[SkipReason, ...] = ("erased", "unsubscribed", "complained", "inval
 
 @dataclass(frozen=True, slots=True)
 class Already:
-    """The email was put to its mail server before, asked for by `request_id`; None when nobody remembers by which."""
+    """The email was put to its mail server before, or waits to be, asked for by `request_id`; None when nobody
+    remembers by which."""
 
     request_id: str | None = None
 
@@ -38,6 +40,13 @@ class Skip:
     reason: SkipReason
 
 
+@dataclass(frozen=True, slots=True)
+class Unclear:
+    """It was put to its mail server, and nobody knows what came of that: an operator decides."""
+
+    attempt: Attempt
+
+
 def gate(
     send: Send,
     campaign: Campaign | None,
@@ -45,9 +54,11 @@ def gate(
     fact: Callable[[str], Lead | None],
     addresses: Sequence[str],
     already: Already | None,
-) -> Go | Skip | Replay:
+    open_attempt: Attempt | None = None,
+) -> Go | Skip | Replay | Unclear:
     """Decide. What has been sent stays sent, so that is asked first: a later pause makes no skip of it.
 
+    `open_attempt` is one whose outcome nobody wrote.
     `fact` finds what is known under a `lead_key`; `addresses` are the keyed hashes of the recipient's address.
     """
 
@@ -57,6 +68,8 @@ def gate(
 
     if already is not None:
         return Replay() if already.request_id == send.request_id else Skip("duplicate")
+    if open_attempt is not None:
+        return Unclear(open_attempt)
     if campaign is None:
         return Skip("unknown-campaign")
     if pause is not None and pause.paused:

@@ -28,6 +28,8 @@ _RESERVED = re.compile(
     re.IGNORECASE,
 )
 
+_ADDRESS = re.compile(r"""(?<![A-Za-z0-9])https?://[^\s<>"'`\[\]]+""", re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True)
 class Instrumented:
@@ -52,10 +54,14 @@ def instrument(
     now: datetime,
     unsubscribe_word: str = "Unsubscribe",
     honeypot: bool = False,
+    track_opens: bool = True,
+    track_clicks: bool = True,
+    wrap_text_links: bool = False,
 ) -> Instrumented:
     """Build the email. Raises Reject for what can't become one: a bad address or header, no content, a bad id.
 
-    `honeypot` adds a link to the HTML that no person can see; what follows it is a robot.
+    `honeypot` adds a link to the HTML that no person can see; what follows it is a robot. Without `track_opens` there
+    is no pixel, without `track_clicks` no link is touched; `wrap_text_links` wraps those of the text part as well.
     """
     sender, to = mailbox(send.sender), mailbox(send.to)
     claim = _claim(send, now)
@@ -66,19 +72,22 @@ def instrument(
     links: dict[str, Link] = {}
     parts = []
     html, text = send.html, send.text
+    click_token = keyring.sign(Purpose.CLICK, claim) if track_clicks else ""
+    wrap = _wrapper(send.campaign, keyring, public_url, click_token, links) if track_clicks else _untouched
     if html:
         found = scan(html)
-        pixel = f"{public_url}/o/{keyring.sign(Purpose.OPEN, claim)}.gif"
         tail = "" if shows_placeholder(html, found) else _html_footer(unsubscribe_url, unsubscribe_word)
-        click_token = keyring.sign(Purpose.CLICK, claim)
-        wrap = _wrapper(send.campaign, keyring, public_url, click_token, links)
-        if honeypot:
+        if honeypot and track_clicks:
             trap = Link(link_id=keyring.honeypots(send.campaign)[0], campaign=send.campaign, url=f"{public_url}/hidden")
             links[trap.link_id] = trap
             tail += _hidden_link(f"{public_url}/c/{click_token}/{trap.link_id}")
-        parts.append(body("html", rewrite(html, found, wrap, unsubscribe_url, tail + _pixel(pixel))))
+        if track_opens:
+            tail += _pixel(f"{public_url}/o/{keyring.sign(Purpose.OPEN, claim)}.gif")
+        parts.append(body("html", rewrite(html, found, wrap, unsubscribe_url, tail)))
         text = text or plaintext(html, found)
     if html or text:
+        if wrap_text_links and track_clicks:
+            text = _with_wrapped_links(text, wrap)
         parts.insert(0, body("plain", _with_unsubscribe(text, unsubscribe_url, unsubscribe_word)))
     else:
         raise Reject("no-content", "the send has neither html nor text")
@@ -136,6 +145,23 @@ def _wrapper(
         return prefix + link.link_id
 
     return wrap
+
+
+def _untouched(_: str) -> None:
+    """No link is wrapped."""
+
+
+def _with_wrapped_links(text: str, wrap: Callable[[str], str | None]) -> str:
+    """The text with its addresses wrapped; what ends a sentence or a bracket around an address is none of it."""
+
+    def wrapped(found: re.Match[str]) -> str:
+        url = found[0].rstrip(".,;:!?'*_")
+        while url.endswith(")") and url.count(")") > url.count("("):
+            url = url[:-1].rstrip(".,;:!?'*_")
+        instead = None if PLACEHOLDER.search(url) else wrap(url)
+        return found[0] if instead is None else _html.unescape(instead) + found[0][len(url) :]
+
+    return _ADDRESS.sub(wrapped, text)
 
 
 def _pixel(url: str) -> str:

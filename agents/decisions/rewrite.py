@@ -52,6 +52,7 @@ _TOKEN = re.compile(
 _VALUE = rf"""{_IS}(?:"([^"]*+)"|'([^']*+)'|([^{WS}>"'][^{WS}>]*+))"""
 _OTHER_ATTRIBUTE = rf"(?!(?i:href)[{WS}=]){_NAME}(?:{_VALUE.replace('([', '(?:[')})?+[{WS}/]*+"
 _HREF = re.compile(rf"[{WS}/]*+(?:{_OTHER_ATTRIBUTE})*+(?i:href){_VALUE}")
+_FIRST_HREF = re.compile(r' href="([^"]*+)"')  # as nearly all are written
 _COMMENT_END = re.compile(r"-->|(?<!<!)--!>")
 _CONDITIONAL = re.compile(r"\s*\[if\b", re.IGNORECASE)
 
@@ -152,7 +153,7 @@ def _decode_reference(m: re.Match[str]) -> str:
 
 def href_of(attributes: str, offset: int = 0) -> Href | None:
     """The first `href` among a tag's attributes, decoded and cleaned as a browser does."""
-    m = _HREF.match(attributes)
+    m = _FIRST_HREF.match(attributes) or _HREF.match(attributes)
     if m is None:
         return None
     group = m.lastindex or 0

@@ -1,4 +1,4 @@
-"""Puts emails to a mail server over a few connections that stay open.
+"""Puts emails to one account's mail server over a few connections that stay open.
 
 An answer is a value: Accepted or Refused. No answer is raised: Retry when the server can't be reached, Dropped when it
 went silent in the middle of an email.
@@ -10,90 +10,119 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import cast
 
 import aiosmtplib
 import structlog
-from aiosmtplib import SMTP, SMTPException, SMTPResponseException
+from aiosmtplib import SMTP, SMTPException
 
 from agents.decisions.answers import Accepted, Refused
 from agents.decisions.refusal import Stage, enhanced_status
-from schemas.errors import Retry
-from schemas.settings import Settings
+from agents.sinks.dialogue import Dialogue, NoReply, Reply
+from schemas.errors import Misconfigured, Retry
+from schemas.senders import Credential, Smtp
 
 log = structlog.get_logger()
 
 TIMEOUT_SECONDS = 60.0
+# RFC 5321, 4.5.3.2.6: a server that was given a whole email is granted ten minutes for its answer.
+VERDICT_SECONDS = 600.0
 MAX_DIAGNOSTIC = 500
 
 
-class Dropped(Retry):
-    """The server was reached but gave no answer to this email. After `stage` data it may even have taken it."""
+def no_login() -> None:
+    """The credential of a server without login."""
 
-    def __init__(self, why: str, stage: Stage, started_at: datetime) -> None:
+
+class Dropped(Retry):
+    """The server was reached but gave no answer to this email. `whole`: it had been sent all of it, so it may even have
+    taken it."""
+
+    def __init__(self, why: str, stage: Stage, started_at: datetime, *, whole: bool = False) -> None:
         super().__init__(why)
         self.stage = stage
         self.started_at = started_at
+        self.whole = whole
+
+
+class NotPrepared(Retry):
+    """What must be done before an email's content goes out could not be: nothing went out."""
 
 
 class SmtpPool:
-    """At most `settings.smtp_connections` connections to one mail server, opened when needed and used again."""
+    """At most `connections` connections to one mail server, opened when needed and used again.
+
+    `credential` is asked at each login. `verdict` is how long the server may take to answer a whole email, in seconds.
+    """
 
     def __init__(
         self,
-        settings: Settings,
+        server: Smtp,
         *,
         clock: Callable[[], datetime],
+        connections: int = 4,
+        credential: Callable[[], Credential | None] = no_login,
         timeout: float = TIMEOUT_SECONDS,
+        verdict: float = VERDICT_SECONDS,
         tls_context: ssl.SSLContext | None = None,
     ) -> None:
-        self._settings = settings
+        self._server = server
         self._clock = clock
+        self._credential = credential
         self._timeout = timeout
+        self._verdict = verdict
         self._tls_context = tls_context
-        self._free = asyncio.Semaphore(settings.smtp_connections)
-        self._idle: list[SMTP] = []
+        self._free = asyncio.Semaphore(connections)
+        self._idle: list[Dialogue] = []
         self._local_hostname: str | None = None
         self.trouble: str | None = None  # why the server could not be reached last time; None when it could
 
-    async def deliver(self, envelope_from: str, envelope_to: str, message: bytes) -> Accepted | Refused:
+    async def deliver(
+        self,
+        envelope_from: str,
+        envelope_to: str,
+        message: bytes,
+        prepare: Callable[[], Awaitable[None]] | None = None,
+    ) -> Accepted | Refused:
         """Put one email to the server: one transaction, or a second one if the first found a stale connection.
 
-        `message` has CR LF line ends. Raises Retry or Dropped, see above.
+        `message` has CR LF line ends. `prepare` is begun when the transaction is, and the content goes out only after
+        it has returned; what it raises is raised as NotPrepared. Raises Retry or Dropped, see above.
         """
         async with self._free:
-            while self._idle:
-                client = self._idle.pop()
-                if client.is_connected:
-                    outcome = await self._transaction(client, envelope_from, envelope_to, message, fresh=False)
-                    if outcome is not None:
-                        return outcome
-            client = await self._connect()
-            outcome = await self._transaction(client, envelope_from, envelope_to, message, fresh=True)
-            if outcome is None:
-                raise AssertionError("a fresh connection is never stale")
-            return outcome
+            transaction = _Transaction(self, envelope_from, envelope_to, message, prepare)
+            try:
+                while self._idle:
+                    dialogue = self._idle.pop()
+                    if dialogue.is_open and (answer := await transaction.over(dialogue, fresh=False)) is not None:
+                        return answer
+                answer = await transaction.over(await self._connect(), fresh=True)
+                if answer is None:
+                    raise AssertionError("a fresh connection is never stale")
+                return answer
+            finally:
+                await transaction.end()
 
     async def close(self) -> None:
         """Say goodbye on every idle connection."""
         while self._idle:
-            client = self._idle.pop()
-            with contextlib.suppress(SMTPException, OSError):
-                await client.quit(timeout=1.0)
-            client.close()
+            dialogue = self._idle.pop()
+            with contextlib.suppress(NoReply):
+                dialogue.say("QUIT")
+                await dialogue.reply(1.0)
+            dialogue.close()
 
-    async def _connect(self) -> SMTP:
-        settings = self._settings
+    async def _connect(self) -> Dialogue:
+        server = self._server
         if self._local_hostname is None:
             self._local_hostname = await asyncio.to_thread(socket.getfqdn)
         client = SMTP(
-            hostname=settings.smtp_host,
-            port=settings.smtp_port,
-            username=settings.smtp_user or None,
-            password=settings.smtp_password if settings.smtp_user else None,
-            use_tls=settings.smtp_tls == "tls",
-            start_tls=settings.smtp_tls == "starttls",
+            hostname=server.host,
+            port=server.port,
+            use_tls=server.tls == "tls",
+            start_tls=server.tls == "starttls",
             tls_context=self._tls_context,
             local_hostname=self._local_hostname,
             timeout=self._timeout,
@@ -102,71 +131,144 @@ class SmtpPool:
             await client.connect()
             if client.is_ehlo_or_helo_needed:
                 await client.ehlo()
+            await self._log_in(client)
         except aiosmtplib.SMTPAuthenticationError as error:
-            raise self._unreachable(client, f"login refused, see SENDLENS_SMTP_USER and _PASSWORD: {error}") from None
-        except (SMTPException, OSError, ValueError) as error:
-            raise self._unreachable(client, str(error)) from None
+            name = server.password_env or server.oauth2_token_env
+            raise self.unreachable(f"login refused, see {name}: {error}", client) from None
+        except (SMTPException, OSError, ValueError, Misconfigured) as error:
+            raise self.unreachable(str(error), client) from None
+        except BaseException:
+            client.close()
+            raise
         self.trouble = None
-        return client
+        return Dialogue(
+            cast(asyncio.Transport, client.transport),
+            extensions=frozenset(name for name in ("size", "pipelining") if client.supports_extension(name)),
+        )
 
-    def _unreachable(self, client: SMTP, why: str) -> Retry:
-        client.close()
-        self.trouble = f"{self._settings.smtp_host}:{self._settings.smtp_port}: {_clean(why)}"
+    async def _log_in(self, client: SMTP) -> None:
+        credential = self._credential()
+        if credential is None:
+            return
+        if credential.kind == "oauth2":
+            await client.auth_xoauth2(credential.user, credential.secret)
+        else:
+            await client.login(credential.user, credential.secret)
+
+    def unreachable(self, why: str, connection: SMTP | Dialogue) -> Retry:
+        connection.close()
+        self.trouble = f"{self._server.host}:{self._server.port}: {_clean(why)}"
         return Retry(self.trouble)
 
-    async def _transaction(
-        self, client: SMTP, envelope_from: str, envelope_to: str, message: bytes, *, fresh: bool
-    ) -> Accepted | Refused | None:
-        """One MAIL, RCPT, DATA. None when a connection that was used before turns out stale: nothing has been said."""
-        started_at = self._clock()
-        stage: Stage = "mail"
-        try:
-            options = [f"SIZE={len(message)}"] if client.supports_extension("size") else []
-            await client.mail(envelope_from, options=options)
-            stage = "rcpt"
-            await client.rcpt(envelope_to)
-            stage = "data"
-            response = await client.data(message)
-            at = self._clock()
-        except SMTPResponseException as error:
-            at = self._clock()
-            text = _clean(error.message)
-            if stage == "mail" and error.code == 421 and not fresh:
-                client.close()
-                return None
-            if stage == "mail" and error.code == 530:  # it wants a login or TLS first (RFC 4954, 3207): our settings
-                raise self._unreachable(client, f"see SENDLENS_SMTP_TLS and _USER: {error.code} {text}") from None
-            if not 400 <= error.code <= 599:
-                client.close()
-                raise Dropped(f"no SMTP reply: {text}", stage, started_at) from None
-            await self._reset(client, closing=error.code == 421)
-            return Refused(
-                started_at, at, error.code >= 500, error.code, enhanced_status(error.code, text), text, stage
-            )
-        except (SMTPException, OSError) as error:
-            client.close()
-            if stage == "mail" and not fresh:
-                return None
-            raise Dropped(_clean(str(error)) or type(error).__name__, stage, started_at) from None
-        except BaseException:
-            client.close()  # cancelled in the middle: the connection is in no known state
-            raise
-        self._idle.append(client)
-        return Accepted(started_at, at, _clean(response.message))
 
-    async def _reset(self, client: SMTP, *, closing: bool) -> None:
-        """Make the connection fit for the next email, or drop it."""
+class _Transaction:
+    """One email on its way: MAIL, RCPT and DATA, in one go where the server takes that."""
+
+    def __init__(
+        self,
+        pool: SmtpPool,
+        envelope_from: str,
+        envelope_to: str,
+        message: bytes,
+        prepare: Callable[[], Awaitable[None]] | None,
+    ) -> None:
+        self._pool = pool
+        self._from = envelope_from
+        self._to = envelope_to
+        self._message = message
+        self._prepare = prepare
+        self._prepared: asyncio.Future[None] | None = None
+        self._stage: Stage = "mail"
+        self._whole = False
+
+    async def over(self, dialogue: Dialogue, *, fresh: bool) -> Accepted | Refused | None:
+        """One try. None when a connection that was used before turns out stale: nothing has been said."""
+        started_at = self._pool._clock()
+        self._stage = "mail"
+        if self._prepare is not None and self._prepared is None:
+            self._prepared = asyncio.ensure_future(self._prepare())
         try:
-            if closing or not client.is_connected:
-                raise aiosmtplib.SMTPServerDisconnected("closing")
-            await client.rset()
-        except (SMTPException, OSError):
-            client.close()
+            reply = await self._talk(dialogue)
+            at = self._pool._clock()
+            text = _clean(reply.text)
+            if self._whole and 200 <= reply.code < 300:
+                self._pool._idle.append(dialogue)
+                return Accepted(started_at, at, text)
+            if self._stage == "mail" and reply.code == 421 and not fresh:
+                dialogue.close()
+                return None
+            if self._stage == "mail" and reply.code == 530:  # it wants a login or TLS first (RFC 4954, 3207)
+                raise self._pool.unreachable(f"it wants a login or TLS first: {reply.code} {text}", dialogue)
+            if not 400 <= reply.code <= 599:
+                raise NoReply(f"no SMTP reply: {reply.code} {text}")
+            await self._make_fit(dialogue, reply)
+        except NoReply as error:
+            dialogue.close()
+            if self._stage == "mail" and not fresh:
+                return None
+            raise Dropped(_clean(str(error)), self._stage, started_at, whole=self._whole) from None
         except BaseException:
-            client.close()
+            dialogue.close()  # cancelled in the middle: the connection is in no known state
             raise
-        else:
-            self._idle.append(client)
+        status = enhanced_status(reply.code, text)
+        return Refused(started_at, at, reply.code >= 500, reply.code, status, text, self._stage)
+
+    async def end(self) -> None:
+        """Return when `prepare` has, whatever became of the email."""
+        if self._prepared is not None and not self._prepared.done():
+            await asyncio.wait([self._prepared])
+        if self._prepared is not None and not self._prepared.cancelled():
+            self._prepared.exception()
+
+    async def _talk(self, dialogue: Dialogue) -> Reply:
+        """The reply that decides: the first refusal, or the answer to the whole email. Raises NoReply, NotPrepared."""
+        wait, at_once = self._pool._timeout, "pipelining" in dialogue.extensions
+        size = f" SIZE={len(self._message)}" if "size" in dialogue.extensions else ""
+        commands: tuple[tuple[Stage, str], ...] = (
+            ("mail", f"MAIL FROM:<{self._from}>{size}"),
+            ("rcpt", f"RCPT TO:<{self._to}>"),
+            ("data", "DATA"),
+        )
+        if at_once:
+            dialogue.say(*(command for _, command in commands))
+        refusal: Reply | None = None
+        for stage, command in commands:
+            if not at_once:
+                dialogue.say(command)
+            if refusal is None:
+                self._stage = stage
+            reply = await dialogue.reply(wait)
+            if refusal is not None and stage == "data" and reply.code == 354:
+                dialogue.send_content(b"")  # RFC 2920, 3.1: it takes content for nobody; a dot ends that
+                await dialogue.reply(wait)
+            elif refusal is None and reply.code // 100 != (3 if stage == "data" else 2):
+                refusal = reply
+                if not at_once:
+                    return refusal
+        if refusal is not None:
+            return refusal
+        if self._prepared is not None:
+            try:
+                await asyncio.shield(self._prepared)
+            except Exception as error:
+                dialogue.close()  # without the dot the server takes nothing (RFC 5321, 4.1.1.4)
+                raise NotPrepared(repr(error)) from error
+        self._whole = True
+        dialogue.send_content(self._message)
+        return await dialogue.reply(self._pool._verdict)
+
+    async def _make_fit(self, dialogue: Dialogue, reply: Reply) -> None:
+        """Make the connection fit for the next email, or drop it."""
+        if reply.code == 421 or not dialogue.is_open:
+            dialogue.close()
+            return
+        if not self._whole:  # an email that was answered whole leaves nothing to reset
+            try:
+                dialogue.say("RSET")
+                await dialogue.reply(self._pool._timeout)
+            except NoReply:
+                return
+        self._pool._idle.append(dialogue)
 
 
 def _clean(text: str) -> str:

@@ -15,10 +15,11 @@ from clickhouse_connect.driver.client import Client
 from agents.metrics import ROWS
 from agents.records import Handled, Handler, Poison, Record, poison
 from clickhouse.store import connect, insert_lines
+from schemas.attempts import Attempt, Waiting
 from schemas.errors import Reject, Retry
 from schemas.events import AnyEvent, Campaign, Hit, Lead, Link, Pause
 from schemas.settings import Settings
-from schemas.topics import CAMPAIGNS, EVENTS, HITS, LEADS, LINKS, PAUSES, Topic
+from schemas.topics import ATTEMPTS, CAMPAIGNS, EVENTS, HITS, LEADS, LINKS, PAUSES, RETRIES, Topic
 
 _DECODERS: dict[Topic, msgspec.json.Decoder[Any]] = {
     HITS: msgspec.json.Decoder(Hit),
@@ -27,6 +28,8 @@ _DECODERS: dict[Topic, msgspec.json.Decoder[Any]] = {
     PAUSES: msgspec.json.Decoder(Pause),
     LEADS: msgspec.json.Decoder(Lead),
     LINKS: msgspec.json.Decoder(Link),
+    ATTEMPTS: msgspec.json.Decoder(Attempt),
+    RETRIES: msgspec.json.Decoder(Waiting),
 }
 
 

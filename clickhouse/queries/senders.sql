@@ -14,13 +14,14 @@ FROM
     SELECT
         sender,
         arraySort(groupArray((moment, cost))) AS timeline,
-        arrayFilter(place -> timeline[place].2 > 0, arrayEnumerate(timeline)) AS hurts,
+        arrayFilter((place, met) -> met.2 > 0, arrayEnumerate(timeline), timeline) AS hurts,
+        arrayFilter(hurt -> hurt > 0, timeline.2) AS costs,
         -- Clean emails in a row before each that was not.
         arrayMap((place, before) -> place - before - 1, hurts, arrayPopBack(arrayPushFront(hurts, 0))) AS clean,
         arrayFold(
-            (health, run, place) -> greatest(0, least(100, health + intDiv(run, 20)) - timeline[place].2),
+            (health, run, hurt) -> greatest(0, least(100, health + intDiv(run, 20)) - hurt),
             clean,
-            hurts,
+            costs,
             toInt64(100)
         ) AS hurt_health
     FROM

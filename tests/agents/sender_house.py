@@ -10,9 +10,15 @@ from typing import Any
 
 import pytest
 
+from agents.attempts import Attempts, attempts_view
 from agents.decisions.gate import Already
+from agents.known import Known
 from agents.sender import Sender
+from agents.sinks.smtp import SmtpPool
+from agents.waiting import waits_view
+from schemas.attempts import Attempt, Wait
 from schemas.events import Campaign, Delivery, Lead, Link, Pause, Send
+from schemas.senders import load
 from schemas.settings import Settings
 from schemas.state import StateTopic
 from schemas.topics import CAMPAIGNS, DELIVERIES, LEADS, PAUSES
@@ -34,6 +40,9 @@ class House:
     deliveries: StateTopic[Delivery]
     sent_before: dict[str, Already] = field(default_factory=dict)
     asked: list[list[str]] = field(default_factory=list)
+    waits: StateTopic[Wait] = None  # type: ignore[assignment]
+    attempts: StateTopic[Attempt] = None  # type: ignore[assignment]
+    begun: list[Attempt] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
     on_links: Callable[[], None] = lambda: None
@@ -42,18 +51,20 @@ class House:
     def sender(self, **changes: Any) -> Sender:
         """A sender as a worker that has just started has it."""
         arguments: dict[str, Any] = {
-            "campaigns": self.campaigns,
-            "pauses": self.pauses,
-            "leads": self.leads,
-            "deliveries": self.deliveries,
             "already_sent": self._already_sent,
             "publish_links": self._publish_links,
-            "retry_seconds": (0.01, 0.02, 0.04),
             "outage_seconds": (0.01, 0.05),
-            "view_patience": 0.05,
         }
-        self.senders.append(Sender(self.settings, **arguments | changes))
+        attempts = Attempts(self.attempts, changes.pop("begin", self._begin))
+        views = (self.campaigns, self.pauses, self.leads, self.deliveries, self.waits)
+        known = Known(*views, attempts, patience=0.05)
+        senders = changes.pop("accounts", None) or load(self.settings)
+        self.senders.append(Sender(self.settings, senders, known, **arguments | changes))
         return self.senders[-1]
+
+    async def _begin(self, attempt: Attempt) -> None:
+        await asyncio.sleep(0.001)  # an acknowledgement takes its time
+        self.begun.append(attempt)
 
     async def _already_sent(self, ids: list[str]) -> dict[str, Already]:
         self.asked.append(ids)
@@ -86,12 +97,19 @@ async def house() -> AsyncIterator[House]:
             StateTopic(settings, LEADS, Lead, lambda lead: lead.key),
             StateTopic(settings, DELIVERIES, Delivery, lambda delivery: delivery.delivery_id),
         )
-        for view in (house.campaigns, house.pauses, house.leads, house.deliveries):
+        house.waits, house.attempts = waits_view(settings), attempts_view(settings)
+        for view in (house.campaigns, house.pauses, house.leads, house.deliveries, house.waits, house.attempts):
             view.current_at = math.inf
         house.campaigns.put(Campaign(id="spring", name="Spring", created_at=NOW))
         yield house
         for sender in house.senders:
             await sender.close()
+
+
+def pool_of(sender: Sender) -> SmtpPool:
+    """The connections of its only account."""
+    (outlet,) = sender.outlets.all
+    return outlet.pool
 
 
 def to(lead: str, **changes: Any) -> Send:

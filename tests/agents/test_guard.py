@@ -12,12 +12,13 @@ import msgspec
 import pytest
 
 from agents.guard import Guard
-from agents.records import Out
+from agents.records import Out, Record
 from clickhouse.store import insert_lines
 from schemas.errors import Retry
 from schemas.events import CampaignPaused, Complained, Event, Pause, Replied, Resubscribed, Unsubscribed, lines
-from schemas.pauses import resumed
+from schemas.pauses import paused, resumed
 from schemas.topics import EVENTS, LEADS, PAUSES
+from tests.agents.grafana_server import TOKEN, serving
 from tests.agents.guarded import (
     PATIENCE,
     SENDER,
@@ -249,3 +250,22 @@ async def test_what_another_guard_saw_is_counted_when_clickhouse_shows_it(guarde
                 await asyncio.sleep(0.02)
     finally:
         await guard.stop()
+
+
+async def test_a_pause_that_is_read_back_is_announced_once(guarded: Watched) -> None:
+    event, _ = paused("announced", None, now(), "bounces", detail="2 of 25 emails bounced hard")
+    batch = [Record(EVENTS, 0, offset, b"", lines([event]), now().timestamp()) for offset in range(2)]
+    with serving() as grafana:
+        settings = guarded.stream.settings.model_copy(update={"grafana_url": grafana.url, "grafana_token": TOKEN})
+        guard = Guard(settings)
+        await guard.start(Disk(guarded).write)
+        try:
+            await guard.handle(batch)
+            async with asyncio.timeout(PATIENCE):
+                while not grafana.annotations:
+                    await asyncio.sleep(0.02)
+        finally:
+            await guard.stop()
+        assert [one["text"] for one in grafana.annotations] == [
+            "Campaign announced was paused: 2 of 25 emails bounced hard"
+        ]

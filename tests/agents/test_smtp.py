@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import ssl
 import subprocess
 from collections import deque
@@ -17,7 +18,7 @@ import pytest
 from agents.decisions.answers import Accepted, Refused
 from agents.sinks.smtp import Dropped, SmtpPool
 from schemas.errors import Retry
-from schemas.settings import Settings
+from schemas.senders import Credential, Smtp
 from tests.agents.smtp_server import HANG_UP, SILENCE, Server, only
 
 MESSAGE = b"Subject: hello\r\n\r\n.a line that begins with a dot\r\nFrom me\r\n.\r\n"
@@ -37,8 +38,14 @@ async def make_pool(server: Server) -> AsyncIterator[MakePool]:
     pools: list[SmtpPool] = []
 
     def make(timeout: float = 10.0, tls_context: ssl.SSLContext | None = None, **changes: Any) -> SmtpPool:
-        settings = Settings(_env_file=None, **({"smtp_port": server.port} | changes))  # type: ignore[call-arg]
-        pools.append(SmtpPool(settings, clock=lambda: datetime.now(UTC), timeout=timeout, tls_context=tls_context))
+        login = {"user": changes.pop("user"), "password_env": "THE_PASSWORD"} if "user" in changes else {}
+        password = changes.pop("password", "")
+        place = {"host": "127.0.0.1", "port": server.port, "tls": "none"} | login
+        place |= {name: changes.pop(name) for name in ("host", "port", "tls") if name in changes}
+        options = {"clock": lambda: datetime.now(UTC), "timeout": timeout, "verdict": timeout} | changes
+        if login:
+            options["credential"] = lambda: Credential(login["user"], changes.get("kind", "password"), password)
+        pools.append(SmtpPool(Smtp(**place), tls_context=tls_context, **options))
         return pools[-1]
 
     yield make
@@ -62,14 +69,14 @@ async def test_an_accepted_email_arrives_byte_for_byte(server: Server, make_pool
 
 async def test_many_emails_share_the_connections(server: Server, make_pool: MakePool) -> None:
     server.seconds_per_mail = 0.02
-    pool = make_pool(smtp_connections=3)
+    pool = make_pool(connections=3)
     await asyncio.gather(*(deliver(pool, f"lead{n}@example.net") for n in range(30)))
     assert sorted(server.recipients()) == sorted(f"lead{n}@example.net" for n in range(30))
     assert server.connections == server.most_under_way == 3
 
 
 async def test_one_email_after_the_other_needs_one_connection(server: Server, make_pool: MakePool) -> None:
-    pool = make_pool(smtp_connections=4)
+    pool = make_pool(connections=4)
     for _ in range(5):
         await deliver(pool)
     assert (len(server.mails), server.connections) == (5, 1)
@@ -131,7 +138,7 @@ async def test_goodbye_to_an_idle_connection_costs_the_email_nothing(server: Ser
 async def test_a_connection_that_was_dropped_while_idle_costs_the_email_nothing(
     server: Server, make_pool: MakePool
 ) -> None:
-    pool = make_pool(smtp_connections=2)
+    pool = make_pool(connections=2)
     server.seconds_per_mail = 0.01
     await asyncio.gather(deliver(pool), deliver(pool))
     server.drop_connections()
@@ -147,7 +154,7 @@ async def test_a_hang_up_in_the_middle_is_no_answer(server: Server, make_pool: M
     (server.at_rcpt if stage == "rcpt" else server.at_data)[TO].append(HANG_UP)
     with pytest.raises(Dropped) as dropped:
         await deliver(pool)
-    assert dropped.value.stage == stage
+    assert (dropped.value.stage, dropped.value.whole) == (stage, stage == "data")
     assert isinstance(await deliver(pool), Accepted)
     assert (server.connections, server.transactions) == (2, 2)
 
@@ -184,7 +191,7 @@ async def test_something_that_is_no_mail_server_is_to_be_tried_again(make_pool: 
         writer.close()
 
     other = await asyncio.start_server(chatter, "127.0.0.1", 0)
-    pool = make_pool(smtp_port=other.sockets[0].getsockname()[1])
+    pool = make_pool(port=other.sockets[0].getsockname()[1])
     with pytest.raises(Retry):
         await deliver(pool)
     other.close()
@@ -193,7 +200,7 @@ async def test_something_that_is_no_mail_server_is_to_be_tried_again(make_pool: 
 async def test_a_cancelled_email_does_not_spoil_its_connection_for_the_next(
     server: Server, make_pool: MakePool
 ) -> None:
-    pool = make_pool(smtp_connections=1)
+    pool = make_pool(connections=1)
     server.at_rcpt[TO].append(SILENCE)
     task = asyncio.create_task(deliver(pool))
     while not server.transactions:
@@ -239,7 +246,7 @@ async def test_an_encrypted_connection_with_a_login(
         server = Server(options=login | {"tls_context": server_context(certificate), "require_starttls": True})
     async with server:
         pool = make_pool(
-            smtp_port=server.port, smtp_host="localhost", smtp_tls=how, smtp_user="grace", smtp_password="s3cret",
+            port=server.port, host="localhost", tls=how, user="grace", password="s3cret",
             tls_context=client_context(certificate),
         )  # fmt: skip
         assert isinstance(await deliver(pool), Accepted)
@@ -252,21 +259,21 @@ async def test_a_certificate_nobody_vouches_for_is_not_accepted(
     make_pool: MakePool, certificate: tuple[Path, Path]
 ) -> None:
     async with Server(options={"tls_context": server_context(certificate), "require_starttls": True}) as server:
-        pool = make_pool(smtp_port=server.port, smtp_host="localhost", smtp_tls="starttls")
+        pool = make_pool(port=server.port, host="localhost", tls="starttls")
         with pytest.raises(Retry, match="certificate"):
             await deliver(pool)
     assert server.mails == []
 
 
-async def test_a_refused_login_is_to_be_tried_again_and_names_the_settings(make_pool: MakePool) -> None:
+async def test_a_refused_login_is_to_be_tried_again_and_names_the_variable(make_pool: MakePool) -> None:
     options = {"authenticator": only("grace", "s3cret"), "auth_required": True, "auth_require_tls": False}
     async with Server(options=options) as server:
-        pool = make_pool(smtp_port=server.port, smtp_user="grace", smtp_password="wrong")
-        with pytest.raises(Retry, match="SENDLENS_SMTP_USER") as refused:
+        pool = make_pool(port=server.port, user="grace", password="wrong")
+        with pytest.raises(Retry, match="THE_PASSWORD") as refused:
             await deliver(pool)
         assert "wrong" not in str(refused.value)
-        without = make_pool(smtp_port=server.port)
-        with pytest.raises(Retry, match="SENDLENS_SMTP_TLS and _USER"):
+        without = make_pool(port=server.port)
+        with pytest.raises(Retry, match="wants a login or TLS"):
             await deliver(without)
 
 
@@ -280,10 +287,96 @@ async def test_a_reply_of_bytes_that_are_no_text_is_still_a_diagnostic(make_pool
         writer.close()
 
     other = await asyncio.start_server(rude, "127.0.0.1", 0)
-    pool = make_pool(smtp_port=other.sockets[0].getsockname()[1])
+    pool = make_pool(port=other.sockets[0].getsockname()[1])
     answer = await deliver(pool)
     assert isinstance(answer, Refused)
     assert answer.status == "5.1.1"
     assert len(answer.diagnostic.encode()) <= 500
+    await pool.close()
+    other.close()
+
+
+async def a_pipelining_server(answers: dict[bytes, bytes], heard: list[bytes]) -> asyncio.Server:
+    """Takes commands in any number at once, as RFC 2920 has it; notes what came in each piece."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hi\r\n")
+        while line := await reader.readline():
+            command = line[:4].strip().upper()
+            heard.append(command)
+            answer = answers.get(
+                command, b"250-hi\r\n250-SIZE 1000000\r\n250 PIPELINING" if command == b"EHLO" else b"250 ok"
+            )
+            writer.write(answer + b"\r\n")
+            if command == b"DATA" and answer.startswith(b"354"):
+                content = await reader.readuntil(b"\r\n.\r\n")
+                heard.append(b"content" if len(content) > 5 else b"nothing")
+                writer.write(b"250 taken\r\n" if len(content) > 5 else b"554 no valid recipients\r\n")
+        writer.close()
+
+    return await asyncio.start_server(serve, "127.0.0.1", 0)
+
+
+@pytest.mark.parametrize(
+    ("command", "reply", "stage"),
+    [
+        (b"MAIL", b"553 5.1.8 no", "mail"),
+        (b"RCPT", b"550 5.1.1 unknown", "rcpt"),
+        (b"DATA", b"554 5.5.1 no valid recipients", "data"),
+    ],
+)
+async def test_commands_go_in_one_piece_where_the_server_takes_that(
+    make_pool: MakePool, command: bytes, reply: bytes, stage: str
+) -> None:
+    heard: list[bytes] = []
+    answers = {b"DATA": b"354 go on", command: reply}
+    other = await a_pipelining_server(answers, heard)
+    pool = make_pool(port=other.sockets[0].getsockname()[1])
+    answer = await deliver(pool)
+    assert isinstance(answer, Refused)
+    assert (answer.stage, answer.code) == (stage, int(reply[:3]))
+    assert b"content" not in heard
+    answers[command] = b"354 go on" if command == b"DATA" else b"250 ok"
+    assert isinstance(await deliver(pool), Accepted)
+    assert heard.count(b"EHLO") == 1, "over the same connection"
+    assert heard[-4:] == [b"MAIL", b"RCPT", b"DATA", b"content"]
+    await pool.close()
+    other.close()
+
+
+async def test_a_login_by_oauth2_gives_the_token_of_now_and_names_the_variable_when_it_is_refused() -> None:
+    """XOAUTH2 as Google and Microsoft document it: user and bearer token, base64."""
+    tokens = ["expired", "fresh"]
+    heard: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hi\r\n")
+        while line := await reader.readline():
+            if line.startswith(b"AUTH XOAUTH2 "):
+                heard.append(base64.b64decode(line.split()[2]))
+                writer.write(b"235 2.7.0 ok\r\n" if b"fresh" in heard[-1] else b"535 5.7.8 no\r\n")
+            elif line.startswith(b"EHLO"):
+                writer.write(b"250-hi\r\n250 AUTH XOAUTH2\r\n")
+            elif line.startswith(b"DATA"):
+                writer.write(b"354 go on\r\n")
+                await reader.readuntil(b"\r\n.\r\n")
+                writer.write(b"250 taken\r\n")
+            else:
+                writer.write(b"250 ok\r\n")
+        writer.close()
+
+    other = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = Smtp(
+        host="127.0.0.1", port=other.sockets[0].getsockname()[1], tls="none", user="ben@example.com",
+        oauth2_token_env="BEN_TOKEN",
+    )  # fmt: skip
+    pool = SmtpPool(
+        server, clock=lambda: datetime.now(UTC), credential=lambda: Credential(server.user, "oauth2", tokens.pop(0))
+    )
+    with pytest.raises(Retry, match="BEN_TOKEN") as refused:
+        await deliver(pool)
+    assert "expired" not in str(refused.value)
+    assert isinstance(await deliver(pool), Accepted)
+    assert heard[-1] == b"user=ben@example.com\x01auth=Bearer fresh\x01\x01"
     await pool.close()
     other.close()

@@ -16,12 +16,16 @@ from statistics import median
 
 import aiosmtplib
 
+from agents.attempts import Attempts, attempts_view
 from agents.decisions.instrument import instrument
+from agents.known import Known
 from agents.sender import Sender
-from schemas.events import Campaign, Delivery, Lead, Send
+from agents.waiting import waits_view
+from schemas.events import Campaign, Delivery, Lead, Pause, Send
+from schemas.senders import load
 from schemas.settings import Settings
 from schemas.state import StateTopic
-from schemas.topics import CAMPAIGNS, DELIVERIES, LEADS
+from schemas.topics import CAMPAIGNS, DELIVERIES, LEADS, PAUSES
 from tests.agents.mails import ENVELOPE, KEYRING, NOW, PUBLIC, a_send
 
 CONNECTIONS = 4
@@ -63,14 +67,13 @@ def instrument_ms(send: Send, rounds: int = 200) -> list[float]:
 
 async def ours(settings: Settings, sends: list[Send]) -> float:
     """Sends a second through the Sender, instrumentation and all."""
-    views = (
-        StateTopic(settings, CAMPAIGNS, Campaign, lambda campaign: campaign.id),
-        StateTopic(settings, LEADS, Lead, lambda lead: lead.lead),
-        StateTopic(settings, DELIVERIES, Delivery, lambda delivery: delivery.delivery_id),
-    )
-    for view in views:
+    campaigns = StateTopic(settings, CAMPAIGNS, Campaign, lambda campaign: campaign.id)
+    pauses = StateTopic(settings, PAUSES, Pause, lambda pause: pause.campaign)
+    leads = StateTopic(settings, LEADS, Lead, lambda lead: lead.key)
+    deliveries = StateTopic(settings, DELIVERIES, Delivery, lambda delivery: delivery.delivery_id)
+    waits, attempts = waits_view(settings), attempts_view(settings)
+    for view in (campaigns, pauses, leads, deliveries, waits, attempts):
         view.current_at = math.inf
-    campaigns, leads, deliveries = views
     campaigns.put(Campaign(id="spring", name="Spring", created_at=NOW))
 
     async def nothing(_: object) -> dict[str, None]:
@@ -78,9 +81,8 @@ async def ours(settings: Settings, sends: list[Send]) -> float:
 
     sender = Sender(
         settings,
-        campaigns=campaigns,
-        leads=leads,
-        deliveries=deliveries,
+        load(settings),
+        Known(campaigns, pauses, leads, deliveries, waits, Attempts(attempts, nothing)),  # type: ignore[arg-type]
         already_sent=nothing,  # type: ignore[arg-type]
         publish_links=nothing,  # type: ignore[arg-type]
     )

@@ -134,12 +134,12 @@ def known_week() -> Iterator[AnyEvent]:
             yield email.clicked(hour + timedelta(minutes=1), "human", "browser")
         if n in (0, 1, 2):
             yield email.unsubscribed(day)
-        if n < 4:
+        if 10 <= n < 14:
             yield email.answered(Replied, hour)
             yield email.answered(Replied, day)
-        if n in (4, 5):
+        if n in (14, 15):
             yield email.answered(Complained, hour)
-        if n < 5:
+        if 10 <= n < 15:
             yield email.answered(AutoReplied, hour)
         if 18 <= n < 26:
             yield email.opened(timedelta(minutes=5), "machine", "privacy-prefetch")

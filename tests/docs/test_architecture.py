@@ -41,7 +41,10 @@ def test_the_topics_are_those_that_migrate_makes() -> None:
             topic.name,
             topic.key,
             topic.holds,
-            "newest of each key" if topic.compacted else f"{topic.retention_ms // _DAY_MS} days",
+            ", ".join(
+                ["newest of each key"] * topic.compacted
+                + [f"{topic.retention_ms // _DAY_MS} days"] * (topic.expires or not topic.compacted)
+            ),
         ]
         for topic in ALL
     ]

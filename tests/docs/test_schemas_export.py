@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from schemas import events, export
+from schemas import attempts, events, export
 
 FILES = sorted(export.FOLDER.glob("*.json"))
 AT = datetime(2026, 3, 2, 9, 0, 0, 123000, tzinfo=UTC)
@@ -33,6 +33,10 @@ JUDGED: dict[str, Any] = {
     "ip": "192.0.2.1",
 }
 
+WAITS: dict[str, Any] = {
+    "delivery_id": ID, "request_id": ID, "campaign": "spring", "step": 1, "lead": "lead-4711", "sender": "a@example.net",
+    "state": "deferred", "attempt": 1, "first_at": AT, "due_at": AT, "at": AT,
+}  # fmt: skip
 ANSWER: dict[str, Any] = {"sender": "a@example.net", "message_id": "r@example.com", "matched_by": "message-id"}
 
 SAMPLES: list[msgspec.Struct] = [
@@ -72,6 +76,16 @@ SAMPLES: list[msgspec.Struct] = [
         requested_at=AT,
     ),
     events.Delivery(delivery_id=ID, request_id=ID, at=AT),
+    attempts.Attempt(
+        delivery_id=ID, request_id=ID, attempt=1, at=AT, sender="a@example.net", message_id="m", outcome="delivered"
+    ),
+    attempts.Waiting(
+        **WAITS,
+        send=events.Send(
+            **OF_DELIVERY, request_id=ID, to="ada@example.com", sender="a@example.net", subject="Hello", requested_at=AT
+        ),
+    ),
+    attempts.Waiting(**WAITS | {"state": "settled"}),
     events.Campaign(id="spring", name="Spring launch", created_at=AT, check_reply=True),
     events.Pause(campaign="spring", paused=True, at=AT, reason="bounces"),
     events.Lead(lead="lead-4711", fact="replied", campaign="spring", at=AT),

@@ -29,9 +29,15 @@ def test_every_topic_is_declared_once() -> None:
     assert len({topic.name for topic in ALL}) == len(ALL)
 
 
-@pytest.mark.parametrize("topic", [topic for topic in ALL if topic.compacted])
+@pytest.mark.parametrize("topic", [topic for topic in ALL if topic.compacted and not topic.expires])
 def test_state_is_compacted_and_never_runs_out(topic: Topic) -> None:
     assert topic.config() == {"cleanup.policy": "compact"}
+
+
+def test_what_waits_is_compacted_and_dropped_long_after_the_last_retry() -> None:
+    (topic,) = [topic for topic in ALL if topic.expires]
+    assert topic.config()["cleanup.policy"] == "compact,delete"
+    assert int(topic.config()["retention.ms"]) > 7 * 86_400_000
 
 
 def test_all_else_is_deleted_after_its_time() -> None:

@@ -19,6 +19,8 @@ _MOST_JOINED = 4  # lines that one attribution may be wrapped over
 
 _QUOTE = re.compile(r"\s{0,3}(?:[A-Za-z]{1,20})?[>|]|\s{0,3}&gt;")
 _DELIMITER = re.compile(r"[\s\u200b]*(?:[-_=+~#*—–⁃]{2,}|[—ᐧ]|--\s*ᐧ?)[\s\u200b]*")
+# A date, a time of day, or an address: who quotes says when or whom, and who just writes "I wrote two mails:" does not.
+_DATED = re.compile(r"\d{1,2}[:.hH]\d{2}|\d{4}|\d{1,2}[./-]\s?\d{1,2}|@")
 _DATE_SOON = re.compile(r"\s*(?:\S+\s){0,3}\S*\d")
 _FRAME = r"[\s>*_~=#—–|-]*"
 _ENDS = (":", "：", ":*", ":_")
@@ -33,9 +35,12 @@ def _patterns() -> dict[str, Any]:
     verb, starter = joined["verb"], joined["starter"]
     # Words of other scripts have no blanks around them, so ends of words are asked of the verbs by hand.
     said = rf"(?:^|[\s,>)\"'、，]){{0,1}}(?:{verb})(?:\([^)]{{1,4}}\))?"
+    begins = rf"^[\s*_>(]*(?:(?:{starter})[\s,.]|\d|[\p{{Lu}}\p{{Lo}}]).{{3,}}"
     built = {
-        # "On <date> <somebody> wrote:", and the verb may stand before the name
-        "attribution": rf"^[\s*_>(]*(?:(?:{starter})[\s,.]|\d|[\p{{Lu}}\p{{Lo}}]).{{3,}}{said}.{{0,160}}[:：][\s*_]*$",
+        # "On <date> <somebody> wrote:"
+        "attribution": rf"{begins}{said}[\s*_]*[:：][\s*_]*$",
+        # "Am <date> schrieb <somebody>:"
+        "inverted": rf"{begins}(?:{joined['inverted']})\s.{{2,160}}[:：][\s*_]*$",
         # "<somebody> <address> wrote ...:"
         "named": rf"^[\s*_]*.{{0,120}}<?\S+@\S+>?\)?,?\s.{{0,80}}{said}.{{0,80}}[:：][\s*_]*$",
         # "2017-02-05 13:29 GMT+02:00 Name <address>:"
@@ -97,9 +102,9 @@ def _attributed(lines: list[str], kinds: list[str], last: int) -> int:
         text = " ".join(line.strip() for line in lines[first : last + 1])
         if len(text) > _MOST_LINE:
             break
-        if not any(character.isdigit() for character in text) and "@" not in text:
+        if not _DATED.search(text):
             continue
-        if _shows("dated", text) or _shows("named", text) or (_shows("attribution", text)):
+        if any(_shows(what, text) for what in ("dated", "named", "attribution", "inverted")):
             if first < last and found >= 0 and not _starts(lines[first]):
                 break
             found = first

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from agents.decisions.gate import Already, Go, Replay, Skip, gate
+from agents.decisions.gate import Already, Go, Replay, Skip, Unclear, gate
+from schemas.attempts import Attempt
 from schemas.events import Campaign, Lead, Pause, Send
 from tests.agents.mails import NOW, a_send
 
@@ -22,10 +23,11 @@ def ask(
     campaign: Campaign | None = CAMPAIGN,
     pause: Pause | None = None,
     already: Already | None = None,
-) -> Go | Skip | Replay:
+    open_attempt: Attempt | None = None,
+) -> Go | Skip | Replay | Unclear:
     """The gate's answer when these facts are known."""
     known = {fact.key: fact for fact in facts}
-    return gate(send or a_send(), campaign, pause, known.get, ("hash-1", "hash-of-the-old-key"), already)
+    return gate(send or a_send(), campaign, pause, known.get, ("hash-1", "hash-of-the-old-key"), already, open_attempt)
 
 
 def test_a_lead_nobody_knows_anything_of_gets_mail() -> None:
@@ -74,3 +76,18 @@ def test_the_same_request_again_is_a_replay_whatever_happened_since() -> None:
     send = a_send()
     assert ask(send=send, already=Already(send.request_id)) == Replay()
     assert ask(GONE, send=send, pause=PAUSED, already=Already(send.request_id)) == Replay()
+
+
+def test_what_nobody_knows_the_outcome_of_is_not_sent_again_and_not_skipped() -> None:
+    send = a_send()
+    attempt = Attempt(
+        delivery_id=send.delivery_id,
+        request_id=send.request_id,
+        attempt=1,
+        at=NOW,
+        sender="a@example.com",
+        message_id="m",
+    )
+    assert ask(send=send, open_attempt=attempt) == Unclear(attempt)
+    assert ask(send=send, open_attempt=attempt, pause=PAUSED) == Unclear(attempt)
+    assert ask(send=send, open_attempt=attempt, already=Already(send.request_id)) == Replay(), "its outcome is known"

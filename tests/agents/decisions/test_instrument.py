@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
-from agents.decisions.instrument import instrument
+from agents.decisions.instrument import Instrumented, instrument
 from schemas.errors import Reject
+from schemas.events import Send
 from schemas.tokens import Keyring, Purpose
 from tests.agents.mails import (
     ENVELOPE,
@@ -20,6 +22,7 @@ from tests.agents.mails import (
     a_send,
     html_of,
     instrumented,
+    parsed,
     part,
 )
 
@@ -245,3 +248,98 @@ def test_a_honeypot_of_a_campaign_is_known_after_keys_were_rotated() -> None:
     assert KEYRING.honeypots("spring")[0] in rotated.honeypots("spring")
     assert rotated.honeypots("spring")[0] not in KEYRING.honeypots("spring")
     assert not set(KEYRING.honeypots("autumn")) & set(KEYRING.honeypots("spring"))
+
+
+def made(send: Send, **options: Any) -> Instrumented:
+    return instrument(send, KEYRING, public_url=PUBLIC, envelope_domain=ENVELOPE, now=NOW, **options)
+
+
+LINKED = '<p><a href="https://example.com/a">a</a></p>'
+
+
+def test_without_opens_there_is_no_pixel_and_links_are_wrapped_all_the_same() -> None:
+    mail = made(a_send(html=LINKED), track_opens=False)
+    html = part(mail.message, "html")
+    assert PIXEL.search(html) is None
+    assert "<img" not in html
+    assert WRAPPED.search(html) is not None
+
+
+def test_without_clicks_no_link_is_touched_and_unsubscribing_still_works() -> None:
+    mail = made(a_send(html=LINKED), track_clicks=False, honeypot=True, wrap_text_links=True)
+    html = part(mail.message, "html")
+    assert mail.links == []
+    assert WRAPPED.search(html) is None
+    assert 'href="https://example.com/a"' in html
+    assert PIXEL.search(html) is not None
+    assert UNSUBSCRIBE.search(html) is not None
+    assert parsed(mail.message)["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+
+
+def test_without_both_the_html_gets_the_footer_and_nothing_else() -> None:
+    html = part(made(a_send(html=LINKED), track_opens=False, track_clicks=False).message, "html")
+    assert html.startswith(LINKED)
+    assert html.count("<a ") == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "url", "after"),
+    [
+        ("See https://example.com/a.", "https://example.com/a", "."),
+        ("See (https://example.com/a).", "https://example.com/a", ")."),
+        ("See https://example.com/a_(b)!", "https://example.com/a_(b)", "!"),
+        ("<https://example.com/a?b=1&c=2>", "https://example.com/a?b=1&c=2", ">"),
+        ("HTTPS://EXAMPLE.com/a, and", "HTTPS://EXAMPLE.com/a", ", and"),
+    ],
+)
+def test_links_of_the_text_part_are_wrapped_when_asked(text: str, url: str, after: str) -> None:
+    mail = made(a_send(html="", text=text), wrap_text_links=True)
+    assert [link.url.lower() for link in mail.links] == [url.lower()]
+    (wrapped,) = WRAPPED.finditer(part(mail.message, "plain"))
+    assert wrapped[2] == mail.links[0].link_id
+    assert part(mail.message, "plain")[wrapped.end() :].startswith(after)
+
+
+def test_a_link_in_both_parts_is_one_link_and_the_way_to_leave_is_none() -> None:
+    mail = made(a_send(html=LINKED, text="https://example.com/a {{ unsubscribe_url }}"), wrap_text_links=True)
+    assert [link.url for link in mail.links] == ["https://example.com/a"]
+    plain = part(mail.message, "plain")
+    assert UNSUBSCRIBE.search(plain) is not None
+    assert len(WRAPPED.findall(plain)) == 1
+
+
+def test_nothing_visible_comes_before_the_preheader() -> None:
+    html = '<html><body><div style="display:none">Only today</div><p>Hello</p></body></html>'
+    assert html_of(html).startswith(html.removesuffix("</body></html>"))
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        '<img src="cid:logo"><a href="cid:part">x</a>',
+        '<img src="data:image/gif;base64,R0lGODlhAQABAAAAACw="><a href="data:text/html,hi">x</a>',
+        '<table background="https://example.com/b.png"><td style="background:url(https://example.com/c.png)">',
+        "<a href='javascript:void(0)'><a href=#top><a href=mailto:a@example.com><a href=tel:1><a><a href>",
+        '<img srcset="https://example.com/a 1x" src=https://example.com/i.png><form action="https://example.com/f">',
+        "<svg><image href='x.png'/></svg><base href='https://example.com/'>",
+    ],
+)
+def test_what_is_no_link_to_follow_stays_as_it_is(html: str) -> None:
+    assert html_of(html).startswith(html)
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<p><a href='https://example.com/a'>never closed",
+        "<a href=https://example.com/a<b>x</a></p></p>",
+        '<div <a href="https://example.com/a">x</a>',
+        "<a href=\"https://example.com/a\"\x00>x</a>",
+        "<![CDATA[<a href='https://example.com/a'>x</a>]]>",
+        "<!doctype html><!-- > --><a href='https://example.com/a'>x</a",
+    ],
+)  # fmt: skip
+def test_malformed_html_is_sent_with_its_pixel_and_its_way_out(html: str) -> None:
+    made_of = html_of(html)
+    assert PIXEL.search(made_of) is not None
+    assert UNSUBSCRIBE.search(made_of) is not None

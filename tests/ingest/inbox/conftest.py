@@ -46,16 +46,15 @@ def house(kind: str, embedded: Broker, tmp_path: Path) -> Iterator[House]:
 @pytest.fixture
 def house_of(kind: str, embedded: Broker, tmp_path: Path) -> Iterator[Callable[..., House]]:
     """Makes a house with mailboxes of these names."""
-    made: list[House] = []
+    made: list[Iterator[House]] = []
 
     def make(*mailboxes: str, bootstrap: str = "") -> House:
-        house = next(_house(kind, bootstrap or embedded.bootstrap, tmp_path, mailboxes))
-        made.append(house)
-        return house
+        made.append(_house(kind, bootstrap or embedded.bootstrap, tmp_path, mailboxes))
+        return next(made[-1])
 
     yield make
-    for house in made:
-        house.close()
+    for houses in made:
+        next(houses, None)  # closes it
 
 
 def _house(kind: str, bootstrap: str, folder: Path, mailboxes: tuple[str, ...]) -> Iterator[House]:

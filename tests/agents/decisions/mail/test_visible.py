@@ -13,6 +13,8 @@ WRITTEN = """Thank you, that works.
 I asked: what did she write on 3 May 2015? Nobody knows.
 
 Let me note two things: one and two.
+I wrote 3 mails to them:
+Gestern schrieb ich dir drei Punkte und diese Frage:
 On Monday we meet at 10:30."""
 
 ATTRIBUTIONS = [

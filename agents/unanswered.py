@@ -1,0 +1,132 @@
+"""Emails of which nobody knows whether they went out, for the operator who decides."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
+from agents.decisions.answers import Accepted, delivered
+from agents.decisions.mime import mailbox
+from agents.waiting import Waits, waiting, waits_view
+from schemas.attempts import Wait, Waiting
+from schemas.errors import Retry
+from schemas.events import Delivery, Send, lines
+from schemas.settings import Settings
+from schemas.state import StateTopic
+from schemas.topics import DELIVERIES, EVENTS, RETRIES, Topic, delivery_partition
+
+_PATIENCE_SECONDS = 60.0
+_FLUSH_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """What is known of an email that left, from its request."""
+
+    envelope_to: str
+    message_id: str
+    sender: str
+    address: str
+
+
+class Unanswered:
+    """The topics as they are now. Raises Retry while the broker can't be reached."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._heads: StateTopic[Wait] = waits_view(settings)
+        self._deliveries: StateTopic[Delivery] = StateTopic(
+            settings, DELIVERIES, Delivery, key=lambda delivery: delivery.delivery_id
+        )
+        self._waits = Waits(settings, self._heads)
+
+    def list(self) -> list[Wait]:
+        """Those that wait for a decision, longest first. One whose answer came late after all waits for none."""
+        found = [
+            wait
+            for wait in self._heads
+            if wait.state == "unanswered" and self._deliveries.get(wait.delivery_id) is None
+        ]
+        return sorted(found, key=lambda wait: wait.at)
+
+    def sent(self, wait: Wait, now: datetime) -> None:
+        """It went out: sent and delivered, at the moment of its attempt."""
+        send = self._request(wait)
+        to = mailbox(send.to).address
+        left = _Left(to, wait.message_id, wait.sender, self._settings.keyring.address_ids(to)[0])
+        # An unanswered email waits as due at the moment of its attempt.
+        answer = Accepted(wait.due_at, wait.due_at, "settled by an operator")
+        events, delivery = delivered(send, left, answer, wait.attempt)
+        self._write((DELIVERIES, msgspec.json.encode(delivery)), (EVENTS, lines(events)), of=wait)
+        self._settle(wait, send, "settled", now)
+
+    def again(self, wait: Wait, now: datetime) -> None:
+        """It did not: it goes out once more, if it still may."""
+        self._settle(wait, self._request(wait), "again", now)
+
+    def _settle(self, wait: Wait, send: Send, state: str, now: datetime) -> None:
+        new: Waiting = waiting(
+            send,
+            wait.sender,
+            "again" if state == "again" else "settled",
+            attempt=wait.attempt,
+            first_at=wait.first_at,
+            due_at=now,
+            now=now,
+            message_id=wait.message_id,
+        )
+        self._write((RETRIES, msgspec.json.encode(new)), of=wait)
+
+    def _request(self, wait: Wait) -> Send:
+        for _, send in self._waits.requests_now([wait]):
+            return send
+        raise Retry(f"{wait.delivery_id} waits no more, or otherwise: see `sendlens unanswered list`")
+
+    def _write(self, *records: tuple[Topic, bytes], of: Wait) -> None:
+        """Write them in their order, each when the one before is there."""
+        try:
+            producer = KafkaProducer(
+                bootstrap_servers=self._settings.kafka_servers, acks="all", max_request_size=RETRIES.max_record_bytes
+            )
+            try:
+                for topic, value in records:
+                    partition = delivery_partition(of.delivery_id, self._settings.partitions_of(topic))
+                    name = self._settings.topic(topic)
+                    producer.send(name, key=of.delivery_id.encode(), value=value, partition=partition).get(
+                        _FLUSH_SECONDS
+                    )
+            finally:
+                producer.close()
+        except KafkaError as error:
+            raise Retry(f"Kafka at {self._settings.kafka}: {error!r}") from error
+
+    def __enter__(self) -> Unanswered:
+        for view in (self._heads, self._deliveries):
+            view.start()
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not (self._heads.ready and self._deliveries.ready):
+            if time.monotonic() > deadline:
+                self.__exit__()
+                raise Retry(f"Kafka at {self._settings.kafka}: the topics can't be read to their end")
+            time.sleep(0.02)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for view in (self._heads, self._deliveries):
+            view.stop()
+        self._waits.close()
+
+
+def told(waits: Sequence[Wait]) -> Iterator[str]:
+    """A line of each: what to look for in the mail server's log, and what to settle."""
+    for wait in waits:
+        yield (
+            f"{wait.delivery_id}  {wait.due_at:%Y-%m-%d %H:%M:%S}Z  campaign {wait.campaign}, step {wait.step},"
+            f" lead {wait.lead}, from {wait.sender}, message id {wait.message_id}"
+        )

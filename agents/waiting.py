@@ -1,0 +1,140 @@
+"""The emails that wait for their next attempt: known by their heads, read whole from the topic only when they are due.
+
+A worker knows all that wait, and performs those whose lead's partition of `sends` it owns: one that comes to own it
+goes on where the other ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+
+import msgspec
+import structlog
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+
+from agents.decisions.answers import to_ms
+from schemas.attempts import Wait, Waiting, WaitState
+from schemas.errors import Retry
+from schemas.events import Send
+from schemas.settings import Settings
+from schemas.state import StateTopic
+from schemas.topics import RETRIES, SENDS, text_partition
+
+log = structlog.get_logger()
+
+_PATIENCE_SECONDS = 10.0
+_POLL_MS = 200
+_MAX_BYTES = 16 * 1024 * 1024
+
+
+def waits_view(settings: Settings) -> StateTopic[Wait]:
+    """The heads of all emails that wait."""
+    return StateTopic(
+        settings,
+        RETRIES,
+        Wait,
+        key=lambda wait: wait.delivery_id,
+        over=lambda wait: wait.state == "settled",
+        placed=True,
+    )
+
+
+class Waits:
+    """Which emails are due, and their requests. `view` may be read from any thread, the rest belongs to one loop."""
+
+    def __init__(self, settings: Settings, view: StateTopic[Wait]) -> None:
+        self.view = view
+        self._settings = settings
+        self._consumer: KafkaConsumer | None = None
+        self._decode = msgspec.json.Decoder(Waiting).decode
+
+    def due(self, now: datetime, partitions: Collection[int], room: Callable[[Wait], bool]) -> list[Wait]:
+        """Those that are due now, of these partitions of `sends`, longest due first, as far as `room` says yes to each
+        in turn."""
+        count = self._settings.partitions_of(SENDS)
+        found = [
+            wait
+            for wait in self.view
+            if wait.due_at <= now
+            and wait.state != "unanswered"
+            and text_partition(wait.lead, count) in partitions
+            and self.view.place(wait.delivery_id) is not None
+        ]
+        return [wait for wait in sorted(found, key=lambda wait: wait.due_at) if room(wait)]
+
+    async def requests(self, waits: Sequence[Wait]) -> list[tuple[Wait, Send]]:
+        """The requests of these, of those that still wait. Raises Retry while the broker can't say."""
+        return await asyncio.to_thread(self.requests_now, waits)
+
+    def requests_now(self, waits: Sequence[Wait]) -> list[tuple[Wait, Send]]:
+        """As `requests`, for those who may block."""
+        try:
+            return [(wait, send) for wait in waits if (send := self._read(wait)) is not None]
+        except KafkaError as error:
+            self.close()
+            raise Retry(f"Kafka can't say what waits: {error!r}") from error
+
+    def count(self, state: str) -> int:
+        """How many wait in this state."""
+        return sum(wait.state == state for wait in self.view)
+
+    def close(self) -> None:
+        if self._consumer is not None:
+            self._consumer.close(autocommit=False, timeout_ms=0)
+            self._consumer = None
+
+    def _read(self, wait: Wait) -> Send | None:
+        place = self.view.place(wait.delivery_id)
+        if place is None:
+            return None
+        if self._consumer is None:
+            self._consumer = KafkaConsumer(
+                bootstrap_servers=self._settings.kafka_servers,
+                enable_auto_commit=False,
+                max_partition_fetch_bytes=_MAX_BYTES,
+                fetch_max_wait_ms=_POLL_MS,
+                bootstrap_timeout_ms=2000,
+            )
+        tp = TopicPartition(self._settings.topic(RETRIES), place[0])
+        self._consumer.assign([tp])
+        self._consumer.seek(tp, place[1])
+        polls = int(_PATIENCE_SECONDS * 1000 / _POLL_MS)
+        for _ in range(polls):
+            for record in self._consumer.poll(timeout_ms=_POLL_MS, max_records=1).get(tp, []):
+                # A later one stands there when the topic was compacted meanwhile: then another head is on its way here.
+                if record.offset == place[1]:
+                    return self._decode(record.value).send
+                return None
+        raise Retry(f"topic {tp.topic} does not show the record {place[0]}/{place[1]}")
+
+
+def waiting(
+    send: Send,
+    sender: str,
+    state: WaitState,
+    *,
+    attempt: int,
+    first_at: datetime,
+    due_at: datetime,
+    now: datetime,
+    message_id: str = "",
+) -> Waiting:
+    """The record of an email that waits; without its request when it is settled. Times to the millisecond."""
+    return Waiting(
+        delivery_id=send.delivery_id,
+        request_id=send.request_id,
+        campaign=send.campaign,
+        step=send.step,
+        lead=send.lead,
+        sender=sender,
+        state=state,
+        attempt=attempt,
+        first_at=to_ms(first_at),
+        due_at=to_ms(due_at),
+        at=to_ms(now),
+        message_id=message_id,
+        send=None if state == "settled" else send,
+    )
