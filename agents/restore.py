@@ -24,16 +24,19 @@ from schemas.settings import Settings
 from schemas.state import StateTopic
 from schemas.topics import (
     ATTEMPTS,
+    CALLS,
     CAMPAIGNS,
     DELIVERIES,
     LEADS,
     LINKS,
     PAUSES,
     RETRIES,
+    WEBHOOKS,
     Topic,
     delivery_partition,
     text_partition,
 )
+from schemas.webhooks import Call, Endpoint
 
 _PATIENCE = 600.0  # seconds to read a topic to its end; some 50,000 records a second
 # How each topic is read: its struct, whose fields the query gives in their order, and the struct's key.
@@ -42,6 +45,8 @@ _HOLDS: dict[Topic, tuple[type[Any], Callable[[Any], str]]] = {
     PAUSES: (Pause, lambda pause: pause.campaign),
     LEADS: (Lead, lambda lead: lead.key),
     LINKS: (Link, lambda link: link.link_id),
+    WEBHOOKS: (Endpoint, lambda endpoint: endpoint.id),
+    CALLS: (Call, lambda call: call.key),
     DELIVERIES: (Delivery, lambda delivery: delivery.delivery_id),
     ATTEMPTS: (Attempt, lambda attempt: attempt.delivery_id),
     RETRIES: (Waiting, lambda waiting: waiting.delivery_id),
@@ -56,6 +61,13 @@ _READ = {
     PAUSES: "SELECT campaign, paused, at, reason FROM pauses FINAL",
     LEADS: "SELECT lead, fact, at, of, campaign, holds FROM lead_facts FINAL",
     LINKS: "SELECT toString(link_id), campaign, url FROM links FINAL",
+    WEBHOOKS: "SELECT toString(id), url, kinds, created_at, state, since, reason FROM webhooks FINAL",
+    CALLS: """
+        SELECT
+            toString(endpoint), toString(event), kind, partition, attempt, first_at, due_at, state, answer, body
+        FROM calls FINAL
+        WHERE state = 'waiting'
+    """,
     DELIVERIES: """
         SELECT toString(delivery_id), any(request_id), min(at)
         FROM events

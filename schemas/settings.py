@@ -138,6 +138,10 @@ class Settings(BaseSettings):
     honeypot: bool = Field(
         False, description="Put a link that no person can see into every email; whoever follows it is a robot."
     )
+    webhooks_private: bool = Field(
+        False, description="Allow webhooks to plain http and to addresses of private networks, this machine included."
+    )
+
     asn_database: str = Field(
         "", description="A MaxMind DB file of AS numbers (GeoLite2-ASN); with it more scanners' networks are known."
     )

@@ -19,7 +19,8 @@ from schemas.attempts import Attempt, Waiting
 from schemas.errors import Reject, Retry
 from schemas.events import AnyEvent, Campaign, Hit, Lead, Link, Pause
 from schemas.settings import Settings
-from schemas.topics import ATTEMPTS, CAMPAIGNS, EVENTS, HITS, LEADS, LINKS, PAUSES, RETRIES, Topic
+from schemas.topics import ATTEMPTS, CALLS, CAMPAIGNS, EVENTS, HITS, LEADS, LINKS, PAUSES, RETRIES, WEBHOOKS, Topic
+from schemas.webhooks import Call, Endpoint
 
 _DECODERS: dict[Topic, msgspec.json.Decoder[Any]] = {
     HITS: msgspec.json.Decoder(Hit),
@@ -30,6 +31,8 @@ _DECODERS: dict[Topic, msgspec.json.Decoder[Any]] = {
     LINKS: msgspec.json.Decoder(Link),
     ATTEMPTS: msgspec.json.Decoder(Attempt),
     RETRIES: msgspec.json.Decoder(Waiting),
+    WEBHOOKS: msgspec.json.Decoder(Endpoint),
+    CALLS: msgspec.json.Decoder(Call),
 }
 
 

@@ -31,7 +31,7 @@ SETTLE = 1.0
 
 _TOLD = (
     "mode", "token_keys", "api_key", "kafka", "topic_prefix", "partitions", "clickhouse_url", "data_dir",
-    "settle_seconds", "store_seconds", "smtp_port", "ingest_port", "answer_within_ms",
+    "settle_seconds", "store_seconds", "smtp_port", "ingest_port", "answer_within_ms", "webhooks_private",
     "relay_list_url",
 )  # fmt: skip
 
