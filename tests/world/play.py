@@ -14,7 +14,7 @@ from tests.world.truth import Truth, new_truths, part
 
 STEPS = (1, 2)
 _IN_TIME = 0.6  # seconds after the 250 in which a scanner still comes
-_PATIENCE = 120.0
+_PATIENCE = 240.0
 
 
 class Play:
@@ -28,7 +28,7 @@ class Play:
         self._platform = platform
         self._people = people
         self._step = STEPS[0]
-        self._put_off: dict[tuple[int, str], float] = {}
+        self._put_off: dict[str, float] = {}
         self._first: dict[str, Received] = {}
         self._under_way: set[asyncio.Task[None]] = set()
 
@@ -85,10 +85,15 @@ class Play:
                 truth.blocked.add(lead.id)
             return lead.kind.refusal.says
         if lead.kind.greylisted:
-            at = self._put_off.setdefault((self._step, lead.id), _now())
-            if _now() - at < GREYLISTED_SECONDS:
-                self._truth(lead, self._step).deferred.add(lead.id)
+            deferred = self._truth(lead, self._step).deferred
+            if lead.id not in deferred:
+                deferred.add(lead.id)
+                self._put_off[lead.id] = _now()
                 return GREYLISTED
+            if (waited := _now() - self._put_off[lead.id]) < GREYLISTED_SECONDS:
+                self.complaints.append(
+                    f"told to wait {GREYLISTED_SECONDS} s, the sender came back after {waited:.1f} s"
+                )
         return ""
 
     async def before_250(self, address: str, mail: Received) -> None:

@@ -83,7 +83,7 @@ class Refusal:
 
 NO_SUCH_USER = Refusal("550 5.1.1 <recipient>: Recipient address rejected: User unknown", "hard")
 UNWANTED = Refusal("550 5.7.1 Message rejected for policy reasons", "block")
-GREYLISTED_SECONDS = 2
+GREYLISTED_SECONDS = 3
 GREYLISTED = f"451 4.7.1 Greylisted, please try again in {GREYLISTED_SECONDS} seconds"
 
 

@@ -19,6 +19,8 @@ _TABLES = (
 )
 # What a column is called where its name is too long for one.
 _SHORT = {
+    "hard_bounced": "bounced: hard",
+    "soft_bounced": "soft",
     "skipped_unsubscribed": "unsubscribed",
     "skipped_complained": "complained",
     "skipped_invalid": "invalid",
@@ -29,14 +31,16 @@ _SHORT = {
 
 
 def tables(rows: Mapping[Part, Numbers]) -> str:
-    """A line for each part of the play, in two tables."""
+    """A line for each part of the play, in two tables; none where all is 0."""
     width = max(map(len, rows), default=0)
     out: list[str] = []
     for title, columns in _TABLES:
         names = columns.split()
         heads = [_SHORT.get(name, name.replace("_", " ")) for name in names]
         out += ["", f"{title}:", _row("", width, heads, heads)]
-        out += [_row(where, width, heads, [str(numbers[name]) for name in names]) for where, numbers in rows.items()]
+        for where, numbers in rows.items():
+            if any(numbers[name] for name in names):
+                out.append(_row(where, width, heads, [str(numbers[name]) for name in names]))
     return "\n".join(out)
 
 
