@@ -31,10 +31,15 @@ class People:
         self._mailbox = mailbox
         self._keys = keys
         self._others = Keyring(dict.fromkeys(keys.keys, _ENEMY))
-        self._http = httpx.AsyncClient(timeout=20, limits=httpx.Limits(max_connections=40), headers={"Accept": "*/*"})
+        # Scanners wait for nobody: a hit of theirs that comes late would be taken for a person's.
+        self._people, self._robots = (
+            httpx.AsyncClient(timeout=20, limits=httpx.Limits(max_connections=40), headers={"Accept": "*/*"})
+            for _ in range(2)
+        )
 
     async def close(self) -> None:
-        await self._http.aclose()
+        await self._people.aclose()
+        await self._robots.aclose()
 
     def why_not(self, lead: Lead) -> str:
         """Why the lead is to get no more mail, or ""."""
@@ -125,7 +130,8 @@ class People:
 
     async def _fetch(self, method: str, url: str, action: Action, expect: int, **body: object) -> httpx.Response:
         agent = {"User-Agent": action.agent}
-        answer = await self._http.request(method, url, headers=agent, **body)  # type: ignore[arg-type]
+        client = self._robots if action.after[0] == 0 else self._people
+        answer = await client.request(method, url, headers=agent, **body)  # type: ignore[arg-type]
         if answer.status_code != expect:
             self.complaints.append(f"{method} of {action.what} was answered {answer.status_code}, not {expect}")
         return answer

@@ -127,15 +127,16 @@ class Play:
             self.complaints.append(f"somebody could not do what they do: {error!r}")
 
     async def _act(self, lead: Lead, step: int, mail: Received, taken_at: float) -> None:
-        """One action after the other. However slow the machine, they stay as far apart as their times say."""
-        at, latest = taken_at, 0.0
+        """One action after the other. However slow the machine, any two stay as far apart as their times say."""
+        done: list[tuple[float, float]] = []  # when each was over, and when it should have been at the latest
         for action in lead.kind.actions:
             first, last = action.after
-            at = max(taken_at + self._people.luck.uniform(first, last), at + first - latest)
+            not_before = max((at + first - latest for at, latest in done), default=0.0)
+            at = max(taken_at + self._people.luck.uniform(first, last), not_before)
             await asyncio.sleep(at - _now())
             if last > _IN_TIME or _now() < taken_at + _IN_TIME:
                 await self._people.act(lead, mail, action, self._truth(lead, step))
-            at, latest = _now(), last
+            done.append((_now(), last))
 
     async def _answer(self, lead: Lead, step: int, mail: Received, answer: Answer, at: float) -> None:
         await asyncio.sleep(at - _now())
