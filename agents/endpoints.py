@@ -10,13 +10,12 @@ from datetime import datetime
 
 import msgspec
 from clickhouse_connect.driver.client import Client
-from kafka import KafkaProducer
-from kafka.errors import KafkaError
 
 from agents.decisions.webhooks import KINDS, report
 from agents.records import Out
 from agents.sinks.http import check_url
 from agents.webhooks import endpoint_record, endpoints_view
+from agents.writing import write_all
 from schemas.errors import Misconfigured, Reject, Retry
 from schemas.events import EVENTS as EVERY_EVENT
 from schemas.events import lines
@@ -49,7 +48,7 @@ def add(settings: Settings, url: str, kinds: Sequence[str], now: datetime) -> tu
     except Reject as error:
         raise Misconfigured(str(error)) from None
     endpoint = Endpoint(id=str(uuid.uuid4()), url=url, kinds=tuple(sorted(set(kinds))), created_at=now, since=now)
-    _write(settings, [endpoint_record(endpoint)])
+    write_all(settings, [endpoint_record(endpoint)])
     return endpoint, secret(settings, endpoint.id)
 
 
@@ -84,7 +83,7 @@ def named(settings: Settings, start_of_id: str) -> Endpoint:
 def change(settings: Settings, endpoint: Endpoint, state: str, now: datetime) -> Endpoint:
     """Enable, disable or remove it."""
     changed = msgspec.structs.replace(endpoint, state=state, since=now, reason="")
-    _write(settings, [endpoint_record(changed)])
+    write_all(settings, [endpoint_record(changed)])
     return changed
 
 
@@ -101,9 +100,9 @@ def redeliver(
     for line in _events(client, endpoint, start, end):
         some.append(_call(settings, endpoint, line, now))
         if len(some) == _TOGETHER:
-            _write(settings, some)
+            write_all(settings, some)
             count, some = count + len(some), []
-    _write(settings, some)
+    write_all(settings, some)
     return count + len(some)
 
 
@@ -135,22 +134,3 @@ def _call(settings: Settings, endpoint: Endpoint, line: bytes, now: datetime) ->
     )
     partition = text_partition(call.key, settings.partitions_of(CALLS))
     return Out(CALLS, partition, call.key.encode(), msgspec.json.encode(call))
-
-
-def _write(settings: Settings, records: Sequence[Out]) -> None:
-    if not records:
-        return
-    try:
-        producer = KafkaProducer(bootstrap_servers=settings.kafka_servers, acks="all")
-        try:
-            sent = [
-                producer.send(settings.topic(one.topic), key=one.key, value=one.value, partition=one.partition)
-                for one in records
-            ]
-            producer.flush(timeout=_PATIENCE_SECONDS)
-            for one in sent:
-                one.get(timeout=_PATIENCE_SECONDS)
-        finally:
-            producer.close()
-    except (KafkaError, OSError) as error:
-        raise Retry(f"Kafka at {settings.kafka} did not take every record: {error!r}") from error

@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 from clickhouse_connect.driver.client import Client
-from kafka import KafkaProducer
-from kafka.errors import KafkaError
 
+from agents.records import Out
+from agents.writing import write_all
 from schemas.attempts import Attempt, Waiting
 from schemas.errors import Retry
 from schemas.events import Campaign, Delivery, Lead, Link, Pause, Send
@@ -96,27 +96,15 @@ def restore(settings: Settings, client: Client) -> dict[str, int]:
     Raises Retry when the broker can't be reached.
     """
     restored: dict[str, int] = {}
-    try:
-        producer = KafkaProducer(bootstrap_servers=settings.kafka_servers, acks="all")
-        try:
-            for topic in _READ:
-                answers = []
-                there = _keys(settings, topic)
-                for key, value in _records(client, topic):
-                    if key not in there:
-                        partition = _partition(settings, topic, key)
-                        answers.append(
-                            producer.send(settings.topic(topic), key=key.encode(), value=value, partition=partition)
-                        )
-                producer.flush(timeout=60)
-                for answer in answers:
-                    answer.get(timeout=0)
-                if answers:
-                    restored[topic.name] = len(answers)
-        finally:
-            producer.close()
-    except KafkaError as error:
-        raise Retry(f"Kafka at {settings.kafka}: {error!r}") from error
+    for topic in _READ:
+        there = _keys(settings, topic)
+        lacking = (
+            Out(topic, _partition(settings, topic, key), key.encode(), value)
+            for key, value in _records(client, topic)
+            if key not in there
+        )
+        if count := write_all(settings, lacking):
+            restored[topic.name] = count
     return restored
 
 
