@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import shutil
 import sys
 import time
@@ -39,6 +40,26 @@ for name, group in _GROUPS.items():
 
 log = structlog.get_logger()
 T = TypeVar("T")
+# The mailbox of the demo's sender: the world serves it, the inbox reads it.
+_DEMO_SENDERS = """\
+[[account]]
+address = "news@shop.example.com"
+
+[account.imap]
+host = "127.0.0.1"
+port = {port}
+tls = "none"
+password_env = "DEMO_MAILBOX_PASSWORD"
+"""
+# Whatever the operator's settings are, nothing of the demo leaves this machine.
+_DEMO_ALONE = {
+    "SENDLENS_SMTP_HOST": "127.0.0.1",
+    "SENDLENS_SMTP_TLS": "none",
+    "SENDLENS_SMTP_USER": "",
+    "SENDLENS_GRAFANA_URL": "",
+    "SENDLENS_NOTIFY_TO": "",
+    "SENDLENS_RELAY_LIST_URL": "",
+}
 _DAYS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
 
@@ -69,14 +90,20 @@ def demo(
         data_dir = Path(os.environ.get("SENDLENS_DATA_DIR", "var")) / "demo"
         shutil.rmtree(data_dir, ignore_errors=True)  # the demo's own folder: each play starts from nothing
         os.environ["SENDLENS_DATA_DIR"] = str(data_dir)
+        senders = data_dir / "senders.toml"  # never the operator's own accounts
+        data_dir.mkdir(parents=True)
+        senders.write_text(_DEMO_SENDERS.format(port=free_port()))
         environment = _ports(read_settings()) | {
+            **_DEMO_ALONE,
             "SENDLENS_SMTP_PORT": str(free_port()),
             "SENDLENS_DATA_DIR": str(data_dir),
-            "SENDLENS_SENDERS": str(data_dir / "senders.toml"),  # never the operator's own accounts
+            "SENDLENS_SENDERS": str(senders),
+            "SENDLENS_INBOX_POLL_SECONDS": "0.5",
             "SENDLENS_HONEYPOT": "true",
+            "DEMO_MAILBOX_PASSWORD": secrets.token_urlsafe(),
         }
         world = f"exec {sys.executable} -m tests.world --leads {leads}" + (" --check" if check else "")
-        raise typer.Exit(_run_stack(environment, [("world", world)]))
+        raise typer.Exit(_run_stack(environment, [("inbox", "exec sendlens inbox"), ("world", world)]))
 
 
 def _ports(settings: Settings) -> dict[str, str]:

@@ -28,7 +28,10 @@ countIf(first_raw_open_at IS NOT NULL) AS raw_opened,
 countIf(first_machine_open_at IS NOT NULL) AS machine_opened,
 countIf(first_click_at IS NOT NULL) AS clicked,
 countIf(first_raw_click_at IS NOT NULL) AS raw_clicked,
-countIf(unsubscribed_at IS NOT NULL) AS unsubscribed
+countIf(unsubscribed_at IS NOT NULL) AS unsubscribed,
+-- By a person: that a machine answered for them (out of office) is no reply.
+countIf(replied_at IS NOT NULL) AS replied,
+countIf(complained_at IS NOT NULL) AS complained
 
 -- fragment: rates
 -- 0 to 1, and NULL where there is nothing to divide by. Bounces are a share of sent, what people do of delivered.
@@ -43,7 +46,9 @@ clicked / nullIf(delivered, 0) AS click_rate,
 raw_clicked / nullIf(delivered, 0) AS raw_click_rate,
 clicked / nullIf(opened, 0) AS click_to_open_rate,
 raw_clicked / nullIf(raw_opened, 0) AS raw_click_to_open_rate,
-unsubscribed / nullIf(delivered, 0) AS unsubscribe_rate
+unsubscribed / nullIf(delivered, 0) AS unsubscribe_rate,
+replied / nullIf(delivered, 0) AS reply_rate,
+complained / nullIf(delivered, 0) AS complaint_rate
 
 -- name: headline
 -- Counts and rates of the emails sent in the period, and of those sent in the period of equal length before it. Always

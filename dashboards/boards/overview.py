@@ -12,6 +12,9 @@ NO_HITS = "No opens or clicks"
 # Where mailbox providers start to distrust a sender, and where they start to refuse it.
 _HARD_BOUNCES = (Threshold(0.02, Color.ORANGE), Threshold(0.05, Color.VERMILLION))
 
+# What Gmail's and Yahoo's rules for bulk senders ask to stay below, and must never be reached.
+_COMPLAINTS = (Threshold(0.001, Color.ORANGE), Threshold(0.003, Color.VERMILLION))
+
 _CAMPAIGN = Field("campaign_name", "Campaign", Unit.TEXT, "The campaign's name. Choose it to see this campaign alone.")
 
 _RATES = (
@@ -38,6 +41,14 @@ _RATES = (
     Field("soft_bounce_rate", "Soft bounces", Unit.RATE, "Refused for a reason that may pass, of sent."),
     Field("block_rate", "Blocked", Unit.RATE, "Refused as spam, by policy or for the sender's reputation, of sent."),
     Field("unsubscribe_rate", "Unsubscribes", Unit.RATE, "Emails that were unsubscribed from, of delivered."),
+    Field("reply_rate", "Replies", Unit.RATE, "Emails that a person answered, of delivered."),
+    Field(
+        "complaint_rate",
+        "Complaints",
+        Unit.RATE,
+        "Emails that the recipient reported as spam, of delivered.",
+        thresholds=_COMPLAINTS,
+    ),
 )
 
 _PANELS = (
@@ -231,8 +242,8 @@ _PANELS = (
         key="campaigns",
         kind=Kind.TABLE,
         title="Campaigns",
-        description="The emails sent in the period, campaign by campaign. Bounces are shares of sent; opens, clicks "
-        "and unsubscribes of delivered (sent minus bounced); click-to-open of opened.",
+        description="The emails sent in the period, campaign by campaign. Bounces are shares of sent; opens, clicks, "
+        "unsubscribes, replies and complaints of delivered (sent minus bounced); click-to-open of opened.",
         query=get("by_campaign"),
         label=_CAMPAIGN,
         link="campaign_id",
@@ -246,7 +257,8 @@ _PANELS = (
         kind=Kind.TABLE,
         title="Steps and variants",
         description="The emails sent in the period, for each variant of each step, to compare A with B. Bounces are "
-        "shares of sent; opens, clicks and unsubscribes of delivered (sent minus bounced); click-to-open of opened.",
+        "shares of sent; opens, clicks, unsubscribes, replies and complaints of delivered (sent minus bounced); "
+        "click-to-open of opened.",
         query=get("by_variant"),
         label=_CAMPAIGN,
         link="campaign_id",

@@ -4,7 +4,7 @@
     2 bounce hard, 1 softly, 1 is blocked, 36 are delivered.
     A person opens 18, of which 9 also get a click. 8 more are opened by a privacy proxy only, 5 more by a robot only.
     So 31 are opened by anybody. Robots follow links in 3 that no person clicked in: 12 are clicked by anybody.
-    3 unsubscribe.
+    3 unsubscribe, 4 reply, 2 complain; for 5 a machine answers, which is no reply.
 `owner's pick` (10 emails, step 2, variant A, sent on 4 March at 15:00 UTC, one per minute): all delivered, 5 opened
     and 1 clicked by a person.
 Before them, on 24 February: 20 emails of `spring`, step 0, all delivered, 5 opened by a person.
@@ -22,11 +22,14 @@ from msgspec import Struct
 from clickhouse.store import insert_lines
 from schemas.events import (
     AnyEvent,
+    AutoReplied,
     BounceClass,
     Bounced,
     Clicked,
+    Complained,
     Delivered,
     Opened,
+    Replied,
     Sent,
     Unsubscribed,
     Verdict,
@@ -107,6 +110,10 @@ class Email(Struct, frozen=True):
     def unsubscribed(self, after: timedelta) -> Unsubscribed:
         return Unsubscribed(**self.common("unsubscribe", self.at + after), via="page")  # type: ignore[arg-type]
 
+    def answered(self, kind: type[Replied | AutoReplied | Complained], after: timedelta) -> AnyEvent:
+        mail = {"sender": "news@example.com", "message_id": f"{kind.__name__}@example.net", "matched_by": "in-reply-to"}
+        return kind(**self.common(kind.__name__, self.at + after), **mail)  # type: ignore[arg-type]
+
 
 def known_week() -> Iterator[AnyEvent]:
     """The events of the module's text."""
@@ -127,6 +134,13 @@ def known_week() -> Iterator[AnyEvent]:
             yield email.clicked(hour + timedelta(minutes=1), "human", "browser")
         if n in (0, 1, 2):
             yield email.unsubscribed(day)
+        if 10 <= n < 14:
+            yield email.answered(Replied, hour)
+            yield email.answered(Replied, day)
+        if n in (14, 15):
+            yield email.answered(Complained, hour)
+        if 10 <= n < 15:
+            yield email.answered(AutoReplied, hour)
         if 18 <= n < 26:
             yield email.opened(timedelta(minutes=5), "machine", "privacy-prefetch")
         if 26 <= n < 31:

@@ -50,6 +50,8 @@ def test_the_headline_counts_the_emails_sent_in_the_period(client: Client) -> No
         "clicked": 10,
         "raw_clicked": 13,
         "unsubscribed": 3,
+        "replied": 4,
+        "complained": 2,
     }
     assert {name: now[name] for name in counts} == counts
     assert (before["sent"], before["delivered"], before["opened"], before["clicked"]) == (20, 20, 5, 0)
@@ -70,6 +72,8 @@ def test_every_rate_has_the_denominator_its_panel_states(client: Client) -> None
         "click_to_open_rate": 10 / 23,
         "raw_click_to_open_rate": 13 / 36,
         "unsubscribe_rate": 3 / 46,
+        "reply_rate": 4 / 46,
+        "complaint_rate": 2 / 46,
     }
     assert {name: now[name] for name in rates} == pytest.approx(rates)
 

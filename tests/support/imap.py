@@ -96,9 +96,18 @@ def dovecot() -> str | None:
 class ImapServer:
     """One server of either kind. `start` and `stop` may be called again and again; `close` throws everything away."""
 
-    def __init__(self, kind: str, mailboxes: Sequence[str], certificate: tuple[Path, Path] | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        mailboxes: Sequence[str],
+        certificate: tuple[Path, Path] | None = None,
+        *,
+        port: int = 0,
+        password: str = PASSWORD,
+    ) -> None:
         self.kind = kind
-        self.port = free_port()
+        self.port = port or free_port()
+        self.password = password
         self.tls_port = free_port() if certificate else 0
         self.mailboxes = tuple(mailboxes)
         # Not pytest's folder: that is its owner's alone, and the paths of Unix sockets must be short.
@@ -193,12 +202,21 @@ class ImapServer:
     @contextlib.contextmanager
     def client(self, mailbox: str) -> Iterator[IMAPClient]:
         """A connection of one's own."""
-        client = IMAPClient("127.0.0.1", self.port, ssl=False, timeout=20)
+        client = self.connected(mailbox)
         try:
-            client.login(mailbox, PASSWORD)
             yield client
         finally:
             client.shutdown()
+
+    def connected(self, mailbox: str) -> IMAPClient:
+        """The same, for as long as is wanted; `shutdown` ends it."""
+        client = IMAPClient("127.0.0.1", self.port, ssl=False, timeout=20)
+        try:
+            client.login(mailbox, self.password)
+        except BaseException:
+            client.shutdown()
+            raise
+        return client
 
     def _command(self) -> list[str]:
         if self.kind == "dovecot":
@@ -246,7 +264,7 @@ def _write_dovecot(server: ImapServer) -> None:
             tls_port=server.tls_port,
             ssl="yes" if certificate else "no",
             certificate=certificate,
-            password=PASSWORD,
+            password=server.password,
         )
     )
 
@@ -262,7 +280,7 @@ def _write_pymap(server: ImapServer) -> None:
 
     base = server.folder / "mail"
     base.mkdir()
-    hashed = BuiltinHash(rounds=1000).hash(PASSWORD)
+    hashed = BuiltinHash(rounds=1000).hash(server.password)
     (base / "pymap-etc-passwd").write_text("".join(f"{name}:x::::{name}:\n" for name in server.mailboxes))
     (base / "pymap-etc-shadow").write_text("".join(f"{name}:{hashed}:::::::\n" for name in server.mailboxes))
     for name in server.mailboxes:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from email.message import EmailMessage, Message
 from email.utils import formatdate, make_msgid
 
+from schemas.tokens import Keyring, Purpose
+
 _HOST = "mx.example.net"
 _RETURNED = ("From", "To", "Subject", "Date", "Message-ID", "List-Unsubscribe", "List-Unsubscribe-Post")
 
@@ -53,6 +55,58 @@ def complaint(original: Message, mailbox: str) -> bytes:
         text="This is an email abuse report for an email message received from your network.\n",
         fields="Feedback-Type: abuse\nUser-Agent: ExampleFeedback/1.0\nVersion: 1\nSource-IP: 192.0.2.1\n",
     )
+
+
+def read_receipt(original: Message, person: str) -> bytes:
+    """The mail client tells that the email was shown (RFC 8098). Says nothing of a reply."""
+    return _report(
+        original,
+        kind="disposition-notification",
+        headers=f"From: {person}\nTo: {original['From']}\nSubject: Read: {original['Subject']}\n"
+        f"In-Reply-To: {original['Message-ID']}\nReferences: {original['Message-ID']}\n",
+        text="This is a receipt for the mail that you sent.\n",
+        fields=f"Final-Recipient: rfc822; {person}\nOriginal-Message-ID: {original['Message-ID']}\n"
+        "Disposition: manual-action/MDN-sent-manually; displayed\n",
+    )
+
+
+def calendar_answer(original: Message, person: str) -> bytes:
+    """The calendar accepts what it took for an invitation (RFC 6047)."""
+    mail = _answer(original, person, f"Accepted: {original['Subject']}")
+    mail.set_content(
+        "BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:-//Example//Calendar//EN\nMETHOD:REPLY\nBEGIN:VEVENT\nUID:1@example.net\n"
+        f"DTSTAMP:20260302T090000Z\nATTENDEE;PARTSTAT=ACCEPTED:mailto:{person}\nEND:VEVENT\nEND:VCALENDAR\n",
+        subtype="calendar",
+    )
+    mail.set_param("method", "REPLY")
+    return mail.as_bytes()
+
+
+def newsletter(person: str, mailbox: str) -> bytes:
+    """Somebody else's campaign, sent to everybody who ever wrote."""
+    mail = EmailMessage()
+    mail["From"] = f"The Compost Letter <{person}>"
+    mail["To"] = mailbox
+    mail["Subject"] = "Five things to do with leaves"
+    mail["List-Id"] = "The Compost Letter <compost.example.net>"
+    mail["List-Unsubscribe"] = "<https://compost.example.net/leave>"
+    mail["Date"] = formatdate()
+    mail["Message-ID"] = make_msgid(domain=_HOST)
+    mail.set_content("Leaves are not waste. This month we look at what a heap of them becomes.\n")
+    return mail.as_bytes()
+
+
+def forged(original: Message, return_path: str, keys: Keyring, others: Keyring) -> tuple[Message, str]:
+    """The same email with tokens that say the same and are signed by another key: what an enemy could make up."""
+    token, _, host = original["Message-ID"].strip("<>").rpartition("@")
+    claim = keys.verify(Purpose.MESSAGE, token)
+    unsubscribe = others.sign(Purpose.UNSUBSCRIBE, claim)
+    made = Message()
+    for name in ("From", "To", "Subject", "Date", "List-Unsubscribe-Post"):
+        made[name] = original[name]
+    made["Message-ID"] = f"<{others.sign(Purpose.MESSAGE, claim)}@{host}>"
+    made["List-Unsubscribe"] = f"<https://{host}/u/{unsubscribe}>"
+    return made, f"bounce+{others.sign_bounce(claim)}@{return_path.rpartition('@')[2]}"
 
 
 def _report(original: Message, *, kind: str, headers: str, text: str, fields: str) -> bytes:

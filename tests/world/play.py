@@ -1,235 +1,152 @@
-"""The play: a two-step, two-variant campaign asked for over HTTP, received over SMTP, and answered over HTTP."""
+"""The play: a two-step, two-variant campaign asked for over HTTP, received over SMTP, and answered over HTTP and IMAP."""
 
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Coroutine
 from typing import Any
-from urllib.parse import urlsplit
 
-import httpx
-
-from tests.world.mailserver import MailServer, Received
-from tests.world.recipients import Action, Kind, population
-from tests.world.truth import Truth, new_truths
+from tests.world.mailserver import Received
+from tests.world.people import People
+from tests.world.platform import SUBJECTS, Lead, Platform, is_asked_twice
+from tests.world.recipients import GREYLISTED, GREYLISTED_SECONDS, Answer, population
+from tests.world.truth import Truth, new_truths, part
 
 STEPS = (1, 2)
-VARIANTS = ("A", "B")
-SUBJECTS = {
-    (1, "A"): "Your garden in spring",
-    (1, "B"): "Three seeds to sow now",
-    (2, "A"): "Still time",
-    (2, "B"): "Last seeds",
-}
-_BATCH = 100
-_IN_TIME = 1.0  # seconds after the 250 in which a scanner still comes
-
-HTML = """<!DOCTYPE html>
-<html><body style="font-family: sans-serif">
-<p>Hello {name},</p>
-<p>The <a href="https://shop.example.com/seeds?step={step}&amp;variant={variant}">seeds of the season</a> are in, and
-<a href='https://shop.example.com/guide'>our planting guide</a> says when to sow them.</p>
-<p>Questions? <a href="mailto:help@example.com">Write</a> or <a href="tel:+15550100">call</a>.</p>
-</body></html>"""
-
-
-@dataclass(frozen=True)
-class Lead:
-    """One recipient. Everything about it is derived from its number."""
-
-    number: int
-    kind: Kind
-
-    @property
-    def id(self) -> str:
-        return f"lead-{self.number:05}"
-
-    @property
-    def address(self) -> str:
-        return f"{self.id}@example.net"
-
-    @property
-    def variant(self) -> str:
-        return VARIANTS[self.number % len(VARIANTS)]
+_IN_TIME = 0.6  # seconds after the 250 in which a scanner still comes
+_PATIENCE = 240.0
 
 
 class Play:
-    """Plays the campaign and keeps the truth. `url` is ingest's; the sender is to deliver to `smtp_port`."""
+    """Plays the campaign and keeps the truth. Its leads live in one house of the mail server."""
 
-    def __init__(self, campaign: str, url: str, smtp_port: int, leads: int, seed: int, headers: dict[str, str]) -> None:
+    def __init__(self, campaign: str, platform: Platform, people: People, leads: int, seed: int) -> None:
         self.campaign = campaign
-        self.truths: dict[tuple[int, str], Truth] = new_truths()
-        self.leads = {lead.address: lead for lead in (Lead(n, k) for n, k in enumerate(population(leads, seed)))}
-        self.arrived = 0
+        self.truths = new_truths()
         self.complaints: list[str] = []
-        self._gone: set[str] = set()
+        self._leads = {lead.address: lead for lead in (Lead(n, k) for n, k in enumerate(population(leads, seed)))}
+        self._platform = platform
+        self._people = people
         self._step = STEPS[0]
-        self._luck = random.Random(seed)
-        self._url = url
-        self._actions: set[asyncio.Task[None]] = set()
-        self._http = httpx.AsyncClient(timeout=20, limits=httpx.Limits(max_connections=40), headers={"Accept": "*/*"})
-        self._headers = headers
-        self._mail = MailServer(smtp_port, self._refuses, self._before_250, self._after_250)
-
-    async def __aenter__(self) -> Play:
-        await self._mail.start()
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self._mail.stop()
-        await self._http.aclose()
-
-    async def ready(self) -> bool:
-        """Whether ingest answers that it is ready."""
-        try:
-            return (await self._http.get(f"{self._url}/readyz")).status_code == 200
-        except httpx.TransportError:
-            return False
-
-    async def board(self) -> dict[str, Any]:
-        """The Overview as the page gets it. Raises httpx.HTTPError."""
-        question = {"since": "now-1h", "campaign": self.campaign}
-        answer = await self._http.get(f"{self._url}/boards/overview.json", params=question, headers=self._headers)
-        return dict(answer.raise_for_status().json())
+        self._put_off: dict[str, float] = {}
+        self._first: dict[str, Received] = {}
+        self._under_way: set[asyncio.Task[None]] = set()
 
     async def declare(self) -> None:
-        # Some leads of this world have no mailbox. Whether that pauses a campaign is not what is played here.
-        await self._post("/v1/campaigns", {"id": self.campaign, "name": "Spring seeds", "bounce_limit": 1})
+        """Some leads of this world have no mailbox. Whether that pauses a campaign is played by the bad list."""
+        await self._platform.declare(self.campaign, "Spring seeds", check_reply=True, bounce_limit=1)
 
     async def send_step(self, step: int) -> None:
         """Ask for a step's emails, some of them twice: once more with the same step and lead is the same email."""
         self._step = step
-        asked = list(self.leads.values())
-        for lead in asked:
-            truth = self.truths[step, lead.variant]
-            if lead.id in self._gone:
-                truth.skipped += 1
+        for lead in self._leads.values():
+            truth = self._truth(lead, step)
+            if why_not := self._people.why_not(lead):
+                truth.skipped[lead.id] = why_not
             else:
-                truth.sent += 1
-                truth.hard_bounced += lead.kind.refused
-                truth.delivered += not lead.kind.refused
-        for start in range(0, len(asked), _BATCH):
-            batch = asked[start : start + _BATCH]
-            await self._ask(step, batch)
-            await self._ask(step, [lead for lead in batch if lead.number % 25 == 0])
+                truth.sent.add(lead.id)
+                if is_asked_twice(lead):
+                    truth.asked_again.add(lead.id)
+        await self._platform.ask(self.campaign, step, self._leads.values(), some_twice=True)
 
-    async def finish_step(self) -> None:
-        """Wait until every email of the step has arrived and everybody has done what they do."""
-        expected = sum(t.delivered for (step, _), t in self.truths.items() if step <= self._step)
-        deadline = asyncio.get_running_loop().time() + 120
-        nowhere = {lead.id for lead in self.leads.values() if lead.kind.refused}
-        while self.arrived < expected or self._actions or not nowhere <= self._gone:
-            if asyncio.get_running_loop().time() > deadline:
-                self.complaints.append(f"waited 120 s: {self.arrived} of {expected} emails arrived")
+    async def all_arrived(self) -> None:
+        """Wait until the mail server has answered to every email of the step."""
+        deadline = _now() + _PATIENCE
+        while unsettled := sum(len(truth.sent - truth.settled) for truth in self.truths.values()):
+            if _now() > deadline:
+                self.complaints.append(f"waited {_PATIENCE:.0f} s: {unsettled} emails did not come")
                 return
             await asyncio.sleep(0.1)
 
+    async def all_done(self) -> None:
+        """Wait until everybody has done what they do."""
+        while self._under_way:
+            await asyncio.wait(self._under_way, timeout=_PATIENCE)
+
     def progress(self) -> str:
-        def count(name: str) -> int:
-            return sum(t.numbers()[name] for t in self.truths.values())
+        def count(*names: str) -> int:
+            return sum(t.numbers()[name] for t in self.truths.values() for name in names)
 
-        names = ("sent", "openers", "clickers", "unsubscribers", "hits", "bot_hits")
-        return f"{self.arrived} arrived; " + ", ".join(f"{name.replace('_', ' ')} {count(name)}" for name in names)
+        bounced = count("hard_bounced", "soft_bounced", "blocked")
+        return (
+            f"{count('taken')} emails arrived, {bounced} bounced; {count('openers')} opened, {count('clickers')} clicked, "
+            f"{count('replied')} replied, {count('complained')} complained, {count('unsubscribers')} unsubscribed; "
+            f"{count('bot_hits')} of {count('hits')} hits by robots"
+        )
 
-    async def _ask(self, step: int, leads: Iterable[Lead]) -> None:
-        sends = [
-            {
-                "campaign": self.campaign,
-                "step": step,
-                "variant": lead.variant,
-                "lead": lead.id,
-                "to": lead.address,
-                "sender": "Garden Shop <news@shop.example.com>",
-                "subject": SUBJECTS[step, lead.variant],
-                "html": HTML.format(name=lead.id, step=step, variant=lead.variant),
-                "text": "The seeds of the season are in: https://shop.example.com/seeds",
-            }
-            for lead in leads
-        ]
-        if sends:
-            await self._post("/v1/sends", {"sends": sends})
+    async def asked(self, address: str) -> str:
+        lead = self._leads[address]
+        if lead.kind.refusal is not None:
+            truth = self._truth(lead, self._step)
+            if lead.kind.refusal.means == "hard":
+                truth.hard_bounced.add(lead.id)
+                self._people.facts["invalid"].add(lead.id)
+            else:
+                truth.blocked.add(lead.id)
+            return lead.kind.refusal.says
+        if lead.kind.greylisted:
+            deferred = self._truth(lead, self._step).deferred
+            if lead.id not in deferred:
+                deferred.add(lead.id)
+                self._put_off[lead.id] = _now()
+                return GREYLISTED
+            if (waited := _now() - self._put_off[lead.id]) < GREYLISTED_SECONDS:
+                self.complaints.append(
+                    f"told to wait {GREYLISTED_SECONDS} s, the sender came back after {waited:.1f} s"
+                )
+        return ""
 
-    async def _post(self, path: str, body: object) -> None:
-        answer = await self._http.post(self._url + path, json=body, headers=self._headers)
-        if answer.is_error:
-            raise RuntimeError(f"{path} was answered {answer.status_code}: {answer.text[:500]}")
-
-    def _refuses(self, address: str) -> bool:
-        lead = self.leads[address]
-        if lead.kind.refused:  # so it is mailed no more
-            self._gone.add(lead.id)
-        return lead.kind.refused
-
-    async def _before_250(self, address: str, mail: Received) -> None:
-        lead = self.leads[address]
+    async def before_250(self, address: str, mail: Received) -> None:
+        lead = self._leads[address]
         for action in lead.kind.before_250:
-            await self._do(lead, self._step, mail, action)
+            await self._people.act(lead, mail, action, self._truth(lead, self._step))
 
-    def _after_250(self, address: str, mail: Received) -> None:
-        self.arrived += 1
-        lead = self.leads[address]
-        now = asyncio.get_running_loop().time()
+    def after_250(self, address: str, mail: Received) -> None:
+        lead, step = self._leads[address], self._step
+        truth = self._truth(lead, step)
+        if mail.headers["Subject"] != SUBJECTS[step, lead.variant] or lead.id not in truth.sent - truth.taken:
+            self.complaints.append(f"{lead.id} got an email that it should not have: {mail.headers['Subject']}")
+            return
+        truth.taken.add(lead.id)
+        self._first.setdefault(lead.id, mail)
+        now = _now()
+        if lead.kind.actions:
+            self._start(self._act(lead, step, mail, now))
+        for answer in lead.kind.answers:
+            if step > STEPS[0] or answer.what != "reply-to-the-first":
+                self._start(self._answer(lead, step, mail, answer, now + self._people.luck.uniform(*answer.after)))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self.complaints.append(f"somebody could not do what they do: {error!r}")
+
+    async def _act(self, lead: Lead, step: int, mail: Received, taken_at: float) -> None:
+        """One action after the other. However slow the machine, any two stay as far apart as their times say."""
+        done: list[tuple[float, float]] = []  # when each was over, and when it should have been at the latest
         for action in lead.kind.actions:
-            at = now + self._luck.uniform(*action.after)
-            in_time = now + _IN_TIME if action.after[1] < _IN_TIME else None
-            task = asyncio.create_task(self._later(lead, self._step, mail, action, at, in_time))
-            self._actions.add(task)
-            task.add_done_callback(self._actions.discard)
+            first, last = action.after
+            not_before = max((at + first - latest for at, latest in done), default=0.0)
+            at = max(taken_at + self._people.luck.uniform(first, last), not_before)
+            await asyncio.sleep(at - _now())
+            if last > _IN_TIME or _now() < taken_at + _IN_TIME:
+                await self._people.act(lead, mail, action, self._truth(lead, step))
+            done.append((_now(), last))
 
-    async def _later(
-        self, lead: Lead, step: int, mail: Received, action: Action, at: float, in_time: float | None
-    ) -> None:
-        await asyncio.sleep(at - asyncio.get_running_loop().time())
-        if in_time is None or asyncio.get_running_loop().time() < in_time:
-            await self._do(lead, step, mail, action)
+    async def _answer(self, lead: Lead, step: int, mail: Received, answer: Answer, at: float) -> None:
+        await asyncio.sleep(at - _now())
+        first = self._first[lead.id]
+        about = STEPS[0] if answer.what == "reply-to-the-first" else step
+        await self._people.answer(lead, mail, first, answer, self._truth(lead, about))
 
-    async def _do(self, lead: Lead, step: int, mail: Received, action: Action) -> None:
-        """Act, and write down what was done in the same breath."""
-        truth = self.truths[step, lead.variant]
-        if action.what == "open":
-            for pixel in mail.pixels:
-                await self._hit(pixel, action, truth, lead, truth.openers, expect=200)
-        elif action.what in ("click", "click-all"):
-            for link in mail.links if action.what == "click-all" else [self._luck.choice(mail.links)]:
-                await self._hit(link, action, truth, lead, truth.clickers, expect=302)
-        elif action.what == "follow-hidden":
-            if not mail.hidden:
-                self.complaints.append("an email without the link that nobody sees")
-            for link in mail.hidden:
-                await self._hit(link, action, truth, lead, truth.clickers, expect=302)
-        elif action.what == "look-at-unsubscribe":
-            await self._fetch("GET", mail.unsubscribe, action, expect=200)
-        else:
-            await self._unsubscribe(lead, mail, action, truth)
+    def _truth(self, lead: Lead, step: int) -> Truth:
+        return self.truths[part(step, lead.variant)]
 
-    async def _hit(self, url: str, action: Action, truth: Truth, lead: Lead, people: set[str], expect: int) -> None:
-        answer = await self._fetch(action.method, url, action, expect)
-        known = {"shop.example.com"} if action.what != "follow-hidden" else {urlsplit(self._url).hostname}
-        if expect == 302 and urlsplit(answer.headers.get("location", "")).hostname not in known:
-            self.complaints.append(f"a link leads to {answer.headers.get('location')!r}")
-        truth.hits += 1
-        truth.bot_hits += action.verdict == "bot"
-        truth.machine_hits += action.verdict == "machine"
-        if action.verdict == "human":
-            people.add(lead.id)
 
-    async def _unsubscribe(self, lead: Lead, mail: Received, action: Action, truth: Truth) -> None:
-        if action.what == "unsubscribe-page":
-            await self._fetch("GET", mail.unsubscribe, action, expect=200)
-            await self._fetch("POST", mail.unsubscribe, action, expect=200, data={"confirm": "1"})
-        elif lead.number % 2:
-            await self._fetch("POST", mail.one_click, action, expect=200, data={"List-Unsubscribe": "One-Click"})
-        else:
-            form = {"List-Unsubscribe": (None, "One-Click")}
-            await self._fetch("POST", mail.one_click, action, expect=200, files=form)
-        truth.unsubscribers.add(lead.id)
-        self._gone.add(lead.id)
-
-    async def _fetch(self, method: str, url: str, action: Action, expect: int, **body: object) -> httpx.Response:
-        agent = {"User-Agent": action.agent}
-        answer = await self._http.request(method, url, headers=agent, **body)  # type: ignore[arg-type]
-        if answer.status_code != expect:
-            self.complaints.append(f"{method} of {action.what} was answered {answer.status_code}, not {expect}")
-        return answer
+def _now() -> float:
+    return asyncio.get_running_loop().time()

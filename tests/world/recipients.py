@@ -1,8 +1,7 @@
 """Who lives in the mail world, and what each does with an email. The truth about each is known because it is written here.
 
 Times are seconds after the mail server took the email (SMTP 250). A person is never quicker than 4 s, twice what
-Sendlens calls a robot's; a scanner that can't be in time within 1 s stays away, so that no machine's slowness makes a
-hit doubtful.
+Sendlens calls a robot's; a scanner that is not in time stays away, so that no machine's slowness makes a hit doubtful.
 """
 
 from __future__ import annotations
@@ -13,8 +12,30 @@ from typing import Literal
 
 Verdict = Literal["human", "bot", "machine"]
 What = Literal[
-    "open", "click", "click-all", "unsubscribe-page", "unsubscribe-one-click", "look-at-unsubscribe", "follow-hidden"
+    "open",
+    "click",
+    "click-all",
+    "unsubscribe-page",
+    "unsubscribe-one-click",
+    "take-back-unsubscribe",
+    "look-at-unsubscribe",
+    "follow-hidden",
 ]
+# The last five are noise: they must change nothing.
+Written = Literal[
+    "reply",
+    "reply-to-the-first",
+    "out-of-office",
+    "bounce-hard",
+    "bounce-soft",
+    "complaint",
+    "read-receipt",
+    "calendar-answer",
+    "newsletter",
+    "forged-bounce",
+    "forged-complaint",
+]
+Folder = Literal["INBOX", "Junk"]
 
 _MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko)"
 _WINDOWS = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko)"
@@ -44,15 +65,41 @@ class Action:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """One mail that comes back to the sender because of an email, and the folder that its server sorts it into."""
+
+    what: Written
+    after: tuple[float, float]
+    folder: Folder = "INBOX"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What the mail server says to RCPT instead of yes, and what Sendlens is to make of it."""
+
+    says: str
+    means: Literal["hard", "block"]
+
+
+NO_SUCH_USER = Refusal("550 5.1.1 <recipient>: Recipient address rejected: User unknown", "hard")
+UNWANTED = Refusal("550 5.7.1 Message rejected for policy reasons", "block")
+GREYLISTED_SECONDS = 3
+GREYLISTED = f"451 4.7.1 Greylisted, please try again in {GREYLISTED_SECONDS} seconds"
+
+
+@dataclass(frozen=True)
 class Kind:
-    """A kind of recipient. `share` is its weight in the population; `before_250` acts while the mail server still
-    holds its answer back; `refused` has no mailbox."""
+    """A kind of recipient. `share` is its weight in the population; `actions` come over HTTP and `answers` by mail;
+    `before_250` acts while the mail server still holds its answer back. To whom `refusal` applies nothing is ever
+    delivered; who is `greylisted` is told "not now" once."""
 
     name: str
     share: int
     actions: tuple[Action, ...] = ()
     before_250: tuple[Action, ...] = ()
-    refused: bool = False
+    answers: tuple[Answer, ...] = ()
+    refusal: Refusal | None = None
+    greylisted: bool = False
 
 
 # Much later is more than 5 s after soon: two links sooner after one another are a burst.
@@ -149,7 +196,37 @@ KINDS: tuple[Kind, ...] = (
         (Action("click", CHROME, _SOON, "bot", "HEAD"), Action("click", CHROME, _LATER)),
     ),
     Kind("an image prefetch without a user agent", 2, (Action("open", "", _SOON, "machine"),)),
-    Kind("has no mailbox", 3, refused=True),
+    Kind("has no mailbox", 3, refusal=NO_SUCH_USER),
+    Kind("has a mail server that wants nothing of us", 1, refusal=UNWANTED),
+    Kind("has a mail server that greylists", 3, (Action("open", OUTLOOK, _SOON),), greylisted=True),
+    Kind("left long ago, which only a report says", 3, answers=(Answer("bounce-hard", _SOON),)),
+    Kind("has a full mailbox, which only a report says", 2, answers=(Answer("bounce-soft", _SOON),)),
+    Kind("reads and replies", 3, (Action("open", GMAIL_PROXY, _SOON),), answers=(Answer("reply", _LATER),)),
+    Kind("replies, and lands in Junk", 1, answers=(Answer("reply", _SOON, "Junk"),)),
+    Kind("replies to the first email when the second is there", 1, answers=(Answer("reply-to-the-first", _SOON),)),
+    Kind("is out of office", 2, answers=(Answer("out-of-office", _AT_ONCE),)),
+    Kind("is out of office, which lands in Junk", 1, answers=(Answer("out-of-office", _AT_ONCE, "Junk"),)),
+    Kind(
+        "is out of office, and replies late",
+        1,
+        (Action("open", APPLE_MAIL, _LATER),),
+        answers=(Answer("out-of-office", _AT_ONCE), Answer("reply", _MUCH_LATER)),
+    ),
+    Kind("complains", 2, (Action("open", YAHOO_PROXY, _SOON),), answers=(Answer("complaint", _LATER),)),
+    Kind(
+        "unsubscribes on the page and takes it back",
+        1,
+        (Action("open", APPLE_MAIL, _SOON), Action("take-back-unsubscribe", SAFARI, _LATER)),
+    ),
+    Kind("confirms that it has read", 1, (Action("open", OUTLOOK, _SOON),), answers=(Answer("read-receipt", _SOON),)),
+    Kind("answers as to an invitation", 1, answers=(Answer("calendar-answer", _SOON),)),
+    Kind("sends newsletters itself", 1, answers=(Answer("newsletter", _SOON), Answer("newsletter", _LATER, "Junk"))),
+    Kind(
+        "has an enemy who forges reports",
+        1,
+        (Action("open", THUNDERBIRD, _SOON),),
+        answers=(Answer("forged-bounce", _SOON), Answer("forged-complaint", _LATER)),
+    ),
 )
 
 

@@ -1,123 +1,95 @@
-"""What really happened, counted by those who did it; and what is said to have happened: by ClickHouse, asked in three
-ways, and by the page that a viewer sees."""
+"""What really happened, counted by those who did it, and which numbers that makes."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
 
-from clickhouse_connect.driver.client import Client
+Part = str  # which part of the play a row of numbers is about, such as "step 1, A"
+Numbers = dict[str, int]
 
-Part = tuple[int, str]  # step, variant
+# For what a lead may get no more mail, in the order in which the reason is given.
+FACTS = ("unsubscribed", "complained", "invalid", "replied")
+SKIPS = (*FACTS, "paused")
 
 
 @dataclass
 class Truth:
-    """The numbers of one step and variant. Openers and clickers are emails that a person opened or clicked."""
+    """What became of the emails of one step and variant. An email is its lead's id, so each counts once."""
 
-    sent: int = 0
-    delivered: int = 0
-    hard_bounced: int = 0
-    skipped: int = 0
+    sent: set[str] = field(default_factory=set)
+    taken: set[str] = field(default_factory=set)
+    deferred: set[str] = field(default_factory=set)
+    hard_bounced: set[str] = field(default_factory=set)
+    soft_bounced: set[str] = field(default_factory=set)
+    blocked: set[str] = field(default_factory=set)
+    skipped: dict[str, str] = field(default_factory=dict)
+    asked_again: set[str] = field(default_factory=set)
     openers: set[str] = field(default_factory=set)
     clickers: set[str] = field(default_factory=set)
     unsubscribers: set[str] = field(default_factory=set)
+    resubscribed: set[str] = field(default_factory=set)
+    replied: set[str] = field(default_factory=set)
+    auto_replied: set[str] = field(default_factory=set)
+    complained: set[str] = field(default_factory=set)
     hits: int = 0
     bot_hits: int = 0
     machine_hits: int = 0
 
-    def numbers(self) -> dict[str, int]:
-        values = {one.name: getattr(self, one.name) for one in fields(self)}
-        return {name: len(value) if isinstance(value, set) else value for name, value in values.items()}
+    @property
+    def settled(self) -> set[str]:
+        """Emails to which the mail server gave its final answer."""
+        return self.taken | self.refused
+
+    @property
+    def refused(self) -> set[str]:
+        """Emails that the mail server refused for good, in session or by a report."""
+        return self.hard_bounced | self.soft_bounced | self.blocked
+
+    def numbers(self) -> Numbers:
+        """`taken` is what the server said yes to, `delivered` what did not come back either."""
+        reasons = list(self.skipped.values())
+        return {
+            "sent": len(self.sent),
+            "taken": len(self.taken),
+            "delivered": len(self.sent - self.refused),
+            "hard_bounced": len(self.hard_bounced),
+            "soft_bounced": len(self.soft_bounced),
+            "blocked": len(self.blocked),
+            "deferred": len(self.deferred),
+            "skipped": len(reasons),
+            **{f"skipped_{reason}": reasons.count(reason) for reason in SKIPS},
+            "duplicates": len(self.asked_again),
+            "openers": len(self.openers),
+            "clickers": len(self.clickers),
+            "unsubscribers": len(self.unsubscribers),
+            "resubscribed": len(self.resubscribed),
+            "replied": len(self.replied),
+            "auto_replied": len(self.auto_replied),
+            "complained": len(self.complained),
+            "hits": self.hits,
+            "bot_hits": self.bot_hits,
+            "machine_hits": self.machine_hits,
+        }
 
 
 def new_truths() -> defaultdict[Part, Truth]:
     return defaultdict(Truth)
 
 
-# From the rows that dashboards read.
-_FROM_OUTCOMES = """
-SELECT
-    step,
-    variant,
-    countIf(sent_at IS NOT NULL) AS sent,
-    countIf(sent_at IS NOT NULL AND hard_bounced_at IS NULL AND soft_bounced_at IS NULL AND blocked_at IS NULL) AS delivered,
-    countIf(hard_bounced_at IS NOT NULL) AS hard_bounced,
-    countIf(skipped_at IS NOT NULL AND sent_at IS NULL) AS skipped,
-    countIf(first_open_at IS NOT NULL) AS openers,
-    countIf(first_click_at IS NOT NULL) AS clickers,
-    countIf(unsubscribed_at IS NOT NULL) AS unsubscribers
-FROM v_outcomes
-WHERE campaign = {campaign:String}
-GROUP BY step, variant
-"""
-
-# From the events themselves, every one counted once by its id.
-_FROM_EVENTS = """
-SELECT
-    step,
-    variant,
-    uniqExactIf(delivery_id, kind = 'sent') AS sent,
-    uniqExactIf(delivery_id, kind = 'delivered') AS delivered,
-    uniqExactIf(delivery_id, kind = 'bounce' AND bounce_class = 'hard') AS hard_bounced,
-    uniqExactIf(delivery_id, kind = 'open' AND verdict = 'human') AS openers,
-    uniqExactIf(delivery_id, kind = 'click' AND verdict = 'human') AS clickers,
-    uniqExactIf(delivery_id, kind = 'unsubscribe') AS unsubscribers,
-    uniqExactIf(id, kind IN ('open', 'click')) AS hits,
-    uniqExactIf(id, kind IN ('open', 'click') AND verdict = 'bot') AS bot_hits,
-    uniqExactIf(id, kind IN ('open', 'click') AND verdict = 'machine') AS machine_hits
-FROM events
-WHERE campaign = {campaign:String}
-GROUP BY step, variant
-"""
-
-_RAW_HITS = (
-    "SELECT step, variant, uniqExact(id) AS hits FROM hits WHERE campaign = {campaign:String} GROUP BY step, variant"
-)
-
-ANSWERS = {"outcomes": _FROM_OUTCOMES, "events": _FROM_EVENTS, "raw hits": _RAW_HITS}
+def part(step: int, variant: str) -> Part:
+    return f"step {step}, {variant}"
 
 
-def answers(client: Client, campaign: str) -> dict[str, dict[Part, dict[str, int]]]:
-    """What ClickHouse says of the campaign, by where it was asked."""
-    said: dict[str, dict[Part, dict[str, int]]] = {}
-    for source, sql in ANSWERS.items():
-        result = client.query(sql, parameters={"campaign": campaign})
-        rows: list[dict[str, Any]] = list(result.named_results())
-        said[source] = {(row.pop("step"), row.pop("variant")): row for row in rows}
-    return said
-
-
-def page_answers(board: dict[str, Any], campaign: str) -> dict[Part, dict[str, int]]:
-    """What the Overview board's JSON says of the campaign, in the truth's words."""
-    return {
-        (row["step"], row["variant"]): {name: row[word] for name, word in _PAGE_WORDS.items()}
-        for row in board["answers"]["by_variant"]["rows"]
-        if row["campaign_id"] == campaign
-    }
-
-
-_PAGE_WORDS = {
-    "sent": "sent",
-    "delivered": "delivered",
-    "hard_bounced": "hard_bounced",
-    "openers": "opened",
-    "clickers": "clicked",
-    "unsubscribers": "unsubscribed",
-}
-
-
-def differences(truths: dict[Part, Truth], said: dict[str, dict[Part, dict[str, int]]]) -> list[str]:
-    """Every number that differs, a line each."""
+def differences(truths: dict[Part, Numbers], said: dict[str, dict[Part, Numbers]]) -> list[str]:
+    """Every number that differs, a line each. `said` is by who says it; nobody needs to say all numbers."""
     wrong = []
-    true_names = Truth().numbers()
+    every = next(iter(truths.values()), {})
     for source, parts in said.items():
-        names = list(next(iter(parts.values()), true_names))
-        for part in sorted(set(truths) | set(parts)):
-            true = truths.get(part, Truth()).numbers()
+        names = list(next(iter(parts.values()), every))
+        for where in sorted(set(truths) | set(parts)):
+            true, found = truths.get(where, {}), parts.get(where, {})
             for name in names:
-                found = parts.get(part, {}).get(name, 0)
-                if found != true[name]:
-                    wrong.append(f"step {part[0]} variant {part[1]}: {name} is {true[name]}, {source} say {found}")
+                if found.get(name, 0) != true.get(name, 0):
+                    wrong.append(f"{where}: {name} is {true.get(name, 0)}, {source} say {found.get(name, 0)}")
     return wrong

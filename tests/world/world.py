@@ -1,0 +1,92 @@
+"""The whole world together: who lives in it, and whether what is said of them is true."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from clickhouse_connect.driver.client import Client
+
+from schemas.senders import load
+from schemas.settings import Settings
+from tests.world.badlist import DOMAIN, BadList
+from tests.world.mailbox import Mailbox
+from tests.world.mailserver import MailServer
+from tests.world.people import People
+from tests.world.platform import Platform
+from tests.world.play import Play
+from tests.world.questions import answers, facts, page_answers, pauses
+from tests.world.table import tables
+from tests.world.truth import differences
+
+SEED = 8058
+_LONGEST_LAG = 60.0
+
+
+class World:
+    """Plays at the addresses that the settings give."""
+
+    def __init__(self, settings: Settings, leads: int) -> None:
+        headers = {"Authorization": f"Bearer {settings.api_key}"} if settings.api_key else {}
+        self.platform = Platform(settings.public_url, headers)
+        self.mailbox = Mailbox(load(settings))
+        self.people = People(settings.public_url, self.mailbox, settings.keyring, SEED)
+        self.play = Play("spring-seeds", self.platform, self.people, leads, SEED)
+        self.bad = BadList("bad-list", self.platform, self.people)
+        self._smtp = MailServer(settings.smtp_port, {"example.net": self.play, DOMAIN: self.bad})
+        self._lag = settings.settle_seconds + _LONGEST_LAG
+        self._about_the_pause = ""
+
+    async def __aenter__(self) -> World:
+        await self._smtp.start()
+        await self.mailbox.start()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._smtp.stop()
+        await self.mailbox.stop()
+        await self.people.close()
+        await self.platform.close()
+
+    async def facts_known(self, client: Client) -> None:
+        """Wait until what came back is known of leads and addresses, for a while: the next step depends on it."""
+        await self._until_equal(lambda: self._wrong_facts(client))
+
+    async def compared(self, client: Client) -> list[str]:
+        """The differences that stay: hits settle before they are judged, so what is new may take a while to count."""
+        wrong = await self._until_equal(lambda: self._wrong(client))
+        return self.people.complaints + self.play.complaints + self.bad.complaints + wrong
+
+    def verdict(self, wrong: list[str]) -> str:
+        """Every number of the truth, and whether it is what was said."""
+        parts = {where: truth.numbers() for where, truth in sorted(self.play.truths.items())}
+        parts |= {"bad list": self.bad.truth.numbers()}
+        hits, bots = (sum(numbers[name] for numbers in parts.values()) for name in ("hits", "bot_hits"))
+        equal = "EQUAL: every number in ClickHouse, and on the page, is the truth"
+        said = [tables(parts), "", f"bot share {bots / max(1, hits):.1%}", self._about_the_pause]
+        return "\n".join([*said, f"{len(wrong)} differences" if wrong else equal])
+
+    async def _until_equal(self, look: Callable[[], Awaitable[list[str]]]) -> list[str]:
+        deadline = time.monotonic() + self._lag
+        while (wrong := await look()) and time.monotonic() < deadline:
+            await asyncio.sleep(0.5)
+        return wrong
+
+    async def _wrong(self, client: Client) -> list[str]:
+        self.bad.close()
+        wrong = []
+        for one in (self.play, self.bad):
+            said = await asyncio.to_thread(answers, client, one.campaign, list(one.truths))
+            said["the page"] = page_answers(await self.platform.board(one.campaign), one.campaign)
+            true = {where: truth.numbers() for where, truth in one.truths.items()}
+            wrong += [f"{one.campaign}, {line}" for line in differences(true, said)]
+        paused = await asyncio.to_thread(pauses, client, self.bad.campaign)
+        self._about_the_pause, about = self.bad.told(paused, await self.platform.campaign(self.bad.campaign))
+        return wrong + about + await self._wrong_facts(client)
+
+    async def _wrong_facts(self, client: Client) -> list[str]:
+        of_leads = {fact: len(leads) for fact, leads in self.people.facts.items()}
+        of_addresses = of_leads | {"replied": 0}  # who replied to one campaign may hear of another
+        said = {"facts": await asyncio.to_thread(facts, client)}
+        return differences({"leads": of_leads, "addresses": of_addresses}, said)
