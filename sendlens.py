@@ -173,12 +173,14 @@ def ingest() -> None:
 
 
 def ingest_app() -> Any:
-    """The ASGI app of `sendlens ingest`, with the built-in page."""
+    """The ASGI app of `sendlens ingest`, with the built-in page and the decisions for those who send by themselves."""
+    from agents.ownsystem import own_system
     from dashboards.page import router
     from ingest.app import create_app
+    from schemas.senders import load
 
     settings = read_settings()
-    return create_app(settings, router(settings))
+    return create_app(settings, router(settings), own=own_system(settings, load(settings)))
 
 
 @app.command()
