@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar
 import structlog
 import typer
 
-from commands import boards, dead, judge, senders, unanswered
+from commands import boards, dead, judge, lead, senders, unanswered
 from commands.edge import explained, read_settings
 from schemas.errors import Misconfigured, Retry
 from schemas.settings import Settings
@@ -26,7 +26,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Sendlens: what really happened to every email of a campaign.",
 )
-_GROUPS = (("boards", boards), ("dead", dead), ("judge", judge), ("senders", senders), ("unanswered", unanswered))
+_GROUPS = (
+    ("boards", boards),
+    ("dead", dead),
+    ("judge", judge),
+    ("lead", lead),
+    ("senders", senders),
+    ("unanswered", unanswered),
+)
 for name, group in _GROUPS:
     app.add_typer(group.app, name=name)
 
