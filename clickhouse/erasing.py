@@ -50,7 +50,7 @@ _ERASED = "SELECT lead FROM lead_facts FINAL WHERE of = 'hashed-lead' AND fact =
 # A domain in which nobody else was mailed tells who it was.
 _OWN_DOMAINS = """
 SELECT recipient_domain FROM events WHERE recipient_domain != ''
-GROUP BY recipient_domain HAVING uniqIf(delivery_id, delivery_id NOT IN {emails:Array(UUID)}) = 0
+GROUP BY recipient_domain HAVING countIf(delivery_id NOT IN {emails:Array(UUID)}) = 0
     AND countIf(delivery_id IN {emails:Array(UUID)}) > 0
 """
 _LINKS = """
@@ -119,9 +119,7 @@ class Erasing:
 
         `events` comes last, for it is there that a run which was killed finds again whom it is about.
         """
-        salt = secrets.token_hex(16)
-        hashed = ", ".join(f"'{sha256((salt + lead).encode()).hexdigest()}'" for lead in pseudonyms)
-        facts = [f"(of = 'lead' AND lower(hex(SHA256(concat('{salt}', lead)))) IN ({hashed}))"] if hashed else []
+        facts = [f"(of = 'lead' AND {_among('lead', list(pseudonyms))})"] if pseudonyms else []
         if addresses:
             facts.append(f"(of = 'address' AND fact != 'erased' AND lead IN ({_quoted(addresses)}))")
         by_id = list(_chunks([email.delivery_id for email in emails]))
@@ -186,9 +184,8 @@ def _renamed(
     pseudonyms: Mapping[str, str], emails: Sequence[Email], more: str, domains: Sequence[str]
 ) -> Iterator[tuple[str, str]]:
     """For each lead the change of its rows, and their condition."""
-    domain = (
-        f", recipient_domain = if(recipient_domain IN ({_quoted(domains)}), '', recipient_domain)" if domains else ""
-    )
+    own = _among("recipient_domain", domains) if domains else ""
+    domain = f", recipient_domain = if({own}, '', recipient_domain)" if own else ""
     for lead, pseudonym in pseudonyms.items():
         for chunk in _chunks([email.delivery_id for email in emails if email.lead == lead]):
             condition = f"delivery_id IN ({_quoted(chunk)})"
@@ -201,7 +198,13 @@ def _chunks(ids: Sequence[str]) -> Iterator[list[str]]:
         yield different[at : at + _CHUNK]
 
 
+def _among(column: str, words: Sequence[str]) -> str:
+    """Whether the column holds one of these words, said without them."""
+    salt = secrets.token_hex(16)
+    hashed = _quoted([sha256((salt + word).encode()).hexdigest() for word in words])
+    return f"lower(hex(SHA256(concat('{salt}', {column})))) IN ({hashed})"
+
+
 def _quoted(words: Sequence[str]) -> str:
-    """UUIDs, hex digits and domains, as a list in SQL."""
-    escaped = (word.replace("\\", "\\\\").replace("'", "\\'") for word in words)
-    return ", ".join(f"'{word}'" for word in escaped)
+    """UUIDs and hex digits, as a list in SQL."""
+    return ", ".join(f"'{word}'" for word in words)

@@ -217,6 +217,7 @@ async def test_bounces_of_an_account_come_back_to_its_own_domain(settings: Setti
         '[account.imap]\nhost = "imap.example.net"\npassword_env = "NOT_READ_HERE"\n'
     )
     async with running(settings.model_copy(update={"senders": path})) as room:
+        await room.until_ready()
         await declare(room)
         [email] = (await asked(room, an_email()))["emails"]
         [other] = (await asked(room, an_email(sender="other@example.net")))["emails"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import signal
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -203,18 +204,23 @@ async def test_the_same_key_is_answered_without_doing_it_again(spring: Room) -> 
     assert len(records(spring.settings, EVENTS)) == 1
 
 
-async def test_while_kafka_is_away_nothing_is_promised(settings: Settings, own_broker: Broker) -> None:
-    own = settings.model_copy(update={"kafka": own_broker.bootstrap, "data_dir": settings.data_dir / "own"})
+async def test_while_kafka_does_not_answer_nothing_is_promised(
+    settings_for: Callable[..., Settings], own_broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.batches._SECONDS", 1.0)
+    own = settings_for(own_broker.bootstrap)
     create_topics(own)
     async with running(own) as room:
         await room.until_ready()
         assert (await room.client.post("/v1/campaigns", json={"id": "spring", "name": "Spring"})).status_code == 201
-        own_broker.stop()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("ingest.batches._SECONDS", 0.5)
+        own_broker.process.send_signal(signal.SIGSTOP)
+        try:
             answer = await room.client.post("/v1/events", json={"events": [told()]})
-    assert answer.status_code == 503
-    assert "Retry-After" in answer.headers
+        finally:
+            own_broker.process.send_signal(signal.SIGCONT)
+        assert answer.status_code == 503
+        assert "Retry-After" in answer.headers
+        await tell(room, told())
 
 
 async def test_it_takes_a_key_with_the_scope_sends(settings: Settings) -> None:
