@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar
 import structlog
 import typer
 
-from commands import boards, dead, judge, lead, senders, unanswered
+from commands import boards, dead, judge, lead, senders, unanswered, webhooks
 from commands.edge import explained, read_settings
 from schemas.errors import Misconfigured, Retry
 from schemas.settings import Settings
@@ -26,15 +26,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Sendlens: what really happened to every email of a campaign.",
 )
-_GROUPS = (
-    ("boards", boards),
-    ("dead", dead),
-    ("judge", judge),
-    ("lead", lead),
-    ("senders", senders),
-    ("unanswered", unanswered),
-)
-for name, group in _GROUPS:
+_GROUPS = {
+    "boards": boards,
+    "dead": dead,
+    "judge": judge,
+    "lead": lead,
+    "senders": senders,
+    "unanswered": unanswered,
+    "webhooks": webhooks,
+}
+for name, group in _GROUPS.items():
     app.add_typer(group.app, name=name)
 
 log = structlog.get_logger()
@@ -211,7 +212,7 @@ def work(
     stage: Annotated[list[str] | None, typer.Option(help="A stage to run; may be repeated. Default: all.")] = None,
     drain: Annotated[bool, typer.Option(help="When told to stop, first finish what is on the topics.")] = False,
 ) -> None:
-    """Run stages of the stream: sender, judge, store."""
+    """Run stages of the stream: sender, judge, store, webhooks."""
     with explained():
         from agents import worker
 

@@ -17,9 +17,11 @@ from typing import Any
 
 import msgspec
 import structlog
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
+from agents.records import Out
+from agents.writing import write_all
 from schemas.errors import Retry
 from schemas.events import Dead
 from schemas.settings import Settings
@@ -29,10 +31,11 @@ log = structlog.get_logger()
 
 _POLL_MS = 200
 _PATIENCE_SECONDS = 10.0
-_FLUSH_SECONDS = 60
 _SHOWN = 12  # numbers of a group that `list` names
 # The judge knows a delivery's time for as long as the topic keeps it; a hit that is judged later is judged worse.
 _JUDGED_WELL_FOR = timedelta(milliseconds=DELIVERIES.retention_ms)
+
+_TOPICS = {topic.name: topic for topic in ALL}
 
 _decode = msgspec.json.Decoder(Dead).decode
 
@@ -47,6 +50,12 @@ class Letter:
     @property
     def value(self) -> bytes:
         return base64.b64decode(self.dead.value)
+
+    @property
+    def record(self) -> Out:
+        """The record as it was. Raises KeyError when its topic is no more."""
+        key = base64.b64decode(self.dead.key)
+        return Out(_TOPICS[self.dead.topic], self.dead.partition, key, self.value)
 
     @property
     def place(self) -> str:
@@ -132,10 +141,9 @@ def replay(settings: Settings, some: Iterable[Letter], *, dry_run: bool, late: b
     not take them all; some may have been written, and replaying them again is harmless.
     """
     result = Replay()
-    topics = {topic.name: topic for topic in ALL}
     seen: set[str] = set()
     for letter in some:
-        topic = topics.get(letter.dead.topic)
+        topic = _TOPICS.get(letter.dead.topic)
         if topic is None:
             result.left.append((letter, f"there is no topic {letter.dead.topic} any more"))
         elif letter.dead.partition >= settings.partitions_of(topic):
@@ -148,33 +156,8 @@ def replay(settings: Settings, some: Iterable[Letter], *, dry_run: bool, late: b
             seen.add(letter.place)
             result.written.append(letter)
     if not dry_run:
-        _write(settings, result.written)
+        write_all(settings, (letter.record for letter in result.written))
     return result
-
-
-def _write(settings: Settings, some: list[Letter]) -> None:
-    topics = {topic.name: topic for topic in ALL}
-    try:
-        producer = KafkaProducer(
-            bootstrap_servers=settings.kafka_servers, acks="all", max_request_size=DEAD.max_record_bytes
-        )
-        try:
-            sent = [
-                producer.send(
-                    settings.topic(topics[letter.dead.topic]),
-                    key=base64.b64decode(letter.dead.key) or None,
-                    value=letter.value,
-                    partition=letter.dead.partition,
-                )
-                for letter in some
-            ]
-            producer.flush(timeout=_FLUSH_SECONDS)
-            for one in sent:
-                one.get(timeout=_FLUSH_SECONDS)
-        finally:
-            producer.close()
-    except (KafkaError, OSError) as error:
-        raise Retry(f"Kafka at {settings.kafka} did not take every record: {error!r}") from error
 
 
 def _read(consumer: KafkaConsumer, tp: TopicPartition) -> Iterator[Letter]:

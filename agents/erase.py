@@ -12,17 +12,18 @@ from datetime import datetime, timedelta
 
 import msgspec
 from clickhouse_connect.driver.client import Client
-from kafka import KafkaProducer
-from kafka.errors import KafkaError
 
 from agents.decisions.mime import mailbox
+from agents.records import Out
+from agents.writing import write_all
 from clickhouse.erasing import PSEUDONYM, Email, Erasing, Row
 from clickhouse.store import insert_lines
-from schemas.errors import Misconfigured, Reject, Retry
+from schemas.errors import Misconfigured, Reject
 from schemas.events import Lead, lead_key, lines
 from schemas.settings import Settings
 from schemas.topics import (
     ATTEMPTS,
+    CALLS,
     DEAD,
     EVENTS,
     HITS,
@@ -36,7 +37,6 @@ from schemas.topics import (
     text_partition,
 )
 
-_FLUSH_SECONDS = 60
 _FACTS = ("unsubscribed", "invalid", "complained", "erased")
 # What keeps records that may name the person until their time is over. Nothing can take one out of the middle.
 _PASSING = (HITS, EVENTS, SENDS, ATTEMPTS, MAIL, DEAD)
@@ -58,7 +58,7 @@ class Erased:
         yield f"leads: {self.leads}, emails: {self.emails}"
         for row in self.rows:
             yield f"{row.table:<12}{row.rows:>8}  {would}{row.done}"
-        kept = f"{LEADS.name}, {RETRIES.name} and {LINKS.name}"
+        kept = f"{LEADS.name}, {RETRIES.name}, {CALLS.name} and {LINKS.name}"
         yield f"{'topics':<12}{self.buried:>8}  keys of {kept} {would}taken back"
         yield "by itself goes what Kafka keeps (with the embedded broker at its next start, if that is sooner):"
         for topic in _PASSING:
@@ -105,11 +105,11 @@ def _erase(
     emails = erasing.emails(leads) if leads else []
     facts = [Lead(lead=hashed, fact="erased", at=at, of="address") for hashed in addresses[:1]]
     facts += [Lead(lead=keyring.lead_ids(lead)[0], fact="erased", at=at, of="hashed-lead") for lead in leads]
-    buried = list(_buried(leads, emails, addresses, links))
+    buried = [*_buried(leads, emails, addresses, links), *((CALLS, key) for key in erasing.calls(emails))]
     if not dry_run and facts:
-        _publish(settings, [(LEADS, fact.key, msgspec.json.encode(fact)) for fact in facts])
+        write_all(settings, [_out(settings, LEADS, fact.key, msgspec.json.encode(fact)) for fact in facts])
         insert_lines(client, "lead_facts", lines(facts))
-        _publish(settings, [(topic, key, None) for topic, key in buried])
+        write_all(settings, [_out(settings, topic, key, None) for topic, key in buried])
     pseudonyms = {lead: f"{PSEUDONYM}{keyring.lead_ids(lead)[0]}" for lead in leads}
     rows = erasing.erase(pseudonyms, emails, addresses=addresses, links=links, dry_run=dry_run)
     return Erased(len(leads), len({email.delivery_id for email in emails}), rows, len(buried), dry_run)
@@ -133,21 +133,8 @@ def _buried(
         yield LINKS, link
 
 
-def _publish(settings: Settings, records: Sequence[tuple[Topic, str, bytes | None]]) -> None:
-    """Return when the broker has all. Raises Retry."""
-    try:
-        producer = KafkaProducer(bootstrap_servers=settings.kafka_servers, acks="all")
-        try:
-            answers = []
-            for topic, key, value in records:
-                count = settings.partitions_of(topic)
-                partition = delivery_partition(key, count) if topic is RETRIES else text_partition(key, count)
-                name = settings.topic(topic)
-                answers.append(producer.send(name, key=key.encode(), value=value, partition=partition))
-            producer.flush(timeout=_FLUSH_SECONDS)
-            for answer in answers:
-                answer.get(timeout=0)
-        finally:
-            producer.close()
-    except (KafkaError, OSError) as error:
-        raise Retry(f"Kafka at {settings.kafka} did not take every record: {type(error).__name__}") from None
+def _out(settings: Settings, topic: Topic, key: str, value: bytes | None) -> Out:
+    count = settings.partitions_of(topic)
+    return Out(
+        topic, delivery_partition(key, count) if topic is RETRIES else text_partition(key, count), key.encode(), value
+    )

@@ -32,6 +32,7 @@ from schemas.events import (
     CampaignPaused,
     CampaignResumed,
     EmailEvent,
+    Event,
     Lead,
     Pause,
     Sent,
@@ -106,7 +107,7 @@ class Guard(Handler):
         events: list[AnyEvent] = []
         for record in records:
             events += self._read(record, handled)
-        of_emails = [event for event in events if not isinstance(event, CampaignPaused | CampaignResumed)]
+        of_emails = [event for event in events if isinstance(event, Event)]
         self._remember(of_emails)
         await self._views_show(self._since)
         await self._say(fact for event in of_emails if (fact := facts.of_lead(event)))

@@ -28,6 +28,8 @@ from schemas.state import StateTopic
 from schemas.topics import DELIVERIES, EVENTS, HITS
 
 _PATIENCE = 5.0  # seconds that the view of deliveries may lag before the stage says so and tries again
+# Events go together into a record up to this size, beyond which what a record costs by itself no longer matters.
+_RECORD_BYTES = 16 * 1024
 _RECENT = 48 * 3600.0  # how far back a hit may lag and still be judged with its delivery's time
 
 
@@ -79,11 +81,12 @@ class Judge(Handler):
         self._deliveries.stop()
 
     async def handle(self, records: Sequence[Record]) -> Handled:
-        """One record of events for each record of hits, on the same partition."""
+        """Events on their hits' partitions and in their order; those of small records share one."""
         clicks = self._clicks  # a rebalance that comes meanwhile gives later records others
         await self._know_clicks_before(records)
         await self._know_deliveries(records)
         handled = Handled()
+        made: dict[tuple[int, bytes], list[bytes]] = {}
         verdicts: Counter[tuple[str, str, str]] = Counter()  # a metric's own count a hit costs a quarter of the judging
         for record in records:
             rules = self._rules  # another list of Apple's may come between records
@@ -106,7 +109,9 @@ class Judge(Handler):
             if unreadable:
                 handled.dead.append(Poison(record, "unreadable", unreadable))
             if events:
-                handled.out.append(Out(EVENTS, record.partition, record.key, lines(events)))
+                made.setdefault((record.partition, record.key), []).append(lines(events))
+        for (partition, key), values in made.items():
+            handled.out += [Out(EVENTS, partition, key, value) for value in _joined(values)]
         for record in records:
             clicks.forget(record.partition, record.written_at)
         for labels, count in verdicts.items():
@@ -153,6 +158,20 @@ def read_hits(batch: bytes) -> tuple[list[Hit], str]:
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             unreadable = unreadable or str(error)
     return hits, unreadable
+
+
+def _joined(values: list[bytes]) -> list[bytes]:
+    """The values in order, as few as there can be when neighbours share one of at most `_RECORD_BYTES`."""
+    joined: list[bytes] = []
+    gathered: list[bytes] = []
+    size = 0
+    for value in values:
+        if gathered and size + len(value) > _RECORD_BYTES:
+            joined.append(b"".join(gathered))
+            gathered, size = [], 0
+        gathered.append(value)
+        size += len(value)
+    return [*joined, b"".join(gathered)] if gathered else joined
 
 
 def _clicks_of(record: Record) -> list[Hit]:

@@ -17,6 +17,12 @@ RELAY_REFRESHES = Counter(
 RELAY_PREFIXES = Gauge("sendlens_relay_list_prefixes", "Prefixes of the relay list in use; 0 for the packaged one.")
 ROWS = Counter("sendlens_rows_stored", "Rows inserted into ClickHouse.", ["table"])
 
+WEBHOOK_CALLS = Counter(
+    "sendlens_webhook_calls",
+    "Payloads for endpoints: taken, failed (tried again), given-up, dropped.",
+    ["result"],
+)
+
 SENDER_OUTCOMES = Counter(
     "sendlens_sender_emails", "Send requests by what came of them.", ["outcome"]
 )  # delivered, bounced, rejected, replayed, skipped-<reason>, or the state it waits in

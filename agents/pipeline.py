@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from schemas.topics import (
     ATTEMPTS,
+    CALLS,
     CAMPAIGNS,
     DEAD,
     DELIVERIES,
@@ -21,6 +22,7 @@ from schemas.topics import (
     PAUSES,
     RETRIES,
     SENDS,
+    WEBHOOKS,
     Topic,
 )
 
@@ -82,10 +84,18 @@ GUARD = Stage(
 )
 STORE = Stage(
     name="store",
-    takes=(HITS, EVENTS, CAMPAIGNS, PAUSES, LEADS, LINKS, ATTEMPTS, RETRIES),
+    takes=(HITS, EVENTS, CAMPAIGNS, PAUSES, LEADS, LINKS, ATTEMPTS, RETRIES, WEBHOOKS, CALLS),
     decides="nothing: inserts into the ClickHouse table of the topic's name",
     gives=(DEAD,),
     hold=Hold(batch=5_000, held=20_000, wait=True),
 )
 
-STAGES = (SENDER, JUDGE, READER, GUARD, STORE)
+TELLER = Stage(
+    name="webhooks",
+    takes=(EVENTS,),
+    decides="who is to be told of this event? hands it over, and tries again what was not taken",
+    gives=(CALLS, WEBHOOKS, EVENTS, DEAD),
+    hold=Hold(batch=200, held=5_000, calls=4),
+)
+
+STAGES = (SENDER, JUDGE, READER, GUARD, STORE, TELLER)

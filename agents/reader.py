@@ -19,7 +19,7 @@ import structlog
 from agents.asking import Asking
 from agents.decisions.mail.read import read_mail
 from agents.decisions.mail.verdict import MailVerdict
-from agents.decisions.returns import MAX_ADDRESS_DAYS, Email, event_of, may_be_inferred
+from agents.decisions.returns import MAX_ADDRESS_DAYS, Email, event_of, may_be_inferred, unsubscribe_of
 from agents.metrics import READER_MAILS
 from agents.records import Handled, Handler, Out, Poison, Record
 from schemas.errors import Retry
@@ -68,6 +68,11 @@ class Reader(Handler):
         events: list[EmailEvent] = []
         counted: list[tuple[str, str]] = []
         for read in mails:
+            wish = unsubscribe_of(read.verdict, self._keyring, at=read.mail.received_at, digest=read.mail.digest)
+            if wish is not None:
+                events.append(wish)
+                counted.append(("unsubscribe", "subject"))
+                continue
             email, by = await self._match(read, emails)
             if email is not None:
                 event = self._event(read, email, by)

@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 from clickhouse_connect.driver.client import Client
-from kafka import KafkaProducer
-from kafka.errors import KafkaError
 
+from agents.records import Out
+from agents.writing import write_all
 from schemas.attempts import Attempt, Waiting
 from schemas.errors import Retry
 from schemas.events import Campaign, Delivery, Lead, Link, Pause, Send
@@ -24,16 +24,19 @@ from schemas.settings import Settings
 from schemas.state import StateTopic
 from schemas.topics import (
     ATTEMPTS,
+    CALLS,
     CAMPAIGNS,
     DELIVERIES,
     LEADS,
     LINKS,
     PAUSES,
     RETRIES,
+    WEBHOOKS,
     Topic,
     delivery_partition,
     text_partition,
 )
+from schemas.webhooks import Call, Endpoint
 
 _PATIENCE = 600.0  # seconds to read a topic to its end; some 50,000 records a second
 # How each topic is read: its struct, whose fields the query gives in their order, and the struct's key.
@@ -42,6 +45,8 @@ _HOLDS: dict[Topic, tuple[type[Any], Callable[[Any], str]]] = {
     PAUSES: (Pause, lambda pause: pause.campaign),
     LEADS: (Lead, lambda lead: lead.key),
     LINKS: (Link, lambda link: link.link_id),
+    WEBHOOKS: (Endpoint, lambda endpoint: endpoint.id),
+    CALLS: (Call, lambda call: call.key),
     DELIVERIES: (Delivery, lambda delivery: delivery.delivery_id),
     ATTEMPTS: (Attempt, lambda attempt: attempt.delivery_id),
     RETRIES: (Waiting, lambda waiting: waiting.delivery_id),
@@ -56,6 +61,13 @@ _READ = {
     PAUSES: "SELECT campaign, paused, at, reason FROM pauses FINAL",
     LEADS: "SELECT lead, fact, at, of, campaign, holds FROM lead_facts FINAL",
     LINKS: "SELECT toString(link_id), campaign, url FROM links FINAL",
+    WEBHOOKS: "SELECT toString(id), url, kinds, created_at, state, since, reason FROM webhooks FINAL",
+    CALLS: """
+        SELECT
+            toString(endpoint), toString(event), kind, partition, attempt, first_at, due_at, state, answer, body
+        FROM calls FINAL
+        WHERE state = 'waiting'
+    """,
     DELIVERIES: """
         SELECT toString(delivery_id), any(request_id), min(at)
         FROM events
@@ -84,27 +96,15 @@ def restore(settings: Settings, client: Client) -> dict[str, int]:
     Raises Retry when the broker can't be reached.
     """
     restored: dict[str, int] = {}
-    try:
-        producer = KafkaProducer(bootstrap_servers=settings.kafka_servers, acks="all")
-        try:
-            for topic in _READ:
-                answers = []
-                there = _keys(settings, topic)
-                for key, value in _records(client, topic):
-                    if key not in there:
-                        partition = _partition(settings, topic, key)
-                        answers.append(
-                            producer.send(settings.topic(topic), key=key.encode(), value=value, partition=partition)
-                        )
-                producer.flush(timeout=60)
-                for answer in answers:
-                    answer.get(timeout=0)
-                if answers:
-                    restored[topic.name] = len(answers)
-        finally:
-            producer.close()
-    except KafkaError as error:
-        raise Retry(f"Kafka at {settings.kafka}: {error!r}") from error
+    for topic in _READ:
+        there = _keys(settings, topic)
+        lacking = (
+            Out(topic, _partition(settings, topic, key), key.encode(), value)
+            for key, value in _records(client, topic)
+            if key not in there
+        )
+        if count := write_all(settings, lacking):
+            restored[topic.name] = count
     return restored
 
 

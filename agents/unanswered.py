@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
-from kafka import KafkaProducer
-from kafka.errors import KafkaError
 
 from agents.decisions.answers import Accepted, delivered
 from agents.decisions.mime import mailbox
+from agents.records import Out
 from agents.waiting import Waits, waiting, waits_view
+from agents.writing import write_all
 from schemas.attempts import Wait, Waiting
 from schemas.errors import Retry
 from schemas.events import Delivery, Send, lines
@@ -22,7 +22,6 @@ from schemas.state import StateTopic
 from schemas.topics import DELIVERIES, EVENTS, RETRIES, Topic, delivery_partition
 
 _PATIENCE_SECONDS = 60.0
-_FLUSH_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,21 +89,10 @@ class Unanswered:
 
     def _write(self, *records: tuple[Topic, bytes], of: Wait) -> None:
         """Write them in their order, each when the one before is there."""
-        try:
-            producer = KafkaProducer(
-                bootstrap_servers=self._settings.kafka_servers, acks="all", max_request_size=RETRIES.max_record_bytes
-            )
-            try:
-                for topic, value in records:
-                    partition = delivery_partition(of.delivery_id, self._settings.partitions_of(topic))
-                    name = self._settings.topic(topic)
-                    producer.send(name, key=of.delivery_id.encode(), value=value, partition=partition).get(
-                        _FLUSH_SECONDS
-                    )
-            finally:
-                producer.close()
-        except KafkaError as error:
-            raise Retry(f"Kafka at {self._settings.kafka}: {error!r}") from error
+        key = of.delivery_id.encode()
+        for topic, value in records:
+            partition = delivery_partition(of.delivery_id, self._settings.partitions_of(topic))
+            write_all(self._settings, [Out(topic, partition, key, value)])
 
     def __enter__(self) -> Unanswered:
         for view in (self._heads, self._deliveries):

@@ -17,12 +17,13 @@ from agents.decisions.judge import Rules
 from agents.guard import Guard
 from agents.judging import Judge
 from agents.lag import lag
-from agents.pipeline import GUARD, JUDGE, READER, SENDER, STAGES, STORE, Stage
+from agents.pipeline import GUARD, JUDGE, READER, SENDER, STAGES, STORE, TELLER, Stage
 from agents.reader import Reader
 from agents.records import Handler
 from agents.sending import Sending
 from agents.sinks.store import Store
 from agents.topics import topics_at_fault
+from agents.webhooks import Webhooks
 from agents.wiring import StageApp
 from schemas.errors import Misconfigured, Retry
 from schemas.settings import Settings
@@ -45,6 +46,8 @@ def handler_of(stage: Stage, settings: Settings) -> Handler:
         return Guard(settings)
     if stage is STORE:
         return Store(settings)
+    if stage is TELLER:
+        return Webhooks(settings)
     raise Misconfigured(f"no handler for stage {stage.name}")
 
 

@@ -57,6 +57,10 @@ _LINKS = """
 SELECT toString(link_id), url FROM links FINAL
 WHERE positionCaseInsensitive(decodeURLComponent(url), {address:String}) > 0
 """
+_CALLS = """
+SELECT DISTINCT endpoint, event FROM calls
+WHERE event IN (SELECT id FROM events WHERE delivery_id IN {emails:Array(UUID)})
+"""
 _BLANKED = (
     "address = '', message_id = '', diagnostic = '', subject = '', text = '', detail = '', user_agent = '', ip = ''"
 )
@@ -106,6 +110,11 @@ class Erasing:
         rows = self._ask(_LINKS, address=address)
         return [str(link) for link, url in rows if address.lower() in unquote(str(url)).lower()]
 
+    def calls(self, emails: Sequence[Email]) -> list[str]:
+        """The keys of what waits to be told to webhooks of these emails."""
+        ids = [email.delivery_id for email in emails]
+        return [f"{endpoint}/{event}" for endpoint, event in self._ask(_CALLS, emails=ids)] if ids else []
+
     def erase(
         self,
         pseudonyms: Mapping[str, str],
@@ -129,7 +138,11 @@ class Erasing:
         for table, deletes, what in (
             ("hits", these, "deleted: requests of the person's own clients"),
             ("retries", these, "deleted: emails that waited, whole"),
-            ("calls", self._calls(these), "deleted: what waits to be told to webhooks"),
+            (
+                "calls",
+                [f"event IN (SELECT id FROM events WHERE {one})" for one in these],  # noqa: S608  # our UUIDs
+                "deleted: what waits to be told to webhooks",
+            ),
             ("lead_facts", [" OR ".join(facts)] if facts else [], "deleted: why no mail; the erasure stands instead"),
             (
                 "links",
@@ -151,11 +164,6 @@ class Erasing:
     def _own_domains(self, by_id: Sequence[Sequence[str]]) -> list[str]:
         ids = [one for chunk in by_id for one in chunk]
         return [str(row[0]) for row in self._ask(_OWN_DOMAINS, emails=ids)] if ids else []
-
-    def _calls(self, these: Sequence[str]) -> list[str]:
-        if not self._client.command("EXISTS TABLE calls"):
-            return []
-        return [f"event IN (SELECT id FROM events WHERE {one})" for one in these]  # noqa: S608  # our UUIDs
 
     def _mutate(self, table: str, verb: str, conditions: Sequence[str], dry_run: bool) -> int:
         return self._update(table, [(f"WHERE {one}", one) for one in conditions], dry_run, verb)

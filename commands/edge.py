@@ -46,7 +46,7 @@ def _log(settings: Settings) -> None:
     libraries = max(level, logging.WARNING)
     logging.basicConfig(level=libraries, format="%(levelname)s %(name)s: %(message)s", stream=sys.stdout)
     for chatty in ("urllib3", "clickhouse_connect", "kafka"):  # they report what we report better, as Retry
-        logging.getLogger(chatty).setLevel(logging.ERROR)
+        logging.getLogger(chatty).setLevel(logging.CRITICAL)
     processors: list[Any] = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level]
     if settings.log_format == "json":
         processors += [

@@ -17,16 +17,23 @@ from ingest.instrumenting import InstrumentAnswer, Instrumenting
 from ingest.metrics import Metrics
 from ingest.problems import MEDIA_TYPE, described
 from ingest.publisher import Publisher
-from ingest.requests import MAX_BODY_BYTES, MAX_INSTRUMENTED, MAX_TOLD, InstrumentRequest, SendsRequest, ToldRequest
-from ingest.telling import Telling, ToldAnswer
+from ingest.requests import (
+    MAX_BODY_BYTES,
+    MAX_INSTRUMENTED,
+    MAX_TOLD,
+    InstrumentRequest,
+    OwnEventsRequest,
+    SendsRequest,
+)
+from ingest.telling import OwnEventsAnswer, Telling
 from schemas.events import Campaign, Link, Pause
 from schemas.facts import Facts
-from schemas.ownsystem import OwnSystem, Told
+from schemas.ownsystem import OwnEvent, OwnSystem
 from schemas.settings import Settings
 from schemas.state import StateTopic
 
 _INSTRUMENT = {"type": "array", "minItems": 1, "maxItems": MAX_INSTRUMENTED, "items": openapi.schema(InstrumentRequest)}
-_TOLD = {"type": "array", "minItems": 1, "maxItems": MAX_TOLD, "items": openapi.schema(Told)}
+_TOLD = {"type": "array", "minItems": 1, "maxItems": MAX_TOLD, "items": openapi.schema(OwnEvent)}
 
 
 def own_system_routes(
@@ -78,8 +85,8 @@ def own_system_routes(
         summary="Tell what became of emails that you send yourself",
         status_code=202,
         max_body_size=MAX_BODY_BYTES,
-        openapi_extra=openapi.body(ToldRequest, events=_TOLD),
-        responses={202: openapi.content(ToldAnswer), **responses, **refused(ToldAnswer)},
+        openapi_extra=openapi.body(OwnEventsRequest, events=_TOLD),
+        responses={202: openapi.content(OwnEventsAnswer), **responses, **refused(OwnEventsAnswer)},
     )
     async def tell(request: Request, idempotency_key: Key = None) -> Response:
         """Up to 1,000 events in one request, each taken or rejected by itself. Telling one again changes nothing.

@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 
 from schemas.errors import Reject
 from schemas.events import Step
-from schemas.ownsystem import Told
+from schemas.ownsystem import OwnEvent
 from schemas.tokens import MAX_TEXT_BYTES
 
 MAX_SENDS = 1000
@@ -95,7 +95,7 @@ class InstrumentRequest(Struct, kw_only=True, forbid_unknown_fields=True):
         return SendRequest(**{name: getattr(self, name) for name in self.__struct_fields__})
 
 
-class ToldRequest(Struct, forbid_unknown_fields=True):
+class OwnEventsRequest(Struct, forbid_unknown_fields=True):
     """A batch of what is known of emails, each decoded by itself."""
 
     events: list[msgspec.Raw]
@@ -179,7 +179,7 @@ def check_send(send: SendRequest) -> None:
         raise Reject("too-large", f"text: at most {MAX_TEXT_PART_BYTES} bytes")
 
 
-def check_told(told: Told, now: datetime) -> None:
+def check_told(told: OwnEvent, now: datetime) -> None:
     """Raise Reject, with the reason and the field, unless this can be said of an email now."""
     for name in ("campaign", "lead", "variant"):
         _check_id(name, getattr(told, name))

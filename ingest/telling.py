@@ -14,10 +14,10 @@ from ingest.batches import Record, Rejected, batch, declared, publish
 from ingest.campaigns import Known
 from ingest.metrics import Metrics
 from ingest.publisher import Publisher
-from ingest.requests import MAX_TOLD, ToldRequest, check_told, decode
+from ingest.requests import MAX_TOLD, OwnEventsRequest, check_told, decode
 from schemas.errors import Reject
 from schemas.events import lines
-from schemas.ownsystem import OwnSystem, Told
+from schemas.ownsystem import OwnEvent, OwnSystem
 from schemas.settings import Settings
 from schemas.topics import DELIVERIES, EVENTS, delivery_partition
 
@@ -25,11 +25,11 @@ log = structlog.get_logger()
 
 _SHARE = 20  # events handled before hits get the loop again
 
-_decode_events = msgspec.json.Decoder(ToldRequest).decode
-_decode_told = msgspec.json.Decoder(Told).decode
+_decode_events = msgspec.json.Decoder(OwnEventsRequest).decode
+_decode_told = msgspec.json.Decoder(OwnEvent).decode
 
 
-class ToldAnswer(msgspec.Struct):
+class OwnEventsAnswer(msgspec.Struct):
     """How many were taken, and what was not."""
 
     accepted: int
@@ -72,9 +72,9 @@ class Telling:
         for kind in kinds:
             self._metrics.told.labels(kind, "accepted").inc()
         log.info("events told", accepted=len(kinds), rejected=len(rejected))
-        return openapi.answer(202 if kinds else 422, ToldAnswer(len(kinds), rejected))
+        return openapi.answer(202 if kinds else 422, OwnEventsAnswer(len(kinds), rejected))
 
-    def _records(self, told: Told) -> list[Record]:
+    def _records(self, told: OwnEvent) -> list[Record]:
         events, delivery = self._own.tell(told)
         key, settings = events[0].delivery_id, self._settings
         records: list[Record] = []

@@ -191,6 +191,14 @@ class CampaignResumed(Happened, tag="campaign_resumed", frozen=True, kw_only=Tru
     campaign: Name
 
 
+class WebhookDisabled(Happened, tag="webhook_disabled", frozen=True, kw_only=True):
+    """An endpoint took nothing for 24 hours, or said that it is gone, and is told nothing more. `reason` is what it
+    answered last."""
+
+    endpoint: Id
+    reason: str = ""
+
+
 EmailEvent = (
     Sent
     | Delivered
@@ -206,7 +214,7 @@ EmailEvent = (
     | Unsubscribed
     | Resubscribed
 )
-AnyEvent = EmailEvent | CampaignPaused | CampaignResumed
+AnyEvent = EmailEvent | CampaignPaused | CampaignResumed | WebhookDisabled
 EVENTS: tuple[type[Happened], ...] = get_args(AnyEvent)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from schemas import attempts, events
+from schemas import attempts, events, webhooks
 
 FOLDER = Path(__file__).with_name("json")
 _STRUCTS: tuple[type[msgspec.Struct], ...] = (
@@ -25,6 +25,9 @@ _STRUCTS: tuple[type[msgspec.Struct], ...] = (
     events.Mail,
     events.Position,
     events.Dead,
+    webhooks.Endpoint,
+    webhooks.Call,
+    webhooks.Told,
 )
 
 

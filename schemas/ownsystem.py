@@ -14,13 +14,13 @@ from msgspec import Meta, Struct
 
 from schemas.events import BounceClass, Campaign, Delivery, EmailEvent, Link, Name, Pause, Send, Step, Time
 
-ToldKind = Literal["delivered", "bounce", "deferred", "complaint"]
+OwnKind = Literal["delivered", "bounce", "deferred", "complaint"]
 
 
-class Told(Struct, kw_only=True, forbid_unknown_fields=True):
+class OwnEvent(Struct, kw_only=True, forbid_unknown_fields=True):
     """What a system that sends by itself knows of an email. Campaign, step and lead say which."""
 
-    kind: Annotated[ToldKind, Meta(examples=["delivered"])]
+    kind: Annotated[OwnKind, Meta(examples=["delivered"])]
     campaign: Annotated[Name, Meta(examples=["spring-launch"])]
     step: Annotated[Step, Meta(examples=[1])]
     variant: Annotated[str, Meta(max_length=64, examples=["A"])] = ""
@@ -97,7 +97,7 @@ class Withheld:
 
 
 Instrument = Callable[[Send, Campaign, Pause | None, Callable[[str], Fact | None], datetime], Ready | Withheld]
-Tell = Callable[[Told], tuple[list[EmailEvent], Delivery | None]]
+Tell = Callable[[OwnEvent], tuple[list[EmailEvent], Delivery | None]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@ from schemas.topics import Topic
 T = TypeVar("T", bound=msgspec.Struct)
 log = structlog.get_logger()
 
-_POLL_MS = 200  # how stale an idle view may be: the broker answers an empty fetch after this long
+_POLL_MS = 200  # how stale a view may be that nobody waits for
+_FETCH_MS = 20  # how long the broker may keep a fetch that finds nothing: whoever asks for the end waits behind it
 _RECONNECT_SECONDS = 1.0
 _ANSWER_MS = 2000  # without an answer for this long the broker is away: connect anew
 _FORGET_STEP = 1_000
@@ -79,6 +80,7 @@ class StateTopic(Generic[T]):
         self._changed = False
         self._saved_at = time.monotonic()
         self._stopping = threading.Event()
+        self._wanted = threading.Event()
         self._thread = threading.Thread(target=self._follow, name=f"state-{topic.name}", daemon=True)
 
     def start(self) -> None:
@@ -88,6 +90,7 @@ class StateTopic(Generic[T]):
     def stop(self) -> None:
         """Stop following; what was read stays readable."""
         self._stopping.set()
+        self._wanted.set()
         if self._thread.is_alive():
             self._thread.join(timeout=5)
 
@@ -121,12 +124,18 @@ class StateTopic(Generic[T]):
         return iter(list(self._records.values()))
 
     async def wait_until_current(self, moment: float, patience: float) -> bool:
-        """Wait until what was written before `moment` (epoch seconds) is here; False after `patience` seconds."""
-        deadline = time.monotonic() + patience
+        """Wait until what was written before `moment` (epoch seconds) is here; False after `patience` seconds.
+
+        The broker is asked at once, as soon as that moment has come.
+        """
+        deadline, asked = time.monotonic() + patience, False
         while self.current_at < moment:
             if time.monotonic() >= deadline or self._stopping.is_set():
                 return False
-            await asyncio.sleep(0.01)
+            if not asked and time.time() >= moment:
+                asked = True
+                self._wanted.set()
+            await asyncio.sleep(0.005)
         return True
 
     def _follow(self) -> None:
@@ -172,7 +181,7 @@ class StateTopic(Generic[T]):
             bootstrap_servers=self._settings.kafka_servers,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            fetch_max_wait_ms=_POLL_MS,
+            fetch_max_wait_ms=_FETCH_MS,
             reconnect_backoff_max_ms=1000,
             bootstrap_timeout_ms=_ANSWER_MS,
         )
@@ -188,7 +197,9 @@ class StateTopic(Generic[T]):
             # What is read again goes back to before a pause: until the end is reached, what was known holds. With a
             # snapshot nothing is read again but the last, and what is marked as read must be known.
             again: dict[str, tuple[T, float]] | None = {} if self.ready and self._snapshot is None else None
+            fetched_at = 0.0
             while not self._stopping.is_set():
+                self._wanted.clear()
                 asked_at = time.time()
                 ends = consumer.end_offsets(partitions, timeout_ms=_ANSWER_MS)
                 while any(_is_behind(consumer, tp, ends[tp]) for tp in partitions) and not self._stopping.is_set():
@@ -204,7 +215,11 @@ class StateTopic(Generic[T]):
                 self.current_at = asked_at
                 if time.monotonic() - self._saved_at > _SNAPSHOT_SECONDS:
                     self._save()
-                self._take(consumer.poll(timeout_ms=_POLL_MS))
+                # Only a fetch shows that a topic was made anew: now and then there is one although the end is reached.
+                if time.monotonic() - fetched_at >= _POLL_MS / 1000:
+                    self._take(consumer.poll(timeout_ms=_FETCH_MS))
+                    fetched_at = time.monotonic()
+                self._wanted.wait(_POLL_MS / 1000)
         finally:
             consumer.close(autocommit=False, timeout_ms=0)
 

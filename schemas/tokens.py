@@ -224,6 +224,11 @@ class Keyring:
         name = lead.encode("utf-8", "surrogatepass")
         return tuple(hmac.digest(_lead_key(secret), name, "sha256").hex()[:32] for secret in self._newest_first)
 
+    def webhook_secrets(self, endpoint: str) -> tuple[bytes, ...]:
+        """The secrets that an endpoint's payloads are signed with, newest key first; the first is the one to give."""
+        name = f"sendlens webhook\x1f{endpoint}".encode()
+        return tuple(hmac.digest(secret, name, "sha256") for secret in self._newest_first)
+
     @cached_property
     def _newest_first(self) -> tuple[bytes, ...]:
         return tuple(dict.fromkeys(self.keys.values()))

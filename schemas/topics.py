@@ -75,10 +75,28 @@ CAMPAIGNS = Topic("campaigns", key="campaign", holds="Campaign", partitions=1, c
 PAUSES = Topic("pauses", key="campaign", holds="Pause", partitions=1, compacted=True)
 LEADS = Topic("leads", key="fact", holds="Lead", compacted=True, stored_in="lead_facts")
 LINKS = Topic("links", key="link_id", holds="Link", compacted=True)
+WEBHOOKS = Topic("webhooks", key="endpoint", holds="Endpoint", partitions=1, compacted=True)
+CALLS = Topic("calls", key="endpoint/event", holds="Call", compacted=True)
 # A whole send in base64.
 DEAD = Topic("dead", key="stage", holds="Dead", partitions=1, retention_ms=30 * _DAY_MS, max_record_bytes=9 * _MIB)
 
-ALL = (HITS, EVENTS, SENDS, DELIVERIES, ATTEMPTS, RETRIES, MAIL, POSITIONS, CAMPAIGNS, PAUSES, LEADS, LINKS, DEAD)
+ALL = (
+    HITS,
+    EVENTS,
+    SENDS,
+    DELIVERIES,
+    ATTEMPTS,
+    RETRIES,
+    MAIL,
+    POSITIONS,
+    CAMPAIGNS,
+    PAUSES,
+    LEADS,
+    LINKS,
+    WEBHOOKS,
+    CALLS,
+    DEAD,
+)
 
 
 def delivery_partition(delivery_id: str, partitions: int) -> int:

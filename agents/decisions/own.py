@@ -17,7 +17,7 @@ from agents.decisions.mime import mailbox
 from agents.decisions.refusal import Assessment, assess
 from schemas.errors import Reject
 from schemas.events import Bounced, Campaign, Complained, Deferred, Delivered, Delivery, EmailEvent, Pause, Send, Sent
-from schemas.ownsystem import Fact, Ready, Told, Withheld
+from schemas.ownsystem import Fact, OwnEvent, Ready, Withheld
 from schemas.tokens import Keyring, delivery_id, event_id
 
 _DIAGNOSTIC = 500  # characters that are kept
@@ -63,7 +63,7 @@ def instrumented(
     return Ready(parts.html, parts.text, parts.headers, parts.return_path, parts.links)
 
 
-def events_of(told: Told, keyring: Keyring) -> tuple[list[EmailEvent], Delivery | None]:
+def events_of(told: OwnEvent, keyring: Keyring) -> tuple[list[EmailEvent], Delivery | None]:
     """The events that follow, and of a delivered email the record that the judge's timing reads.
 
     Ids go by the email and the kind, as the sender's do, so that telling it twice, or by two ways, changes nothing.
@@ -130,7 +130,7 @@ def events_of(told: Told, keyring: Keyring) -> tuple[list[EmailEvent], Delivery 
             return [complaint], None
 
 
-def _assessed(told: Told) -> Assessment:
+def _assessed(told: OwnEvent) -> Assessment:
     """By the words, and the code before them where that was given apart."""
     code = told.status if told.status.isdigit() else ""
     return assess(f"{code} {told.diagnostic}".strip(), told.status)

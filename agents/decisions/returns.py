@@ -8,10 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from agents.decisions.mail.verdict import MailVerdict, Recipient
-from schemas.events import AutoReplied, Bounced, Complained, EmailEvent, Replied
-from schemas.tokens import event_id
+from schemas.events import AutoReplied, Bounced, Complained, EmailEvent, Replied, Unsubscribed
+from schemas.tokens import BadToken, Keyring, Purpose, event_id
 
 MAX_TEXT = 20_000  # characters of a reply that are kept; a longer one is hardly read
+# Feedback types that no person pressed a button for, or that take a complaint back (RFC 5965, 7.3; RFC 6591; RFC 6430).
+_NO_COMPLAINTS = frozenset(("auth-failure", "dmarc", "not-spam"))
 MAX_ADDRESS_DAYS = 30  # a mail with no token is taken to answer an email of so many days back at the most
 
 
@@ -31,6 +33,27 @@ class Email:
 def may_be_inferred(verdict: MailVerdict) -> bool:
     """Whether the sender's address may say which email it answers. Reports need proof: anybody can forge one."""
     return verdict.kind in ("reply", "auto_reply") and bool(verdict.sender)
+
+
+def unsubscribe_of(verdict: MailVerdict, keyring: Keyring, *, at: datetime, digest: str) -> Unsubscribed | None:
+    """The event of a mail that a client wrote to the address in List-Unsubscribe (RFC 2369), its subject the email's
+    unsubscribe token. None for any other mail."""
+    token = "".join(verdict.subject.split())  # a long subject is folded on its way
+    try:
+        claim = keyring.verify(Purpose.UNSUBSCRIBE, token)
+    except BadToken:
+        return None
+    delivery = str(claim.delivery_id)
+    return Unsubscribed(
+        id=str(event_id(delivery, f"unsubscribe\x1f{verdict.message_id or digest}")),
+        at=at.replace(microsecond=at.microsecond // 1000 * 1000),
+        delivery_id=delivery,
+        campaign=claim.campaign,
+        step=claim.step,
+        variant=claim.variant,
+        lead=claim.lead,
+        via="mail",
+    )
 
 
 def event_of(
@@ -68,6 +91,8 @@ def event_of(
             return AutoReplied(**of, subject=subject)
         case "complaint":
             told = verdict.recipients[0].category if verdict.recipients else ""
+            if told in _NO_COMPLAINTS:
+                return None
             return Complained(**of, category=_text(told, 64) or "abuse")
         case "bounce":
             failed = concerned(verdict.recipients, email.address, address_ids)

@@ -13,7 +13,8 @@ Suppressing = Bounced | Complained | Unsubscribed | Resubscribed
 
 
 def of_lead(event: EmailEvent) -> Lead | None:
-    """The fact that an event makes known of its lead. Those of unsubscribing, ingest has written before it answered."""
+    """The fact that an event makes known of its lead. Those of unsubscribing over HTTP,
+    ingest has written before it answered."""
     match event:
         case Bounced(bounce_class="hard"):
             return Lead(lead=event.lead, fact="invalid", at=event.at)
@@ -21,6 +22,8 @@ def of_lead(event: EmailEvent) -> Lead | None:
             return Lead(lead=event.lead, fact="complained", at=event.at)
         case Replied():
             return Lead(lead=event.lead, fact="replied", at=event.at, campaign=event.campaign)
+        case Unsubscribed(via="mail"):
+            return Lead(lead=event.lead, fact="unsubscribed", at=event.at)
         case _:
             return None
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -19,7 +20,8 @@ from schemas.attempts import Attempt, Waiting
 from schemas.errors import Reject, Retry
 from schemas.events import AnyEvent, Campaign, Hit, Lead, Link, Pause
 from schemas.settings import Settings
-from schemas.topics import ATTEMPTS, CAMPAIGNS, EVENTS, HITS, LEADS, LINKS, PAUSES, RETRIES, Topic
+from schemas.topics import ATTEMPTS, CALLS, CAMPAIGNS, EVENTS, HITS, LEADS, LINKS, PAUSES, RETRIES, WEBHOOKS, Topic
+from schemas.webhooks import Call, Endpoint
 
 _DECODERS: dict[Topic, msgspec.json.Decoder[Any]] = {
     HITS: msgspec.json.Decoder(Hit),
@@ -30,6 +32,8 @@ _DECODERS: dict[Topic, msgspec.json.Decoder[Any]] = {
     LINKS: msgspec.json.Decoder(Link),
     ATTEMPTS: msgspec.json.Decoder(Attempt),
     RETRIES: msgspec.json.Decoder(Waiting),
+    WEBHOOKS: msgspec.json.Decoder(Endpoint),
+    CALLS: msgspec.json.Decoder(Call),
 }
 
 
@@ -39,23 +43,31 @@ class Store(Handler):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._client: Client | None = None
+        self._connecting = threading.Lock()
 
     async def stop(self) -> None:
         if self._client is not None:
             self._client.close()
 
     async def handle(self, records: Sequence[Record]) -> Handled:
-        """Insert all. Raises Retry while the database can't take them."""
-        handled = Handled()
-        by_topic = sorted(records, key=lambda record: record.topic.name)
-        for topic, group in groupby(by_topic, key=lambda record: record.topic):
-            of_topic = list(group)
-            if not topic.batch:  # state is rare, and JSONEachRow more lenient than our readers of it
-                dead, of_topic = await asyncio.to_thread(_readable, topic, of_topic)
-                handled.dead += dead
-            for chunk in _chunks(of_topic, self._settings.store_rows):
-                handled.dead += await self._insert(topic, chunk)
-        return handled
+        """Insert all, the topics side by side. Raises Retry while the database can't take them."""
+        by_topic: defaultdict[Topic, list[Record]] = defaultdict(list)
+        for record in records:
+            by_topic[record.topic].append(record)
+        # Events would wait for hits otherwise. None is left behind when one fails: the next try must not meet it.
+        done = await asyncio.gather(*(self._store(*one) for one in by_topic.items()), return_exceptions=True)
+        if errors := [one for one in done if isinstance(one, BaseException)]:
+            raise min(errors, key=lambda error: isinstance(error, Retry))  # what waiting can't mend comes first
+        return Handled(dead=[dead for one in done if isinstance(one, list) for dead in one])
+
+    async def _store(self, topic: Topic, records: list[Record]) -> list[Poison]:
+        """Insert the records of one topic; returns those that can't be."""
+        dead: list[Poison] = []
+        if not topic.batch:  # state is rare, and JSONEachRow more lenient than our readers of it
+            dead, records = await asyncio.to_thread(_readable, topic, records)
+        for chunk in _chunks(records, self._settings.store_rows):
+            dead += await self._insert(topic, chunk)
+        return dead
 
     async def _insert(self, topic: Topic, records: list[Record]) -> list[Poison]:
         """Insert records of one topic; returns those that were refused, whole, after their good lines went in."""
@@ -89,8 +101,9 @@ class Store(Handler):
         ROWS.labels(topic.name).inc(lines.count(b"\n"))
 
     def _insert_now(self, topic: Topic, lines: bytes) -> None:
-        if self._client is None:
-            self._client = connect(self._settings)
+        with self._connecting:
+            if self._client is None:
+                self._client = connect(self._settings)
         insert_lines(self._client, topic.table, lines)
 
 

@@ -48,6 +48,7 @@ _APPEND_BYTES: Final = 1 << 20
 # ClickHouse's http_max_uri_size.
 _URI_BYTES: Final = 1 << 20
 _WORKERS: Final = 32
+_RETURN_MEMORY_SECONDS: Final = 60
 # Where the engine's text begins to quote the query or the rows, which may name people.
 _QUOTED: Final = re.compile(r" before: | [Ii]n scope | string '|(?<=\)): ")
 _HELP: Final = (
@@ -119,10 +120,14 @@ class App:
         else:
             await respond(send, 404, {}, _HELP.format(path=path[:200]).encode("utf-8", "replace"))
 
-    async def expire_sessions(self) -> None:
-        """Closes idle sessions as their time runs out; runs until cancelled."""
+    async def keep_house(self) -> None:
+        """Closes idle sessions as their time runs out, and returns memory now and then; runs until cancelled."""
+        returned_at = time.monotonic()
         while True:
             await asyncio.sleep(1)
+            if time.monotonic() - returned_at >= _RETURN_MEMORY_SECONDS:
+                await self._run(self._engine.return_memory)
+                returned_at = time.monotonic()
             for session in self._sessions.expired(time.monotonic()):
                 await self._run(session.close)
 

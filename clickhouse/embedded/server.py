@@ -95,11 +95,11 @@ async def _serve_until_told(server: uvicorn.Server, app: App, listener: socket.s
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    expiring = loop.create_task(app.expire_sessions())
+    keeping_house = loop.create_task(app.keep_house())
     try:
         await server.serve(sockets=[listener])
     finally:
-        expiring.cancel()
+        keeping_house.cancel()
 
 
 def _give_up_after(seconds: int) -> None:

@@ -41,6 +41,7 @@ from schemas.state import StateTopic
 from schemas.tokens import Claim, Purpose, delivery_id, event_id
 from schemas.topics import (
     ATTEMPTS,
+    CALLS,
     CAMPAIGNS,
     EVENTS,
     HITS,
@@ -51,6 +52,7 @@ from schemas.topics import (
     delivery_partition,
     text_partition,
 )
+from schemas.webhooks import Call
 from tests.agents.smtp_server import Server
 from tests.support.broker import Broker
 from tests.support.processes import wait_until
@@ -164,6 +166,19 @@ def write_lives(stream: Stream) -> None:
             partition = text_partition(known.key, settings.partitions_of(LEADS))
             stream.write(LEADS, msgspec.json.encode(known), key=known.key.encode(), partition=partition)
     for lead, address in ((LEADS_OF_ADA[0], ADDRESS), ("lead-bob", OTHER)):
+        reply = next(one for one in story(settings, "spring", 1, lead, address) if isinstance(one, Replied))
+        call = Call(
+            endpoint=str(uuid.uuid4()),
+            event=reply.id,
+            kind="reply",
+            partition=0,
+            attempt=1,
+            first_at=NOW,
+            due_at=NOW,
+            body=msgspec.json.encode(reply).decode(),
+        )
+        partition = text_partition(call.key, settings.partitions_of(CALLS))
+        stream.write(CALLS, msgspec.json.encode(call), key=call.key.encode(), partition=partition)
         send = a_send(lead, address, 3)
         waits = Waiting(
             delivery_id=send.delivery_id,
@@ -239,13 +254,13 @@ def lived(tmp_path: Path, broker: Broker) -> Any:
         worker = stream.start_worker("--stage", "store")
         write_lives(stream)
         with stream.client() as client:
-            wait_until(lambda: stored(client) == (40, 4, 4, 6, 2, 2), 60, "the rows")
+            wait_until(lambda: stored(client) == (40, 4, 4, 6, 2, 2, 2), 60, "the rows")
         worker.stop()
         yield stream
 
 
 def stored(client: Client) -> tuple[int, ...]:
-    tables = ("events", "hits", "attempts", "lead_facts", "retries", "links")
+    tables = ("events", "hits", "attempts", "lead_facts", "retries", "links", "calls")
     return tuple(int(client.query(f"SELECT count() FROM {table} FINAL").result_rows[0][0]) for table in tables)
 
 
@@ -262,13 +277,13 @@ def test_nothing_of_a_person_stays_and_no_number_changes(lived: Stream) -> None:
         assert [line.split()[:2] for line in done.stdout.splitlines()[1:10]] == [
             ["hits", "3"],
             ["retries", "1"],
-            ["calls", "0"],
+            ["calls", "1"],
             ["lead_facts", "4"],
             ["links", "1"],
             ["attempts", "3"],
             ["outcomes", "3"],
             ["events", "30"],
-            ["topics", "18"],
+            ["topics", "19"],
         ]
         assert dry.stdout.replace("would be ", "") == done.stdout
         assert ADDRESS not in done.stdout.lower()
@@ -339,12 +354,14 @@ def test_the_topics_are_taken_back_and_a_lost_broker_is_not_told_of_them(lived: 
         StateTopic(settings, LEADS, Lead, key=lambda fact: fact.key),
         StateTopic(settings, RETRIES, Waiting, key=lambda wait: wait.delivery_id),
         StateTopic(settings, LINKS, Link, key=lambda link: link.link_id),
+        StateTopic(settings, CALLS, Call, key=lambda call: call.key),
     ]
     for view in views:
         view.start()
     try:
         wait_until(lambda: all(view.ready for view in views), 30, "the views")
-        facts, waits, links = views
+        facts, waits, links, calls = views
+        assert [call.kind for call in calls] == ["reply"]
         assert facts.get(lead_key("lead-bob", "complained")) is not None
         assert {fact.lead for fact in facts}.isdisjoint(LEADS_OF_ADA)
         assert {wait.lead for wait in waits} == {"lead-bob"}

@@ -165,6 +165,26 @@ def test_a_complaint_suppresses_the_address(watched: Watched) -> None:
     wait_until(lambda: watched.holds(one.hash, "complained", of="address"), PATIENCE, "the fact")
 
 
+def test_a_report_of_a_failed_signature_is_no_complaint(watched: Watched) -> None:
+    one = an_email(watched.stream, "signatures", "hedy")
+    report = answers.complaint(one.original, MAILBOX).replace(b"Feedback-Type: abuse", b"Feedback-Type: auth-failure")
+    come_in(watched.stream, report)
+    watched.stream.wait_until_drained()
+    assert events(watched.stream, one) == []
+    assert not watched.holds("hedy", "complained")
+
+
+def test_a_mail_to_the_unsubscribe_address_unsubscribes_the_lead_and_its_address(watched: Watched) -> None:
+    one = an_email(watched.stream, "by-mail", "mary")
+    address = str(one.original["List-Unsubscribe"]).split("subject=")[1].strip("<> ")
+    subject = f"{address[:70]}\r\n {address[70:140]}\r\n {address[140:]}"
+    come_in(watched.stream, f"From: {one.to}\r\nTo: unsubscribe@example.org\r\nSubject: {subject}\r\n\r\n".encode())
+    event = the_event(watched, one)
+    assert (event["kind"], event["via"], event["lead"]) == ("unsubscribe", "mail", "mary")
+    wait_until(lambda: watched.holds("mary", "unsubscribed"), PATIENCE, "the lead's fact")
+    wait_until(lambda: watched.holds(one.hash, "unsubscribed", of="address"), PATIENCE, "the address's fact")
+
+
 def test_the_same_mail_in_two_mailboxes_and_read_twice_is_one_event(watched: Watched) -> None:
     one = an_email(watched.stream, "twice", "ada-twice")
     mail = answers.reply(one.original, one.to, "Once is enough.")

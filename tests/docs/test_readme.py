@@ -14,15 +14,15 @@ import pytest
 from ingest.requests import (
     CampaignRequest,
     InstrumentRequest,
+    OwnEventsRequest,
     SendRequest,
     SendsRequest,
-    ToldRequest,
     check_campaign,
     check_send,
     check_told,
 )
 from schemas import table
-from schemas.ownsystem import Told
+from schemas.ownsystem import OwnEvent
 from schemas.settings import Settings
 from schemas.tokens import delivery_id
 from tests.docs.command import commands as sendlens_commands
@@ -120,8 +120,8 @@ def test_what_readme_asks_and_tells_for_systems_of_ones_own_is_taken() -> None:
     (raw,) = msgspec.json.decode(body_of("/v1/instrument"), type=SendsRequest).sends
     asked = msgspec.json.decode(raw, type=InstrumentRequest)
     check_send(asked.as_send())
-    (raw,) = msgspec.json.decode(body_of("/v1/events"), type=ToldRequest).events
-    told = msgspec.json.decode(raw, type=Told)
+    (raw,) = msgspec.json.decode(body_of("/v1/events"), type=OwnEventsRequest).events
+    told = msgspec.json.decode(raw, type=OwnEvent)
     check_told(told, told.at)
     assert (told.campaign, told.step, told.lead) == (asked.campaign, asked.step, asked.lead)
     assert f'"delivery_id":"{delivery_id(told.campaign, told.step, told.lead)}"' in README

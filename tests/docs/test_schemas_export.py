@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from schemas import attempts, events, export
+from schemas import attempts, events, export, webhooks
 
 FILES = sorted(export.FOLDER.glob("*.json"))
 AT = datetime(2026, 3, 2, 9, 0, 0, 123000, tzinfo=UTC)
@@ -63,6 +63,7 @@ SAMPLES: list[msgspec.Struct] = [
     events.Complained(**OF_EVENT, **ANSWER, category="fraud"),
     events.Resubscribed(**OF_EVENT),
     events.CampaignPaused(id=ID, at=AT, campaign="spring", reason="bounces", sent=100, hard_bounced=6),
+    events.WebhookDisabled(id=ID, at=AT, endpoint=ID, reason="500"),
     events.CampaignResumed(id=ID, at=AT, campaign="spring"),
     events.Hit(**OF_EVENT, kind="click", minted_at=AT, link_id="a" * 64, method="HEAD", headers={"accept": "image/*"}),
     events.Send(
@@ -106,6 +107,9 @@ SAMPLES: list[msgspec.Struct] = [
     events.Dead(
         stage="judge", topic="hits", partition=0, offset=7, reason="unreadable", detail="", at=AT, key="", value="eA=="
     ),
+    webhooks.Endpoint(id=ID, url="https://example.com/hook", kinds=("reply",), created_at=AT, since=AT),
+    webhooks.Call(endpoint=ID, event=ID, kind="reply", partition=1, attempt=2, first_at=AT, due_at=AT, body="{}"),
+    webhooks.Told(type="reply", timestamp="2026-03-02T09:00:00Z", data=msgspec.Raw(b"{}")),
 ]
 
 

@@ -91,6 +91,19 @@ async def test_current_means_that_everything_written_before_can_be_read(
         assert [id for id in ids if view.get(id) is None] == []
 
 
+async def test_who_waits_for_a_view_waits_for_the_broker_and_not_for_its_next_look(
+    follow: Callable[..., StateTopic[Campaign]], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("schemas.state._POLL_MS", 60_000)
+    view = follow()
+    for name in ("first", "second"):
+        write(settings, CAMPAIGNS, campaign("a", name))
+        assert await view.wait_until_current(time.time(), PATIENCE)
+        newest = view.get("a")
+        assert newest is not None
+        assert newest.name == name
+
+
 async def test_a_view_is_not_ready_before_its_topic_exists(
     broker: Broker, follow: Callable[..., StateTopic[Campaign]]
 ) -> None:

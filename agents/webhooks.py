@@ -1,0 +1,224 @@
+"""The webhooks at work: events in, payloads out over HTTP; what an endpoint does not take now is kept and tried again.
+
+An event is acknowledged when every endpoint that wants it has taken it, or when what is left to do stands on the topic
+`calls`. An endpoint that fails is not asked by every event: they wait with the first, until it takes one again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import structlog
+
+from agents.decisions.webhooks import Reported, next_attempt, report, signed
+from agents.metrics import WEBHOOK_CALLS
+from agents.records import Handled, Handler, Out, Record, Write, poison
+from agents.sinks.http import Answer, Endpoints
+from schemas.errors import Reject, Retry
+from schemas.events import WebhookDisabled, lines
+from schemas.settings import Settings
+from schemas.state import StateTopic
+from schemas.tokens import event_id
+from schemas.topics import CALLS, EVENTS, WEBHOOKS, text_partition
+from schemas.webhooks import Call, Endpoint
+
+log = structlog.get_logger()
+
+_LOOK_SECONDS = 0.3
+_AT_ONCE = 50  # calls of one endpoint that are tried again together
+_VIEW_PATIENCE = 5.0
+
+
+def endpoints_view(settings: Settings) -> StateTopic[Endpoint]:
+    """Every endpoint that was not removed."""
+    return StateTopic(settings, WEBHOOKS, Endpoint, key=lambda one: one.id, over=lambda one: one.state == "removed")
+
+
+class Webhooks(Handler):
+    """Tells endpoints, and tries again those that wait, of the partitions that are its own."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        luck: Callable[[], float] = random.random,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._luck = luck
+        self._endpoints = endpoints_view(settings)
+        self._calls = StateTopic(settings, CALLS, Call, key=lambda call: call.key, over=lambda c: c.state != "waiting")
+        self._down: dict[str, datetime] = {}  # endpoints that did not answer, and when to ask again
+        self._owned: set[int] = set()
+        self._owned_since = clock().timestamp()
+        self._stopping = asyncio.Event()
+        self._again: asyncio.Task[None] | None = None
+
+    async def start(self, write: Write) -> None:
+        self._write = write
+        self._http = Endpoints(private=self._settings.webhooks_private)
+        self._endpoints.start()
+        self._calls.start()
+        self._again = asyncio.create_task(self._try_again(), name="webhooks-again")
+
+    def assigned(self, partitions: Collection[tuple[str, int]]) -> None:
+        self._owned = {number for topic, number in partitions if topic == EVENTS.name}
+        self._owned_since = self._clock().timestamp()
+
+    async def revoked(self) -> None:
+        self._owned = set()
+
+    def interrupt(self) -> None:
+        self._stopping.set()
+
+    async def stop(self) -> None:
+        self._stopping.set()
+        if self._again is not None:
+            await asyncio.wait([self._again])
+        await self._http.close()
+        self._endpoints.stop()
+        self._calls.stop()
+
+    async def handle(self, records: Sequence[Record]) -> Handled:
+        """Tell every endpoint of every event it wants. Raises Retry while Kafka does not answer."""
+        # An endpoint is told from the moment it was added, not from when that was heard of here.
+        if not await self._endpoints.wait_until_current(max(one.written_at for one in records), _VIEW_PATIENCE):
+            raise Retry("the list of endpoints is not up to date")
+        handled = Handled()
+        if not len(self._endpoints):
+            return handled
+        telling = []
+        for record in records:
+            for line in filter(None, record.value.split(b"\n")):
+                try:
+                    told = report(line)
+                except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                    handled.dead.append(poison(record, Reject("unreadable", str(error))))
+                    break
+                telling += [self._tell(one, told, record.partition) for one in self._endpoints if one.wants(told.kind)]
+        handled.out += self._kept([call for call in await asyncio.gather(*telling) if call is not None])
+        return handled
+
+    async def _tell(self, endpoint: Endpoint, told: Reported, partition: int) -> Call | None:
+        """Hand it over; else what is left to do."""
+        now = self._clock()
+        call = Call(
+            endpoint=endpoint.id,
+            event=told.id,
+            kind=told.kind,
+            partition=partition,
+            attempt=0,
+            first_at=_ms(now),
+            due_at=_ms(now),
+            body=told.body.decode(),
+        )
+        if endpoint.id in self._down:
+            return msgspec.structs.replace(call, due_at=max(_ms(now), _ms(self._down[endpoint.id])))
+        after = await self._attempt(endpoint, call)
+        return None if after.state == "taken" else after
+
+    async def _attempt(self, endpoint: Endpoint, call: Call) -> Call:
+        """Try once; the call as it then stands."""
+        headers = signed(
+            self._settings.keyring.webhook_secrets(endpoint.id), call.event, self._clock(), call.body.encode()
+        )
+        answer = await self._http.post(endpoint.url, headers, call.body.encode())
+        now, attempt = self._clock(), call.attempt + 1
+        if answer.taken:
+            self._down.pop(endpoint.id, None)
+            return self._settled(call, "taken", attempt=attempt)
+        due = None if answer.gone else next_attempt(attempt, call.first_at, now, self._luck(), answer.asked)
+        said = f"{answer.status or ''} {answer.words}".strip()[:200]
+        if due is None:
+            return self._settled(call, "given-up", attempt=attempt, answer=said)
+        WEBHOOK_CALLS.labels("failed").inc()
+        if _is_down(answer):
+            self._down[endpoint.id] = due
+        return msgspec.structs.replace(call, attempt=attempt, due_at=_ms(due), answer=said)
+
+    def _settled(self, call: Call, state: str, **changes: object) -> Call:
+        WEBHOOK_CALLS.labels(state).inc()
+        return msgspec.structs.replace(call, state=state, body="", **changes)
+
+    async def _try_again(self) -> None:
+        """Until the stage stops: what is due, of the partitions that are ours."""
+        while not self._stopping.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _LOOK_SECONDS)
+                return
+            try:
+                # What another worker has settled must be seen before its partitions are ours.
+                if await self._calls.wait_until_current(self._owned_since, _VIEW_PATIENCE):
+                    await self._round()
+            except Retry as error:
+                log.warning("webhooks wait for Kafka", why=str(error)[:200])
+            except Exception:
+                log.exception("webhooks could not be tried again")
+
+    async def _round(self) -> None:
+        now = self._clock()
+        due: dict[str, list[Call]] = {}
+        for call in sorted(self._calls, key=lambda call: call.first_at):
+            if call.due_at <= now and call.partition in self._owned:
+                due.setdefault(call.endpoint, []).append(call)
+        for id_, calls in due.items():
+            endpoint = self._endpoints.get(id_)
+            if endpoint is None or endpoint.state != "enabled":
+                await self._write(self._kept([self._settled(call, "dropped") for call in calls]))
+            elif self._down.get(id_, now) > now:
+                continue
+            else:
+                # One that failed is asked with one call until it takes it.
+                some = calls[:1] if id_ in self._down else calls[:_AT_ONCE]
+                await self._write(self._kept(await asyncio.gather(*(self._attempt(endpoint, call) for call in some))))
+
+    def _kept(self, calls: Iterable[Call]) -> list[Out]:
+        """The records of how calls stand now. An endpoint that took nothing for 24 hours, or is gone, is told nothing
+        more."""
+        out = []
+        for call in calls:
+            out.append(self._out(call))
+            endpoint = self._endpoints.get(call.endpoint)
+            if call.state == "given-up" and endpoint is not None and endpoint.state == "enabled":
+                out += self._disabled(endpoint, call)
+            self._calls.put(call)
+        return out
+
+    def _disabled(self, endpoint: Endpoint, call: Call) -> list[Out]:
+        now = _ms(self._clock())
+        disabled = msgspec.structs.replace(endpoint, state="disabled", since=call.first_at, reason=call.answer)
+        self._endpoints.put(disabled)
+        log.warning(
+            "webhook disabled: it is gone, or took nothing for 24 hours", endpoint=endpoint.id, answer=call.answer
+        )
+        event = WebhookDisabled(
+            id=str(event_id(call.event, f"webhook_disabled\x1f{endpoint.id}")),
+            at=now,
+            endpoint=endpoint.id,
+            reason=call.answer,
+        )
+        partition = text_partition(endpoint.id, self._settings.partitions_of(EVENTS))
+        return [endpoint_record(disabled), Out(EVENTS, partition, endpoint.id.encode(), lines([event]))]
+
+    def _out(self, call: Call) -> Out:
+        partition = text_partition(call.key, self._settings.partitions_of(CALLS))
+        return Out(CALLS, partition, call.key.encode(), msgspec.json.encode(call))
+
+
+def endpoint_record(endpoint: Endpoint) -> Out:
+    return Out(WEBHOOKS, 0, endpoint.id.encode(), msgspec.json.encode(endpoint))
+
+
+def _is_down(answer: Answer) -> bool:
+    """Whether the answer says something of the endpoint, not of the one event."""
+    return answer.status == 0 or answer.status == 429 or answer.status >= 500
+
+
+def _ms(at: datetime) -> datetime:
+    """To the millisecond, which is what ClickHouse keeps."""
+    return at - timedelta(microseconds=at.microsecond % 1000)
