@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypeVar
 import structlog
 import typer
 
-from commands import boards, dead, judge, senders, unanswered, webhooks
+from commands import boards, dead, judge, lead, senders, unanswered, webhooks
 from commands.edge import explained, read_settings
 from schemas.errors import Misconfigured, Retry
 from schemas.settings import Settings
@@ -31,6 +31,7 @@ _GROUPS = {
     "boards": boards,
     "dead": dead,
     "judge": judge,
+    "lead": lead,
     "senders": senders,
     "unanswered": unanswered,
     "webhooks": webhooks,
@@ -207,12 +208,14 @@ def ingest() -> None:
 
 
 def ingest_app() -> Any:
-    """The ASGI app of `sendlens ingest`, with the built-in page."""
+    """The ASGI app of `sendlens ingest`, with the built-in page and the decisions for those who send by themselves."""
+    from agents.ownsystem import own_system
     from dashboards.page import router
     from ingest.app import create_app
+    from schemas.senders import load
 
     settings = read_settings()
-    return create_app(settings, router(settings))
+    return create_app(settings, router(settings), own=own_system(settings, load(settings)))
 
 
 @app.command()

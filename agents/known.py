@@ -99,6 +99,7 @@ class Known:
             keyring.address_ids(mailbox(send.to).address),
             self.already(send.delivery_id, performed) or earlier,
             attempt,
+            keyring.lead_ids(send.lead),
         )
 
     def settle(self, send: Send) -> None:

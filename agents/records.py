@@ -28,12 +28,12 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Out:
-    """One Kafka record to write."""
+    """One Kafka record to write. Without a value it takes back what stands under its key."""
 
     topic: Topic
     partition: int
     key: bytes
-    value: bytes
+    value: bytes | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,8 +83,9 @@ def api_routes(
     campaigns: StateTopic[Campaign],
     pauses: StateTopic[Pause],
     metrics: Metrics,
+    *others: APIRouter,
 ) -> APIRouter:
-    """The router of `/v1`."""
+    """The router of `/v1`, with `others` in it."""
     router = APIRouter(
         prefix="/v1",
         tags=["platform"],
@@ -100,6 +101,8 @@ def api_routes(
     known = finder(campaigns)
     router.include_router(campaign_routes(settings, publisher, campaigns, pauses, idempotency))
     router.include_router(sender_routes(settings))
+    for other in others:
+        router.include_router(other)
 
     @router.post(
         "/sends",

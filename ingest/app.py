@@ -17,6 +17,7 @@ from ingest.docs import docs_routes
 from ingest.health import health_routes
 from ingest.hits import App, Hits
 from ingest.metrics import Metrics
+from ingest.ownsystem import own_system_routes
 from ingest.pages import Pages
 from ingest.problems import answer_with_problems
 from ingest.publisher import Publisher
@@ -26,10 +27,12 @@ from ingest.source import Source
 from ingest.spool import Spool
 from ingest.unsubscribe import unsubscribe_routes
 from schemas.events import Campaign, Link, Pause
+from schemas.facts import Facts
+from schemas.ownsystem import OwnSystem
 from schemas.settings import Settings
 from schemas.snapshot import Snapshot
 from schemas.state import StateTopic
-from schemas.topics import CAMPAIGNS, EVENTS, HITS, LEADS, LINKS, PAUSES, SENDS
+from schemas.topics import CAMPAIGNS, DELIVERIES, EVENTS, HITS, LEADS, LINKS, PAUSES, SENDS
 
 log = structlog.get_logger()
 
@@ -47,11 +50,12 @@ was in the mail, and to nothing else. Both are recorded before they are answered
 """
 
 
-def create_app(settings: Settings, *routers: APIRouter) -> App:
-    """The ASGI application of ingest. `routers` are served beside its own routes. Connects when it is started."""
+def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = None) -> App:
+    """The ASGI application of ingest. `routers` are served beside its own routes; `own` are the decisions for those who
+    send by themselves. Connects when it is started."""
     _keep_kafka_quiet()
     metrics = Metrics()
-    publisher = Publisher(settings, (HITS, EVENTS, SENDS, CAMPAIGNS, PAUSES, LEADS))
+    publisher = Publisher(settings, (HITS, EVENTS, SENDS, CAMPAIGNS, PAUSES, LEADS, LINKS, DELIVERIES))
     spool = Spool(settings, metrics)
     commit = GroupCommit(settings, publisher, spool, metrics)
     replay = Replay(settings, spool, publisher, metrics, commit.heard)
@@ -61,6 +65,8 @@ def create_app(settings: Settings, *routers: APIRouter) -> App:
     links = StateTopic(settings, LINKS, Link, lambda link: link.link_id, snapshot=kept)
     campaigns = StateTopic(settings, CAMPAIGNS, Campaign, lambda campaign: campaign.id)
     pauses = StateTopic(settings, PAUSES, Pause, lambda pause: pause.campaign)
+    facts = Facts(settings)
+    for_own = own_system_routes(settings, own, publisher, campaigns, pauses, facts, links, metrics) if own else ()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -77,7 +83,8 @@ def create_app(settings: Settings, *routers: APIRouter) -> App:
         await commit.stop(_DRAIN_PATIENCE)
         await spool.stop()
         await asyncio.gather(
-            publisher.stop(_CLOSE_PATIENCE), *(asyncio.to_thread(state.stop) for state in (links, campaigns, pauses))
+            publisher.stop(_CLOSE_PATIENCE),
+            *(asyncio.to_thread(state.stop) for state in (links, campaigns, pauses, facts)),
         )
         log.info("ingest stopped", hits_lost=commit.in_flight)
 
@@ -91,7 +98,7 @@ def create_app(settings: Settings, *routers: APIRouter) -> App:
     )
     answer_with_problems(app)
     app.include_router(unsubscribe_routes(settings, publisher, pages, metrics))
-    app.include_router(api_routes(settings, publisher, campaigns, pauses, metrics))
+    app.include_router(api_routes(settings, publisher, campaigns, pauses, metrics, *for_own))
     app.include_router(health_routes(publisher, (links, campaigns, pauses), metrics))
     app.include_router(docs_routes(app))
     for router in routers:

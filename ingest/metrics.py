@@ -57,6 +57,18 @@ class Metrics:
         self.sends_rejected = Counter(
             "sendlens_sends_rejected", "Sends rejected, by reason.", ("reason",), registry=self.registry
         )
+        self.instrumented = Counter(
+            "sendlens_instrumented",
+            "Emails for platforms' own systems: instrumented, or the reason why not.",
+            ("result",),
+            registry=self.registry,
+        )
+        self.told = Counter(
+            "sendlens_told",
+            "What platforms told of their own deliveries: accepted, or the reason why not.",
+            ("kind", "result"),
+            registry=self.registry,
+        )
         self._in_flight = Gauge(
             "sendlens_hits_in_flight", "Hits that Kafka has not acknowledged yet.", registry=self.registry
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -15,15 +16,21 @@ from msgspec import Meta, Struct
 
 from schemas.errors import Reject
 from schemas.events import Step
+from schemas.ownsystem import OwnEvent
 from schemas.tokens import MAX_TEXT_BYTES
 
 MAX_SENDS = 1000
+MAX_INSTRUMENTED = 100
+MAX_TOLD = 1000
 MAX_BODY_BYTES = 25_000_000
 MAX_HTML_BYTES = 2_000_000
 MAX_TEXT_PART_BYTES = 500_000
 MAX_HEADERS = 30
 MAX_HEADER_BYTES = 900  # under the 998 of a line (RFC 5322, 2.1.1) with the longest name before it
 MAX_HEADER_NAME_BYTES = 76
+# What may be told of an email: clocks differ, and what is older would change numbers that were read long ago.
+AHEAD = timedelta(minutes=5)
+BEFORE = timedelta(days=30)
 
 Text = Annotated[str, Meta(max_length=MAX_TEXT_BYTES, description=f"At most {MAX_TEXT_BYTES} bytes of UTF-8.")]
 
@@ -68,6 +75,30 @@ class SendRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     headers: Annotated[
         dict[str, str], Meta(description="Further headers; those that Sendlens writes itself are refused.")
     ] = {}
+
+
+class InstrumentRequest(Struct, kw_only=True, forbid_unknown_fields=True):
+    """One email that the platform's own system will send. Campaign, step and lead make it the email it is."""
+
+    campaign: Annotated[Text, Meta(min_length=1, examples=["spring-launch"])]
+    step: Annotated[Step, Meta(description="Which email of the sequence, from 0 to 255.", examples=[1])]
+    variant: Annotated[Text, Meta(examples=["A"])] = ""
+    lead: Annotated[Text, Meta(min_length=1, examples=["lead-4711"])]
+    to: Annotated[str, Meta(description="The lead's address.", examples=["ada@example.com"])]
+    sender: Annotated[str, Meta(description="Whose mailbox it will be from.", examples=["news@example.net"])]
+    subject: Annotated[str, Meta(description="Not looked at: the body of a send fits.")] = ""
+    html: Annotated[str, Meta(description="At most 2 MB. Html, text or both.", examples=["<p>Hello</p>"])] = ""
+    text: Annotated[str, Meta(description="At most 500 kB.", examples=["Hello Ada"])] = ""
+
+    def as_send(self) -> SendRequest:
+        """The same, as what is checked of every email."""
+        return SendRequest(**{name: getattr(self, name) for name in self.__struct_fields__})
+
+
+class OwnEventsRequest(Struct, forbid_unknown_fields=True):
+    """A batch of what is known of emails, each decoded by itself."""
+
+    events: list[msgspec.Raw]
 
 
 class SendsRequest(Struct, forbid_unknown_fields=True):
@@ -135,8 +166,7 @@ def check_send(send: SendRequest) -> None:
     _check_line("subject", send.subject, MAX_HEADER_BYTES)
     _check_address("to", send.to)
     _check_line("sender", send.sender, MAX_HEADER_BYTES)
-    named = _NAMED_ADDRESS.fullmatch(send.sender)
-    _check_address("sender", named[1] if named else send.sender)
+    _check_address("sender", bare_address(send.sender))
     if len(send.headers) > MAX_HEADERS:
         raise Reject("header-invalid", f"at most {MAX_HEADERS} headers")
     for name, value in send.headers.items():
@@ -147,6 +177,27 @@ def check_send(send: SendRequest) -> None:
         raise Reject("too-large", f"html: at most {MAX_HTML_BYTES} bytes")
     if len(send.text.encode()) > MAX_TEXT_PART_BYTES:
         raise Reject("too-large", f"text: at most {MAX_TEXT_PART_BYTES} bytes")
+
+
+def check_told(told: OwnEvent, now: datetime) -> None:
+    """Raise Reject, with the reason and the field, unless this can be said of an email now."""
+    for name in ("campaign", "lead", "variant"):
+        _check_id(name, getattr(told, name))
+    _check_address("sender", bare_address(told.sender))
+    if told.to:
+        _check_address("to", told.to)
+    for name, limit in (("message_id", MAX_HEADER_BYTES), ("status", 32), ("category", 64)):
+        _check_line(name, getattr(told, name), limit)
+    if told.at > now + AHEAD:
+        raise Reject("at-future", "at: it has not happened yet; compare the clocks")
+    if told.at < now - BEFORE:
+        raise Reject("at-too-old", f"at: more than {BEFORE.days} days ago")
+
+
+def bare_address(sender: str) -> str:
+    """The address of `Name <address>`, or all of what is not of that form."""
+    named = _NAMED_ADDRESS.fullmatch(sender)
+    return named[1] if named else sender
 
 
 def _check_id(field: str, value: str) -> None:

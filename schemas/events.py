@@ -278,15 +278,16 @@ class Pause(Struct, frozen=True, kw_only=True):
 class Lead(Struct, frozen=True, kw_only=True):
     """One fact for which a lead, or an address, is not mailed. Topic `leads`, newest record of a fact wins.
 
-    `of` says whose fact it is: of the lead of that id, or of the address with that keyed hash, in whatever list it
-    stands. A fact is a record of its own, so that two that become known at once both hold. `holds` False takes it back.
+    `of` says whose fact it is: of the lead of that id; of the address with that keyed hash, in whatever list it stands;
+    or of the lead whose id has that keyed hash, which is what is kept of one who was erased. A fact is a record of its
+    own, so that two that become known at once both hold. `holds` False takes it back.
     `campaign` only for `replied`, which stops that campaign's later steps alone.
     """
 
     lead: Name
     fact: Literal["unsubscribed", "invalid", "complained", "replied", "erased"]
     at: Time
-    of: Literal["lead", "address"] = "lead"
+    of: Literal["lead", "address", "hashed-lead"] = "lead"
     campaign: str = ""
     holds: bool = True
 

@@ -258,6 +258,9 @@ class StateTopic(Generic[T]):
             for record in records:
                 if self._snapshot is not None:
                     self._mark(record)
+                if record.value is None:  # type: ignore[attr-defined]
+                    self._bury(record, later)
+                    continue
                 try:
                     value = self._decoder.decode(record.value)  # type: ignore[attr-defined]  # kafka-python is untyped
                 except (msgspec.MsgspecError, TypeError) as error:
@@ -272,6 +275,12 @@ class StateTopic(Generic[T]):
                 else:
                     later.pop(self._key(value), None)  # so that dict order is order of writing
                     later[self._key(value)] = value, written_at
+
+    def _bury(self, record: object, later: dict[str, tuple[T, float]] | None) -> None:
+        """A record without a value takes back what stands under its key (a tombstone, in Kafka's words)."""
+        key = (record.key or b"").decode("utf-8", "replace")  # type: ignore[attr-defined]
+        for kept in (self._records, self._written_at, self._places or {}, later or {}):
+            kept.pop(key, None)
 
     def _absorb(self, record: T, written_at: float) -> None:
         key = self._key(record)

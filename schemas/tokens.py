@@ -219,6 +219,11 @@ class Keyring:
         name = address.strip().lower().encode("utf-8", "surrogatepass")
         return tuple(hmac.digest(_address_key(secret), name, "sha256").hex()[:32] for secret in self._newest_first)
 
+    def lead_ids(self, lead: str) -> tuple[str, ...]:
+        """The keyed hashes by which an erased lead's id is known again, newest key first. 32 hex digits."""
+        name = lead.encode("utf-8", "surrogatepass")
+        return tuple(hmac.digest(_lead_key(secret), name, "sha256").hex()[:32] for secret in self._newest_first)
+
     def webhook_secrets(self, endpoint: str) -> tuple[bytes, ...]:
         """The secrets that an endpoint's payloads are signed with, newest key first; the first is the one to give."""
         name = f"sendlens webhook\x1f{endpoint}".encode()
@@ -248,3 +253,7 @@ def _link_key(secret: bytes) -> bytes:
 
 def _address_key(secret: bytes) -> bytes:
     return hmac.digest(secret, b"sendlens address", "sha256")
+
+
+def _lead_key(secret: bytes) -> bytes:
+    return hmac.digest(secret, b"sendlens lead", "sha256")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from schemas.attempts import Attempt
-from schemas.events import Campaign, Lead, Pause, Send, lead_key
+from schemas.events import Campaign, Pause, Send, lead_key
+from schemas.ownsystem import Fact
 
 SkipReason = Literal[
     "unknown-campaign", "paused", "unsubscribed", "invalid", "complained", "erased", "replied", "duplicate"
@@ -51,15 +52,17 @@ def gate(
     send: Send,
     campaign: Campaign | None,
     pause: Pause | None,
-    fact: Callable[[str], Lead | None],
+    fact: Callable[[str], Fact | None],
     addresses: Sequence[str],
     already: Already | None,
     open_attempt: Attempt | None = None,
+    lead_ids: Sequence[str] = (),
 ) -> Go | Skip | Replay | Unclear:
     """Decide. What has been sent stays sent, so that is asked first: a later pause makes no skip of it.
 
     `open_attempt` is one whose outcome nobody wrote.
-    `fact` finds what is known under a `lead_key`; `addresses` are the keyed hashes of the recipient's address.
+    `fact` finds what is known under a `lead_key`; `addresses` are the keyed hashes of the recipient's address,
+    `lead_ids` those of the lead's id: of one who was erased nothing else is kept.
     """
 
     def holds(key: str) -> bool:
@@ -74,6 +77,8 @@ def gate(
         return Skip("unknown-campaign")
     if pause is not None and pause.paused:
         return Skip("paused")
+    if any(holds(lead_key(hashed, "erased", of="hashed-lead")) for hashed in lead_ids):
+        return Skip("erased")
     for reason in _FACTS:
         if holds(lead_key(send.lead, reason)) or any(holds(lead_key(a, reason, of="address")) for a in addresses):
             return Skip(reason)

@@ -32,6 +32,19 @@ _ADDRESS = re.compile(r"""(?<![A-Za-z0-9])https?://[^\s<>"'`\[\]]+""", re.IGNORE
 
 
 @dataclass(frozen=True, slots=True)
+class Parts:
+    """What tracking makes of an email, before anybody has put it together. `headers` are ours to write, by name;
+    `message_id` is without its angle brackets; `links` must be known before the email leaves."""
+
+    html: str
+    text: str
+    headers: dict[str, str]
+    message_id: str
+    return_path: str
+    links: list[Link]
+
+
+@dataclass(frozen=True, slots=True)
 class Instrumented:
     """An email ready for SMTP. `message_id` is without its angle brackets, `address` the recipient's keyed hash;
     `links` must be known before it leaves."""
@@ -58,24 +71,77 @@ def instrument(
     track_clicks: bool = True,
     wrap_text_links: bool = False,
 ) -> Instrumented:
-    """Build the email. Raises Reject for what can't become one: a bad address or header, no content, a bad id.
+    """Build the email. Raises Reject for what can't become one: a bad address or header, no content, a bad id."""
+    sender, to = mailbox(send.sender), mailbox(send.to)
+    made = parts_of(
+        send,
+        keyring,
+        public_url=public_url,
+        envelope_domain=envelope_domain,
+        minted_at=now,
+        unsubscribe_word=unsubscribe_word,
+        honeypot=honeypot,
+        track_opens=track_opens,
+        track_clicks=track_clicks,
+        wrap_text_links=wrap_text_links,
+    )
+    headers = [
+        header("From", str(sender)),
+        header("To", str(to)),
+        header("Subject", send.subject),
+        header("Date", format_datetime(now)),
+        *(header(name, value) for name, value in made.headers.items()),
+        *_custom(send.headers),
+        b"MIME-Version: 1.0\r\n",
+    ]
+    bodies = [body("plain", made.text)]
+    if made.html:
+        bodies.append(body("html", made.html))
+    content = bodies[0] if len(bodies) == 1 else alternative(f"=_{UUID(send.delivery_id).hex}", bodies)
+    return Instrumented(
+        message=b"".join(headers) + content,
+        envelope_from=made.return_path,
+        envelope_to=to.address,
+        message_id=made.message_id,
+        sender=sender.address,
+        address=keyring.address_ids(to.address)[0],
+        links=made.links,
+    )
+
+
+def parts_of(
+    send: Send,
+    keyring: Keyring,
+    *,
+    public_url: str,
+    envelope_domain: str,
+    minted_at: datetime,
+    unsubscribe_word: str = "Unsubscribe",
+    honeypot: bool = False,
+    track_opens: bool = True,
+    track_clicks: bool = True,
+    wrap_text_links: bool = False,
+) -> Parts:
+    """What is to be in the email. `minted_at` goes into its tokens: it can't have been delivered before.
 
     `honeypot` adds a link to the HTML that no person can see; what follows it is a robot. Without `track_opens` there
     is no pixel, without `track_clicks` no link is touched; `wrap_text_links` wraps those of the text part as well.
+    Raises Reject when there is no content, or an id is none.
     """
-    sender, to = mailbox(send.sender), mailbox(send.to)
-    claim = _claim(send, now)
+    if not (send.html or send.text):
+        raise Reject("no-content", "the send has neither html nor text")
+    claim = _claim(send, minted_at)
     unsubscribe_token = keyring.sign(Purpose.UNSUBSCRIBE, claim)
     unsubscribe_url = f"{public_url}/u/{unsubscribe_token}"
     message_id = f"{keyring.sign(Purpose.MESSAGE, claim)}@{envelope_domain}"
 
     links: dict[str, Link] = {}
-    parts = []
     html, text = send.html, send.text
     click_token = keyring.sign(Purpose.CLICK, claim) if track_clicks else ""
     wrap = _wrapper(send.campaign, keyring, public_url, click_token, links) if track_clicks else _untouched
     if html:
         found = scan(html)
+        text = text or plaintext(html, found)
         tail = "" if shows_placeholder(html, found) else _html_footer(unsubscribe_url, unsubscribe_word)
         if honeypot and track_clicks:
             trap = Link(link_id=keyring.honeypots(send.campaign)[0], campaign=send.campaign, url=f"{public_url}/hidden")
@@ -83,49 +149,32 @@ def instrument(
             tail += _hidden_link(f"{public_url}/c/{click_token}/{trap.link_id}")
         if track_opens:
             tail += _pixel(f"{public_url}/o/{keyring.sign(Purpose.OPEN, claim)}.gif")
-        parts.append(body("html", rewrite(html, found, wrap, unsubscribe_url, tail)))
-        text = text or plaintext(html, found)
-    if html or text:
-        if wrap_text_links and track_clicks:
-            text = _with_wrapped_links(text, wrap)
-        parts.insert(0, body("plain", _with_unsubscribe(text, unsubscribe_url, unsubscribe_word)))
-    else:
-        raise Reject("no-content", "the send has neither html nor text")
-
-    headers = [
-        header("From", str(sender)),
-        header("To", str(to)),
-        header("Subject", send.subject),
-        header("Date", format_datetime(now)),
-        header("Message-ID", f"<{message_id}>"),
-        # The mail form carries the token as its subject: "unsubscribe+" and a token are over 64 octets, and a return
-        # path's token must not unsubscribe anyone.
-        header(
-            "List-Unsubscribe",
-            f"<{unsubscribe_url}>, <mailto:unsubscribe@{envelope_domain}?subject={unsubscribe_token}>",
-        ),
-        header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),  # RFC 8058
-        *_custom(send.headers),
-        b"MIME-Version: 1.0\r\n",
-    ]
-    content = parts[0] if len(parts) == 1 else alternative(f"=_{claim.delivery_id.hex}", parts)
-    return Instrumented(
-        message=b"".join(headers) + content,
-        envelope_from=f"bounce+{keyring.sign_bounce(claim)}@{envelope_domain}",
-        envelope_to=to.address,
+        html = rewrite(html, found, wrap, unsubscribe_url, tail)
+    if wrap_text_links and track_clicks:
+        text = _with_wrapped_links(text, wrap)
+    return Parts(
+        html=html,
+        text=_with_unsubscribe(text, unsubscribe_url, unsubscribe_word),
+        headers={
+            "Message-ID": f"<{message_id}>",
+            # The mail form carries the token as its subject: "unsubscribe+" and a token are over 64 octets, and a
+            # return path's token must not unsubscribe anyone.
+            "List-Unsubscribe": f"<{unsubscribe_url}>, "
+            f"<mailto:unsubscribe@{envelope_domain}?subject={unsubscribe_token}>",
+            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",  # RFC 8058
+        },
         message_id=message_id,
-        sender=sender.address,
-        address=keyring.address_ids(to.address)[0],
+        return_path=f"bounce+{keyring.sign_bounce(claim)}@{envelope_domain}",
         links=list(links.values()),
     )
 
 
-def _claim(send: Send, now: datetime) -> Claim:
+def _claim(send: Send, minted_at: datetime) -> Claim:
     try:
         delivery = UUID(send.delivery_id)
     except ValueError:
         raise Reject("bad-id", "the delivery id is not a UUID") from None
-    return Claim(delivery, send.campaign, send.step, send.variant, send.lead, int(now.timestamp()))
+    return Claim(delivery, send.campaign, send.step, send.variant, send.lead, int(minted_at.timestamp()))
 
 
 def _wrapper(

@@ -11,9 +11,20 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ingest.requests import CampaignRequest, SendRequest, SendsRequest, check_campaign, check_send
+from ingest.requests import (
+    CampaignRequest,
+    InstrumentRequest,
+    OwnEventsRequest,
+    SendRequest,
+    SendsRequest,
+    check_campaign,
+    check_send,
+    check_told,
+)
 from schemas import table
+from schemas.ownsystem import OwnEvent
 from schemas.settings import Settings
+from schemas.tokens import delivery_id
 from tests.docs.command import commands as sendlens_commands
 from tests.docs.command import complaint, targets
 from tests.docs.shown import Command, blocks, commands, documents, in_backticks, links
@@ -105,10 +116,20 @@ def test_the_sends_that_readme_posts_are_taken() -> None:
     assert send.campaign == msgspec.json.decode(body_of("/v1/campaigns"), type=CampaignRequest).id
 
 
+def test_what_readme_asks_and_tells_for_systems_of_ones_own_is_taken() -> None:
+    (raw,) = msgspec.json.decode(body_of("/v1/instrument"), type=SendsRequest).sends
+    asked = msgspec.json.decode(raw, type=InstrumentRequest)
+    check_send(asked.as_send())
+    (raw,) = msgspec.json.decode(body_of("/v1/events"), type=OwnEventsRequest).events
+    told = msgspec.json.decode(raw, type=OwnEvent)
+    check_told(told, told.at)
+    assert (told.campaign, told.step, told.lead) == (asked.campaign, asked.step, asked.lead)
+    assert f'"delivery_id":"{delivery_id(told.campaign, told.step, told.lead)}"' in README
+
+
 def test_the_answers_that_readme_shows_have_the_shape_of_ours() -> None:
     from ingest.api import SendsAnswer
     from schemas.events import Campaign
-    from schemas.tokens import delivery_id
 
     shown = {command.text.split()[1].rpartition("/")[2]: command.output for command in commands(README)}
     assert msgspec.json.decode(shown["campaigns"], type=Campaign).name == "Spring launch"

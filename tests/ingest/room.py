@@ -15,8 +15,10 @@ import msgspec
 from fastapi import APIRouter
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
+from agents.ownsystem import own_system
 from ingest.app import create_app
 from ingest.hits import App
+from schemas import senders
 from schemas.events import Hit, Link
 from schemas.settings import Settings
 from schemas.tokens import Claim, Purpose, delivery_id
@@ -90,7 +92,7 @@ class Answer:
 @asynccontextmanager
 async def running(settings: Settings, *routers: APIRouter) -> AsyncIterator[Room]:
     """Start the application, and stop it as its server would."""
-    app = create_app(settings, *routers)
+    app = create_app(settings, *routers, own=own_system(settings, senders.load(settings)))
     to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     from_app: asyncio.Queue[Any] = asyncio.Queue()
     lifespan = asyncio.ensure_future(app({"type": "lifespan", "state": {}}, to_app.get, from_app.put))
@@ -156,10 +158,10 @@ def add_link(settings: Settings, url: str, campaign: str = "spring") -> str:
     return link.link_id
 
 
-def put(settings: Settings, topic: Topic, key: str, record: msgspec.Struct | bytes) -> None:
+def put(settings: Settings, topic: Topic, key: str, record: msgspec.Struct | bytes | None) -> None:
     """Write one record to a topic keyed by text, and wait for the broker to have it."""
     producer = KafkaProducer(bootstrap_servers=settings.kafka_servers, acks="all")
-    value = record if isinstance(record, bytes) else msgspec.json.encode(record)
+    value = record if isinstance(record, bytes | None) else msgspec.json.encode(record)
     partition = text_partition(key, settings.partitions_of(topic))
     producer.send(settings.topic(topic), value, key.encode(), partition=partition).get(timeout=PATIENCE)
     producer.close()

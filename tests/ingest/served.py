@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from agents.ownsystem import own_system
 from ingest.app import create_app
 from ingest.hits import App
 from ingest.serve import serve
+from schemas import senders
 from schemas.settings import load
 
 
 def app() -> App:
-    return create_app(load())
+    settings = load()
+    return create_app(settings, own=own_system(settings, senders.load(settings)))
 
 
 if __name__ == "__main__":

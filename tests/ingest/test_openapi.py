@@ -46,5 +46,5 @@ def test_the_api_answers_whatever_its_document_allows_or_not_as_the_document_say
     assert int(cases[1]) > 150
     tested = re.search(r"Tested: (\d+)", done.stdout)
     assert tested is not None
-    assert int(tested[1]) >= 8
+    assert int(tested[1]) >= 10
     assert records(settings, CAMPAIGNS) != []  # some were let in: it was not all refused at the door

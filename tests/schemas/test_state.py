@@ -119,6 +119,28 @@ async def test_a_view_is_not_ready_before_its_topic_exists(
     assert view.ready
 
 
+async def test_a_record_without_a_value_takes_back_what_stood_under_its_key(
+    settings: Settings, follow: Callable[..., StateTopic[Campaign]]
+) -> None:
+    def bury(key: bytes) -> None:
+        producer = KafkaProducer(bootstrap_servers=settings.kafka_servers, acks="all")
+        producer.send(settings.topic(CAMPAIGNS), None, key, partition=0).get(timeout=PATIENCE)
+        producer.close()
+
+    write(settings, CAMPAIGNS, campaign("a"), campaign("b"))
+    bury(b"a")
+    bury(b"never-there")
+    view = follow()
+    assert await view.wait_until_current(time.time(), PATIENCE)
+    assert [one.id for one in view] == ["b"]
+    bury(b"b")
+    assert await view.wait_until_current(time.time(), PATIENCE)
+    assert (len(view), view.rejected) == (0, 0)
+    write(settings, CAMPAIGNS, campaign("b"))
+    assert await view.wait_until_current(time.time(), PATIENCE)
+    assert view.get("b") is not None
+
+
 async def test_what_cannot_be_read_is_counted_and_stepped_over(
     settings: Settings, follow: Callable[..., StateTopic[Campaign]]
 ) -> None:

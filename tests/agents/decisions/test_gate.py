@@ -27,7 +27,8 @@ def ask(
 ) -> Go | Skip | Replay | Unclear:
     """The gate's answer when these facts are known."""
     known = {fact.key: fact for fact in facts}
-    return gate(send or a_send(), campaign, pause, known.get, ("hash-1", "hash-of-the-old-key"), already, open_attempt)
+    addresses, lead_ids = ("hash-1", "hash-of-the-old-key"), ("id-1", "id-of-the-old-key")
+    return gate(send or a_send(), campaign, pause, known.get, addresses, already, open_attempt, lead_ids)
 
 
 def test_a_lead_nobody_knows_anything_of_gets_mail() -> None:
@@ -57,6 +58,12 @@ def test_what_is_known_of_a_lead_holds_in_every_campaign(fact: Any) -> None:
 def test_what_is_known_of_an_address_holds_for_every_lead_that_has_it(address: str) -> None:
     assert ask(Lead(lead=address, fact="invalid", at=NOW, of="address")) == Skip("invalid")
     assert ask(Lead(lead=address, fact="invalid", at=NOW)) == Go(), "a lead that is called like an address's hash"
+
+
+@pytest.mark.parametrize("hashed", ["id-1", "id-of-the-old-key"])
+def test_an_erased_lead_is_known_by_the_hash_of_its_id(hashed: str) -> None:
+    assert ask(Lead(lead=hashed, fact="erased", at=NOW, of="hashed-lead")) == Skip("erased")
+    assert ask(Lead(lead="id-2", fact="erased", at=NOW, of="hashed-lead")) == Go()
 
 
 def test_a_lead_that_replied_gets_no_later_step_where_the_campaign_checks_replies() -> None:

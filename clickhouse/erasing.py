@@ -1,0 +1,218 @@
+"""Takes people out of the tables, and leaves every number as it was.
+
+A row that is counted stays, without the person: its lead becomes a pseudonym, and what else may tell who it was is
+blanked. A row that nothing counts is deleted. Mutations, because they rewrite the parts on disk; they name emails by
+their ids and people not at all, for ClickHouse keeps their text (system.mutations) and that of queries (switched off).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+from urllib.parse import unquote
+
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from schemas.errors import Retry
+
+PSEUDONYM = "erased:"  # what a lead is called that was erased begins so
+_CHUNK = 1_000  # emails of one mutation: some 40 kB of its text
+_SETTINGS = {"mutations_sync": 2, "log_queries": 0}  # answered means done, here and on replicas
+
+_LEADS = """
+SELECT DISTINCT lead FROM events
+WHERE kind = 'sent' AND address IN {addresses:Array(String)} AND NOT startsWith(lead, 'erased:')
+UNION DISTINCT
+SELECT DISTINCT lead FROM retries WHERE lower(JSONExtractString(send, 'to')) = {address:String}
+"""
+_EVERY_LEAD = """
+SELECT DISTINCT lead FROM
+(
+    SELECT lead FROM outcomes UNION ALL SELECT lead FROM events UNION ALL SELECT lead FROM hits
+    UNION ALL SELECT lead FROM retries UNION ALL SELECT lead FROM lead_facts WHERE of = 'lead'
+)
+WHERE lead != '' AND NOT startsWith(lead, 'erased:')
+"""
+_EMAILS = """
+SELECT DISTINCT lead, campaign, toString(delivery_id) FROM
+(
+    SELECT lead, campaign, delivery_id FROM events WHERE lead IN {leads:Array(String)}
+    UNION ALL SELECT lead, campaign, delivery_id FROM hits WHERE lead IN {leads:Array(String)}
+    UNION ALL SELECT lead, campaign, delivery_id FROM outcomes WHERE lead IN {leads:Array(String)}
+    UNION ALL SELECT lead, campaign, delivery_id FROM retries WHERE lead IN {leads:Array(String)}
+)
+"""
+_ERASED = "SELECT lead FROM lead_facts FINAL WHERE of = 'hashed-lead' AND fact = 'erased' AND holds"
+# A domain in which nobody else was mailed tells who it was.
+_OWN_DOMAINS = """
+SELECT recipient_domain FROM events WHERE recipient_domain != ''
+GROUP BY recipient_domain HAVING countIf(delivery_id NOT IN {emails:Array(UUID)}) = 0
+    AND countIf(delivery_id IN {emails:Array(UUID)}) > 0
+"""
+_LINKS = """
+SELECT toString(link_id), url FROM links FINAL
+WHERE positionCaseInsensitive(decodeURLComponent(url), {address:String}) > 0
+"""
+_CALLS = """
+SELECT DISTINCT endpoint, event FROM calls
+WHERE event IN (SELECT id FROM events WHERE delivery_id IN {emails:Array(UUID)})
+"""
+_BLANKED = (
+    "address = '', message_id = '', diagnostic = '', subject = '', text = '', detail = '', user_agent = '', ip = ''"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Email:
+    """One email of a person who is erased."""
+
+    lead: str
+    campaign: str
+    delivery_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What was, or would be, done to a table: how many of its rows, and what."""
+
+    table: str
+    rows: int
+    done: str
+
+
+class Erasing:
+    """One erasure. Raises Retry when ClickHouse can't answer; what was done stays done, and may be done again."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def leads(self, addresses: Sequence[str], address: str) -> set[str]:
+        """The leads that were mailed, or wait to be, at an address, known by its keyed hashes and as it is written."""
+        return {str(row[0]) for row in self._ask(_LEADS, addresses=list(addresses), address=address.lower())}
+
+    def every_lead(self) -> Iterator[str]:
+        """All there are, but those that were erased."""
+        return (str(row[0]) for row in self._ask(_EVERY_LEAD))
+
+    def erased(self) -> set[str]:
+        """The keyed hashes of the leads that were erased."""
+        return {str(row[0]) for row in self._ask(_ERASED)}
+
+    def emails(self, leads: Sequence[str]) -> list[Email]:
+        return [Email(*map(str, row)) for row in self._ask(_EMAILS, leads=list(leads))]
+
+    def links(self, address: str) -> list[str]:
+        """Links whose destination names the address, however it is escaped."""
+        rows = self._ask(_LINKS, address=address)
+        return [str(link) for link, url in rows if address.lower() in unquote(str(url)).lower()]
+
+    def calls(self, emails: Sequence[Email]) -> list[str]:
+        """The keys of what waits to be told to webhooks of these emails."""
+        ids = [email.delivery_id for email in emails]
+        return [f"{endpoint}/{event}" for endpoint, event in self._ask(_CALLS, emails=ids)] if ids else []
+
+    def erase(
+        self,
+        pseudonyms: Mapping[str, str],
+        emails: Sequence[Email],
+        *,
+        addresses: Sequence[str] = (),
+        links: Sequence[str] = (),
+        dry_run: bool = False,
+    ) -> list[Row]:
+        """Erase these leads and what is known of these addresses; returns what was done to each table.
+
+        `events` comes last, for it is there that a run which was killed finds again whom it is about.
+        """
+        facts = [f"(of = 'lead' AND {_among('lead', list(pseudonyms))})"] if pseudonyms else []
+        if addresses:
+            facts.append(f"(of = 'address' AND fact != 'erased' AND lead IN ({_quoted(addresses)}))")
+        by_id = list(_chunks([email.delivery_id for email in emails]))
+        these = [f"delivery_id IN ({_quoted(chunk)})" for chunk in by_id]
+        domains = self._own_domains(by_id)
+        done = []
+        for table, deletes, what in (
+            ("hits", these, "deleted: requests of the person's own clients"),
+            ("retries", these, "deleted: emails that waited, whole"),
+            (
+                "calls",
+                [f"event IN (SELECT id FROM events WHERE {one})" for one in these],  # noqa: S608  # our UUIDs
+                "deleted: what waits to be told to webhooks",
+            ),
+            ("lead_facts", [" OR ".join(facts)] if facts else [], "deleted: why no mail; the erasure stands instead"),
+            (
+                "links",
+                [f"link_id IN ({_quoted(links)})"] if links else [],
+                "deleted: the destination names the address",
+            ),
+        ):
+            done.append(Row(table, self._mutate(table, "DELETE", deletes, dry_run), what))
+        updates = [(f"message_id = '' WHERE {one}", one) for one in these]
+        done.append(Row("attempts", self._update("attempts", updates, dry_run), "blanked: Message-ID"))
+        for table, more, what in (
+            ("outcomes", "", "kept under a pseudonym"),
+            ("events", f", {_BLANKED}", "kept under a pseudonym; texts, agents, IP addresses, hashes blanked"),
+        ):
+            updates = list(_renamed(pseudonyms, emails, more, domains))
+            done.append(Row(table, self._update(table, updates, dry_run), what))
+        return done
+
+    def _own_domains(self, by_id: Sequence[Sequence[str]]) -> list[str]:
+        ids = [one for chunk in by_id for one in chunk]
+        return [str(row[0]) for row in self._ask(_OWN_DOMAINS, emails=ids)] if ids else []
+
+    def _mutate(self, table: str, verb: str, conditions: Sequence[str], dry_run: bool) -> int:
+        return self._update(table, [(f"WHERE {one}", one) for one in conditions], dry_run, verb)
+
+    def _update(self, table: str, changes: Sequence[tuple[str, str]], dry_run: bool, verb: str = "UPDATE") -> int:
+        """Carry out each change, after counting the rows of its condition, in which no person is named."""
+        rows = 0
+        for change, condition in changes:
+            found = int(self._ask(f"SELECT count() FROM {table} WHERE {condition}")[0][0])  # noqa: S608  # ours
+            rows += found
+            if found and not dry_run:
+                try:
+                    self._client.command(f"ALTER TABLE {table} {verb} {change}", settings=_SETTINGS)
+                except ClickHouseError as error:
+                    raise Retry(f"ClickHouse: {str(error)[:200]}") from None
+        return rows
+
+    def _ask(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
+        try:
+            return self._client.query(sql, parameters=parameters, settings={"log_queries": 0}).result_rows
+        except ClickHouseError as error:
+            raise Retry(f"ClickHouse: {str(error)[:200]}") from None
+
+
+def _renamed(
+    pseudonyms: Mapping[str, str], emails: Sequence[Email], more: str, domains: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    """For each lead the change of its rows, and their condition."""
+    own = _among("recipient_domain", domains) if domains else ""
+    domain = f", recipient_domain = if({own}, '', recipient_domain)" if own else ""
+    for lead, pseudonym in pseudonyms.items():
+        for chunk in _chunks([email.delivery_id for email in emails if email.lead == lead]):
+            condition = f"delivery_id IN ({_quoted(chunk)})"
+            yield f"lead = '{pseudonym}'{domain}{more} WHERE {condition}", condition
+
+
+def _chunks(ids: Sequence[str]) -> Iterator[list[str]]:
+    different = sorted(set(ids))
+    for at in range(0, len(different), _CHUNK):
+        yield different[at : at + _CHUNK]
+
+
+def _among(column: str, words: Sequence[str]) -> str:
+    """Whether the column holds one of these words, said without them."""
+    salt = secrets.token_hex(16)
+    hashed = _quoted([sha256((salt + word).encode()).hexdigest() for word in words])
+    return f"lower(hex(SHA256(concat('{salt}', {column})))) IN ({hashed})"
+
+
+def _quoted(words: Sequence[str]) -> str:
+    """UUIDs and hex digits, as a list in SQL."""
+    return ", ".join(f"'{word}'" for word in words)
