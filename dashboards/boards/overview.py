@@ -23,7 +23,7 @@ _RATES = (
     Field("open_rate", "Open rate", Unit.RATE, "Emails that a person opened, of delivered."),
     Field(
         "raw_open_rate",
-        "Open rate, raw",
+        "Opens, raw",
         Unit.RATE,
         "Emails that anybody opened, robots included, of delivered.",
         Color.GREY,
@@ -31,7 +31,7 @@ _RATES = (
     Field("click_rate", "Click rate", Unit.RATE, "Emails in which a person followed a link, of delivered."),
     Field(
         "raw_click_rate",
-        "Click rate, raw",
+        "Clicks, raw",
         Unit.RATE,
         "Emails in which anybody followed a link, of delivered.",
         Color.GREY,
