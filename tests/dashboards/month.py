@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from clickhouse_connect.driver.client import Client
 
 from clickhouse.store import insert_lines
-from schemas.events import AnyEvent, lines
+from schemas.events import AnyEvent, Complained, Replied, lines
 from tests.dashboards.data import Email
 
 # id, name, first day before the end, days, emails a day, steps, share opened by a person, share of those clicked, hard bounces
@@ -66,6 +66,10 @@ def _story(chance: random.Random, email: Email, opens: float, clicks: float, har
             yield email.clicked(after + timedelta(minutes=2), "human", "browser")
         if chance.random() < 0.012:
             yield email.unsubscribed(after + timedelta(minutes=1))
+        if chance.random() < 0.04:
+            yield email.answered(Replied, after + timedelta(minutes=5))
+        if chance.random() < 0.001:
+            yield email.answered(Complained, after + timedelta(minutes=1))
 
 
 def insert_month(client: Client, end: datetime) -> None:
