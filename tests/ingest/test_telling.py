@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from schemas.tokens import delivery_id, event_id
 from schemas.topics import DELIVERIES, EVENTS, delivery_partition
 from tests.ingest.room import Room, records, running
 from tests.support.broker import Broker, create_topics
+from tests.support.processes import wait_until
 
 DELIVERY = str(delivery_id("spring", 1, "lead-1"))
 
@@ -204,6 +206,12 @@ async def test_the_same_key_is_answered_without_doing_it_again(spring: Room) -> 
     assert len(records(spring.settings, EVENTS)) == 1
 
 
+def stopped(pid: int) -> bool:
+    """Whether every thread of a process has come to its stop, which takes each a moment."""
+    states = [(task / "stat").read_text().rpartition(")")[2].split()[0] for task in Path(f"/proc/{pid}/task").iterdir()]
+    return set(states) == {"T"}
+
+
 async def test_while_kafka_does_not_answer_nothing_is_promised(
     settings_for: Callable[..., Settings], own_broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,6 +222,7 @@ async def test_while_kafka_does_not_answer_nothing_is_promised(
         await room.until_ready()
         assert (await room.client.post("/v1/campaigns", json={"id": "spring", "name": "Spring"})).status_code == 201
         own_broker.process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: stopped(own_broker.process.pid), 10, "the broker to stand still")
         try:
             answer = await room.client.post("/v1/events", json={"events": [told()]})
         finally:

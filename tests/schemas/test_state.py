@@ -243,6 +243,7 @@ async def test_a_view_that_reads_its_topic_again_never_goes_back_to_an_older_sta
             while view.get("b") is None:
                 seen.add(getattr(view.get("a"), "name", None))
                 await asyncio.sleep(0)
+        seen.add(getattr(view.get("a"), "name", None))
         assert seen == {"paused"}
         assert len(view) == 5002
     finally:
