@@ -21,6 +21,10 @@ def say(text: str) -> None:
 async def main(leads: int, check: bool) -> int:
     settings = load()
     started = time.monotonic()
+    here = asyncio.current_task()
+    assert here is not None
+    for number in (signal.SIGTERM, signal.SIGINT):  # in the middle too the mailbox's server must end with us
+        asyncio.get_running_loop().add_signal_handler(number, here.cancel)
     async with World(settings, leads) as world:
         play = world.play
         while not await world.platform.ready():
@@ -69,4 +73,7 @@ if __name__ == "__main__":
     parser.add_argument("--leads", type=int, default=300)
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
-    sys.exit(asyncio.run(main(arguments.leads, arguments.check)))
+    try:
+        sys.exit(asyncio.run(main(arguments.leads, arguments.check)))
+    except asyncio.CancelledError:
+        sys.exit("stopped in the middle of the play")
