@@ -159,7 +159,7 @@ class Settings(BaseSettings):
     relay_list_hours: float = Field(24.0, ge=0.001, le=8760, description="Hours from one refresh of it to the next.")
     store_rows: int = Field(50_000, ge=1, description="Rows of one ClickHouse insert at the most.")
     store_seconds: float = Field(
-        0.3, ge=0, le=60, description="How long rows may wait for others to share their insert."
+        0.2, ge=0, le=60, description="How long rows may wait for others to share their insert."
     )
     worker_metrics_port: int = Field(0, ge=0, le=65535, description="Port of the worker's `/metrics`; 0 for none.")
 

@@ -66,12 +66,6 @@ def test_a_bad_line_is_named_and_the_others_are_judged() -> None:
     assert '"id":1' in done.stdout
 
 
-def test_judging_mail_says_that_it_is_not_built_yet() -> None:
-    done = sendlens("judge", "mail")
-    assert done.returncode == 2
-    assert "not built yet" in done.stderr
-
-
 def test_a_setting_that_is_wrong_is_named_without_a_traceback() -> None:
     done = sendlens("work", partitions="0")
     assert done.returncode == 2
@@ -82,7 +76,7 @@ def test_a_setting_that_is_wrong_is_named_without_a_traceback() -> None:
 def test_a_stage_that_does_not_exist_is_answered_with_those_that_do() -> None:
     done = sendlens("work", "--stage", "jugde")
     assert done.returncode == 2
-    assert "sender, judge, store" in done.stderr
+    assert "sender, judge, reader, guard, store, webhooks" in done.stderr
 
 
 def test_migrate_without_services_says_what_is_missing() -> None:
