@@ -26,7 +26,7 @@ SettingsFor = Callable[..., Settings]
 
 
 @pytest.fixture
-def own_broker() -> Iterator[Broker]:
+def mortal() -> Iterator[Broker]:
     """A broker that a test may stop; `back` starts it again where it was."""
     broker = start_broker()
     yield broker
@@ -36,10 +36,10 @@ def own_broker() -> Iterator[Broker]:
 
 
 @pytest.fixture
-def away(own_broker: Broker, settings_for: SettingsFor) -> Settings:
+def away(mortal: Broker, settings_for: SettingsFor) -> Settings:
     """Settings for a broker that is known and not there."""
-    own_broker.kill()
-    return settings_for(own_broker.bootstrap)
+    mortal.kill()
+    return settings_for(mortal.bootstrap)
 
 
 def back(broker: Broker, settings: Settings) -> None:
@@ -70,7 +70,7 @@ async def until_empty(room: Room) -> None:
     await until(empty, "empty")
 
 
-async def test_hits_wait_on_disk_for_kafka_and_reach_it_in_their_order_once(own_broker: Broker, away: Settings) -> None:
+async def test_hits_wait_on_disk_for_kafka_and_reach_it_in_their_order_once(mortal: Broker, away: Settings) -> None:
     async with running(away) as room:
         path = opens(away, "lead-1")
         for number in range(20):
@@ -80,7 +80,7 @@ async def test_hits_wait_on_disk_for_kafka_and_reach_it_in_their_order_once(own_
         assert await room.counted("sendlens_spool_hits") == 20
         assert await room.counted("sendlens_spool_bytes") == sum(file.stat().st_size for file in files(away)) > 0
         assert await room.counted("sendlens_spool_age_seconds") > 0
-        back(own_broker, away)
+        back(mortal, away)
         await until_stored(away, ["lead-1"])
         await until_empty(room)
         assert await room.counted("sendlens_spool_replayed_hits_total") == 20
@@ -93,13 +93,13 @@ async def test_hits_wait_on_disk_for_kafka_and_reach_it_in_their_order_once(own_
 
 
 async def test_a_broker_that_hangs_costs_a_hit_its_patience_once_and_no_hit_is_stored_twice(
-    own_broker: Broker, settings_for: SettingsFor
+    mortal: Broker, settings_for: SettingsFor
 ) -> None:
-    settings = settings_for(own_broker.bootstrap)
+    settings = settings_for(mortal.bootstrap)
     create_topics(settings)
     async with running(settings) as room:
         await room.until_ready()
-        own_broker.process.send_signal(signal.SIGSTOP)
+        mortal.process.send_signal(signal.SIGSTOP)
         leads = [f"l{n}" for n in range(12)]
         loop = asyncio.get_running_loop()
         started = loop.time()
@@ -111,14 +111,14 @@ async def test_a_broker_that_hangs_costs_a_hit_its_patience_once_and_no_hit_is_s
         assert waited >= settings.answer_within_ms / 1000
         assert {answer.status for answer in (*first, *later)} == {200}
         assert await room.counted("sendlens_hits_total", kind="open", result="spooled") == 24
-        own_broker.process.send_signal(signal.SIGCONT)
+        mortal.process.send_signal(signal.SIGCONT)
         await until_stored(settings, [*leads, *(f"{lead}b" for lead in leads)])
         await until_empty(room)
     found = [hit.id for hit in hits(settings)]
     assert len(found) == len(set(found)) == 24
 
 
-async def test_killed_and_started_again_every_answered_hit_is_stored(own_broker: Broker, away: Settings) -> None:
+async def test_killed_and_started_again_every_answered_hit_is_stored(mortal: Broker, away: Settings) -> None:
     leads = [f"l{n}" for n in range(30)]
     with served(away, ready=False) as (url, process):
         async with httpx.AsyncClient(base_url=url, timeout=20) as client:
@@ -136,14 +136,14 @@ async def test_killed_and_started_again_every_answered_hit_is_stored(own_broker:
 
         await until(counted, "taken up")
         assert await room.counted("sendlens_spool_damaged_bytes_total") == 50
-        back(own_broker, away)
+        back(mortal, away)
         await until_stored(away, leads)
         await until_empty(room)
     assert sorted(hit.lead for hit in hits(away)) == sorted(leads)
 
 
 async def test_processes_of_one_machine_have_files_of_their_own_and_inherit_those_of_the_dead(
-    own_broker: Broker, away: Settings
+    mortal: Broker, away: Settings
 ) -> None:
     with served(away, ready=False) as (url, process), served(away, ready=False) as (other_url, _):
         async with httpx.AsyncClient(timeout=20) as client:
@@ -155,7 +155,7 @@ async def test_processes_of_one_machine_have_files_of_their_own_and_inherit_thos
         assert len({file.stem.split("-")[1] for file in files(away)}) == 2  # by process
         os.killpg(process.pid, signal.SIGKILL)
         await asyncio.to_thread(process.wait, 20)
-        back(own_broker, away)
+        back(mortal, away)
         await until_stored(away, [f"{who}{n}" for who in "ab" for n in range(10)])
 
         async def gone() -> bool:
@@ -165,17 +165,15 @@ async def test_processes_of_one_machine_have_files_of_their_own_and_inherit_thos
     assert len(hits(away)) == 20
 
 
-async def test_a_full_spool_refuses_and_says_so_and_clicks_redirect(
-    own_broker: Broker, settings_for: SettingsFor
-) -> None:
-    settings = settings_for(own_broker.bootstrap, spool_mb=0)
+async def test_a_full_spool_refuses_and_says_so_and_clicks_redirect(mortal: Broker, settings_for: SettingsFor) -> None:
+    settings = settings_for(mortal.bootstrap, spool_mb=0)
     create_topics(settings)
     async with running(settings) as room:
         await room.until_ready()
         link = add_link(settings, "https://example.com/offer")
         assert (await room.client.get(f"/c/{room.token(Purpose.CLICK)}/{link}")).status_code == 302
         assert (await room.ask(opens(settings, "before"))).status == 200
-        own_broker.kill()
+        mortal.kill()
         answers = []
         for n in range(3):
             answers.append(await room.ask(opens(settings, f"l{n}")))
@@ -194,7 +192,7 @@ async def test_a_full_spool_refuses_and_says_so_and_clicks_redirect(
         )
         assert promised_nothing == 4
         assert await room.counted("sendlens_hits_in_flight") == 0
-        back(own_broker, settings)
+        back(mortal, settings)
 
         async def recorded() -> bool:  # a partition that has nothing in the spool is found again, too
             return (await room.ask(opens(settings, "after"))).status == 200
@@ -214,12 +212,12 @@ async def test_a_disk_that_fails_refuses_and_is_used_again_when_it_works(away: S
         assert await room.counted("sendlens_spool_hits") == 1
 
 
-async def test_hits_spooled_for_fewer_partitions_are_divided_anew(own_broker: Broker, away: Settings) -> None:
+async def test_hits_spooled_for_fewer_partitions_are_divided_anew(mortal: Broker, away: Settings) -> None:
     leads = [f"l{n}" for n in range(40)]
     async with running(away) as room:
         await asyncio.gather(*(room.ask(opens(away, lead)) for lead in leads))
     more = away.model_copy(update={"partitions": 7})
-    back(own_broker, more)
+    back(mortal, more)
     async with running(more):
         await until_stored(more, leads)
     for record in records(more, HITS):

@@ -21,15 +21,15 @@ from tests.support.broker import Broker, create_topics, start_broker
 
 
 @pytest.fixture
-def broker() -> Iterator[Broker]:
+def mortal() -> Iterator[Broker]:
     broker = start_broker()
     yield broker
     broker.stop()
 
 
 @pytest.fixture
-def settings(broker: Broker, tmp_path: Path) -> Settings:
-    fields = {"kafka": broker.bootstrap, "topic_prefix": f"s{uuid4().hex[:8]}-", "partitions": 3, "data_dir": tmp_path}
+def settings(mortal: Broker, tmp_path: Path) -> Settings:
+    fields = {"kafka": mortal.bootstrap, "topic_prefix": f"s{uuid4().hex[:8]}-", "partitions": 3, "data_dir": tmp_path}
     settings = Settings(_env_file=None, **fields)  # type: ignore[call-arg, arg-type]
     create_topics(settings)
     return settings
@@ -65,12 +65,12 @@ async def known(view: StateTopic[Link], name: str) -> bool:
 
 
 async def test_what_was_read_is_known_while_kafka_is_away_and_is_not_called_ready(
-    broker: Broker, settings: Settings
+    mortal: Broker, settings: Settings
 ) -> None:
     write(settings, LINKS, *(link(f"l{n}") for n in range(2500)))
     async with following(settings) as view:
         assert len(view) == 2500
-    broker.kill()
+    mortal.kill()
     async with following(settings, until_current=False) as view:
         assert await known(view, "l2499")
         assert len(view) == 2500
@@ -91,14 +91,14 @@ async def test_only_what_came_after_the_snapshot_is_read(settings: Settings) -> 
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 30])
-async def test_a_topic_made_anew_is_read_from_its_beginning(broker: Broker, settings: Settings, count: int) -> None:
+async def test_a_topic_made_anew_is_read_from_its_beginning(mortal: Broker, settings: Settings, count: int) -> None:
     """As the embedded broker's are at every start, shorter or longer than the one before."""
     write(settings, LINKS, link("a"))
     write(settings, LINKS, link("b"))
     async with following(settings):
         pass
-    broker.kill()
-    broker.process = start_broker(broker.port).process
+    mortal.kill()
+    mortal.process = start_broker(mortal.port).process
     create_topics(settings)
     for n in range(count):
         write(settings, LINKS, link(f"new-{n}"))
