@@ -6,9 +6,11 @@ import asyncio
 import time
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from ingest.hits import PIXEL
+from schemas.events import Lead
 from schemas.settings import Settings
 from schemas.tokens import Claim, Purpose, delivery_id
 from schemas.topics import LEADS
@@ -105,7 +107,8 @@ async def test_a_broker_that_dies_takes_no_click_and_no_pixel_with_it(settings_f
             assert await room.counted("sendlens_hits_in_flight") == 0
             again = await room.client.post(f"/u/{room.token(Purpose.UNSUBSCRIBE)}", data={"confirm": "1"})
             assert again.status_code == 200
-            assert {record.key for record in records(settings, LEADS)} == {b"lead-1"}
+            known = {msgspec.json.decode(record.value, type=Lead) for record in records(settings, LEADS)}
+            assert {(lead.lead, lead.fact) for lead in known} == {("lead-1", "unsubscribed")}
     finally:
         broker.stop()
 
