@@ -220,7 +220,7 @@ def _panel(panel: Panel) -> dict[str, Any]:
         "better": panel.better.value,
         "stacked": panel.stacked,
         "no_value": panel.no_value,
-        "width": panel.area.width,
+        "area": asdict(panel.area),
     }
 
 

@@ -7,7 +7,7 @@ import { tooltips } from "./dom.js";
 import { clock, period, span, zoned } from "./format.js";
 import { boards, mark } from "./nav.js";
 import { empty, shows, trouble, untyped, welcome } from "./notices.js";
-import { panel } from "./panels.js";
+import { panel, place } from "./panels.js";
 
 const EVERY = 3000; // ms between an answer and the next question; longer when answers take long
 
@@ -107,6 +107,7 @@ function draw(answer) {
 function fill({ board, answers }, context) {
   if (!drawn) {
     drawn = { key: board.key, panels: board.panels.map((description) => ({ description, ...panel(description, choose) })) };
+    place(drawn.panels);
     $("panels").replaceChildren(...drawn.panels.map(({ node }) => node));
   }
   const waits = untyped(board);

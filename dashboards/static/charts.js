@@ -40,7 +40,9 @@ function hours(highest) {
 /** A panel's rows along one axis: over time, or a histogram's columns. Counts to the left, a second unit to the right. */
 export function chart(panel) {
   const overTime = panel.kind === "time-series";
-  const { label, fields } = panel;
+  const { label } = panel;
+  // A histogram draws one amount, for another on an axis of its own would be the same columns again; the table has both.
+  const fields = overTime ? panel.fields : panel.fields.filter((field) => field.unit === panel.fields[0].unit);
   const units = [...new Set(fields.map((field) => field.unit))].slice(0, 2);
   const hasLines = fields.some((field) => field.line);
   const canvas = el("div", { class: "chart", role: "img" });
@@ -55,7 +57,7 @@ export function chart(panel) {
   let drawn = "";
   const resized = new ResizeObserver(() => {
     instance?.resize();
-    if (marks.length) draw(); // which marks have room for their text
+    if (marks.length || !overTime) draw(); // what has room for its text
   });
 
   function toggle(button, field) {
@@ -69,27 +71,35 @@ export function chart(panel) {
     const at = points[0].dataIndex;
     // An element, not HTML text: style attributes in text would need a weaker content security policy.
     return el("div", { class: "point" }, el("div", { class: "when" }, heading(rows[at])),
-      ...fields.map((field) => el("div", { class: "line" }, el("span", { class: `key is-${field.color}` }), el("span", {}, field.title), el("b", {}, value(rows[at][field.column], field.unit)))),
+      ...panel.fields.map((field) => el("div", { class: "line" }, el("span", { class: fields.includes(field) ? `key is-${field.color}` : "" }), el("span", {}, field.title), el("b", {}, value(rows[at][field.column], field.unit)))),
       ...lines(marks, rows, label.column, form.step).filter((mark) => Math.round(mark.at) === at).map((mark) => el("div", { class: "mark" }, `${moment(mark.time)}: ${mark.text}`)));
   }
 
-  function marked(text, muted) {
-    let free = -Infinity; // up to where the last text reaches, as a share of the width
-    const room = 150 / (canvas.clientWidth || 600);
+  function marked(muted) {
+    const width = canvas.clientWidth || 600;
+    const placed = lines(marks, rows, label.column, form.step).map((mark) => ({ ...mark, x: ((mark.at + 0.5) / rows.length) * (width - 60) }));
     return {
       type: "line", name: "marks", xAxisIndex: 1, data: [], silent: true,
       markLine: {
         symbol: ["none", "none"], silent: true, animation: false,
         lineStyle: { color: color("vermillion"), type: "dashed", width: 1.25 },
-        label: { color: text, fontSize: 11, backgroundColor: color("card"), padding: [1, 4], borderRadius: 3, width: 140, overflow: "truncate" },
-        data: lines(marks, rows, label.column, form.step).map((mark) => {
-          const share = (mark.at + 0.5) / rows.length;
-          const show = share - room / 2 > free;
-          if (show) free = share + room / 2;
-          return { xAxis: mark.at, label: { show, formatter: mark.text, color: muted, position: "end", align: share > 0.85 ? "right" : share < 0.1 ? "left" : "center" } };
+        label: { color: muted, fontSize: 11, position: "end", padding: [0, 2], overflow: "truncate" },
+        // Each text has the room up to the next line; one that has none is left to the tooltip and the table.
+        data: placed.map((mark, at) => {
+          const right = (placed[at + 1]?.x ?? width - 30) - mark.x, left = mark.x - (placed[at - 1]?.x ?? 0);
+          const isLast = at === placed.length - 1;
+          const align = isLast && right < 150 && left > right + 250 ? "right" : "left";
+          const room = Math.min(300, (align === "left" ? right : left - 250) - 8);
+          return { xAxis: mark.at, label: { show: room > 60, formatter: mark.text, width: room, align } };
         }),
       },
     };
+  }
+
+  /** Every column of a histogram has its name, slanted where it is narrow. */
+  function named() {
+    const width = Math.floor(((canvas.clientWidth || 600) - 60) / Math.max(1, rows.length));
+    return width < 48 ? { interval: 0, rotate: 50, fontSize: 10.5, margin: 8 } : { interval: 0, width: width - 4, overflow: "break", lineHeight: 14 };
   }
 
   function draw() {
@@ -104,11 +114,11 @@ export function chart(panel) {
       animationDuration: 250,
       animationDurationUpdate: 250,
       textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: text },
-      grid: { left: 8, right: 16, top: marks.length ? 26 : 14, bottom: overTime ? 4 : 22, containLabel: true },
+      grid: { left: 8, right: 16, top: marks.length ? 26 : 14, bottom: overTime ? 4 : 26, containLabel: true },
       legend: { show: false, data: fields.map((field) => field.title) },
       tooltip: { trigger: "axis", confine: true, className: "chart-tip", renderMode: "html", appendTo: "body", formatter: tooltip, backgroundColor: "transparent", borderWidth: 0, padding: 0, extraCssText: "box-shadow:none", axisPointer: { type: hasLines ? "line" : "shadow", lineStyle: { color: muted, type: "dashed" }, shadowStyle: { color: muted, opacity: 0.1 } }, transitionDuration: 0 },
       xAxis: [
-        { type: "category", data: rows.map((row) => (overTime ? form.short(new Date(row[label.column])) : value(row[label.column], label.unit))), axisTick: { show: false }, axisLine: { lineStyle: { color: line }, onZero: false }, name: overTime ? "" : label.title, nameLocation: "middle", nameGap: 30, nameTextStyle: { color: muted, fontSize: 11.5 }, axisLabel: { color: muted, fontSize: 11.5, hideOverlap: true, margin: 12 } },
+        { type: "category", data: rows.map((row) => (overTime ? form.short(new Date(row[label.column])) : value(row[label.column], label.unit))), axisTick: { show: false }, axisLine: { lineStyle: { color: line }, onZero: false }, name: overTime ? "" : label.title, nameLocation: "middle", nameGap: (canvas.clientWidth || 600) / Math.max(1, rows.length) < 52 ? 58 : 34, nameTextStyle: { color: muted, fontSize: 11.5 }, axisLabel: { color: muted, fontSize: 11.5, margin: 12, ...(overTime ? { hideOverlap: true } : named()) } },
         // Beneath it the same axis as a number, for marks lie between the points.
         { type: "value", show: false, min: -0.5, max: rows.length - 0.5, axisPointer: { show: false } },
       ],
@@ -129,7 +139,7 @@ export function chart(panel) {
         symbolSize: 5,
         showSymbol: rows.length <= FEW,
         emphasis: { disabled: true },
-      })), ...(overTime ? [marked(text, muted)] : [])],
+      })), ...(overTime ? [marked(muted)] : [])],
     }, { replaceMerge: ["series"] });
   }
 

@@ -12,7 +12,7 @@ const shade = (number, highest) => (!number ? 0 : Math.max(1, Math.ceil((number 
 const brief = (number, unit) => (number === null || number === undefined ? "" : unit === "percentunit" ? String(Math.round(number * 100)) : tick(number, unit));
 
 export function heatmap(description) {
-  const { label, across, fields: [field], of } = description;
+  const { label, across, fields: [field, ...more] } = description;
   const body = el("tbody");
   const heads = across.values.map((place) => el("th", { scope: "col" }, el("span", { class: "sr-only" }, `${across.title} `), String(place)));
   const table = el("table", {}, el("caption", { class: "sr-only" }, description.description),
@@ -25,8 +25,8 @@ export function heatmap(description) {
 
   function cell(line, place, row, highest) {
     const number = row?.[field.column] ?? null;
-    const counts = of && row ? `, ${value(row[of.part], "short")} of ${value(row[of.whole], "short")} ${of.noun}` : "";
-    const text = `${value(number, field.unit)}${counts}`;
+    const rest = row && number ? more.map((other) => `, ${other.title.toLowerCase()} ${value(row[other.column], other.unit)}`) : [];
+    const text = [value(number, field.unit), ...rest].join("");
     return el("td", { class: `shade-${shade(number, highest)}`, "data-tip": `${line}, ${across.title.toLowerCase()} ${place}: ${text}` },
       el("span", { "aria-hidden": "true" }, brief(number, field.unit)), el("span", { class: "sr-only" }, text));
   }

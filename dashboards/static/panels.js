@@ -23,8 +23,9 @@ export function panel(description, choose) {
       content.aside ?? null,
       el("button", { type: "button", class: "info", "aria-label": `What is ${description.title}? ${description.description}`, "data-tip": description.description }, "?")),
     error, content.node);
-  node.style.setProperty("--width", description.width);
-  if (description.kind === "stat" && description.width >= 6) node.classList.add("large");
+  node.style.setProperty("--x", description.area.x + 1);
+  node.style.setProperty("--width", description.area.width);
+  if (description.kind === "stat" && description.area.width >= 6) node.classList.add("large");
   return {
     node,
     update(answer, context) {
@@ -34,6 +35,15 @@ export function panel(description, choose) {
       if (!answer.error) content.update(answer.rows, context);
     },
   };
+}
+
+/** Put the panels where the board has them: a row of the grid for each height at which a panel begins. */
+export function place(panels) {
+  const heights = [...new Set(panels.map(({ description }) => description.area.y))].sort((one, other) => one - other);
+  for (const { node, description: { area } } of panels) {
+    node.style.setProperty("--y", heights.indexOf(area.y) + 1);
+    node.style.setProperty("--height", heights.filter((y) => y >= area.y && y < area.y + area.height).length);
+  }
 }
 
 function plainTable(description, choose) {

@@ -33,7 +33,7 @@ export function stat(description) {
         const text = field.unit === "short" ? shortCount(amount) : value(amount, field.unit);
         number.className = `value ${limit ? `is-${limit.color}` : ""}`;
         number.classList.toggle("long", text.length > 9);
-        number.replaceChildren(text, ...(limit ? [" ", el("span", { class: "flag" }, `${value(limit.value, field.unit).replace(".0%", "%")} or more`)] : []));
+        number.replaceChildren(text, ...(limit && limit.color !== "green" && limit.value > 0 ? [" ", el("span", { class: "flag" }, `${value(limit.value, field.unit).replace(".0%", "%")} or more`)] : []));
         node.classList.toggle("none", amount === null);
       }
       const was = before ? value(before[first.column], first.unit) : null;

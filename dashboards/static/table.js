@@ -24,8 +24,9 @@ export function labelled({ link }, row, choose, text) {
 function cell(field, row) {
   const content = row[field.column];
   const text = value(content, field.unit);
-  const kinds = [isText(field) ? "text" : "number", field.color === "grey" ? "raw" : "", text.length > 40 ? "long" : ""].join(" ").trim();
+  const kinds = [isText(field) ? "text" : "number", field.color === "grey" ? "raw" : "", text.length > 30 ? "long" : ""].join(" ").trim();
   const warning = isText(field) ? null : reached(field, content);
+  if (field.column === "finding") return el("td", { class: kinds }, el("span", { class: `finding ${/ better /.test(text) ? "good" : ""}` }, text));
   const badge = ["verdict", "state"].includes(field.column) && BADGES.has(text.toLowerCase());
   if (badge) return el("td", { class: kinds }, el("span", { class: `badge ${text.toLowerCase()}` }, text));
   if (warning) return el("td", { class: kinds }, el("strong", { class: `warning is-${warning.color}` }, text));
@@ -78,8 +79,9 @@ export function table(panel, choose) {
     drawn = text;
     const focused = body.contains(document.activeElement) ? document.activeElement.dataset.row : null;
     const shown = all ? inOrder() : inOrder().slice(0, SHOWN);
+    const heading = (row, text) => el("th", { scope: "row", class: text.length > 30 ? "text long" : "text" }, labelled(panel, row, choose, text));
     body.replaceChildren(...shown.map((row) => el("tr", {}, ...columns.map((field) =>
-      field === panel.label ? el("th", { scope: "row", class: "text" }, labelled(panel, row, choose, value(row[field.column], field.unit))) : cell(field, row)))));
+      field === panel.label ? heading(row, value(row[field.column], field.unit)) : cell(field, row)))));
     if (focused) [...body.querySelectorAll("a")].find((link) => link.dataset.row === focused)?.focus();
     more.hidden = rows.length <= SHOWN;
     more.textContent = all ? `Show the first ${SHOWN}` : `Show all ${rows.length}`;

@@ -30,6 +30,7 @@ const PATHS = {
   flag: "M6 21V4M6 5h11l-2 4 2 4H6", leave: "M14 5h-8v14h8M11 12h9M17 8.5l3.5 3.5L17 15.5", pause: "M8.5 6v12M15.5 6v12", play: "M8 5.5v13l10.5-6.5L8 5.5Z",
   dot: "M12 13.5a1.5 1.5 0 1 0 0-3 1.5 1.5 0 0 0 0 3Z",
 };
+const SELF_EVIDENT = new Set(["what", "campaign_name"]); // need no title before them
 const SVG = "http://www.w3.org/2000/svg";
 
 function icon(kind, verdict) {
@@ -53,10 +54,13 @@ export function timeline(description, choose) {
   const [headline, ...rest] = description.fields;
   const verdict = rest.find((field) => field.column === "verdict");
   const reason = verdict && rest.find((field) => field.column === "reason");
-  const others = rest.filter((field) => field !== verdict);
+  const rules = rest.find((field) => field.column === "rules_version");
+  const total = rest.find((field) => field.column === "total");
+  const others = rest.filter((field) => ![verdict, rules, total].includes(field));
   const days = el("ol", { class: "days" });
   const nothing = el("p", { class: "nothing", hidden: true }, description.no_value);
   const more = el("button", { type: "button", class: "plain more", hidden: true, on: { click: () => { limit = Infinity; draw(); } } });
+  const older = el("p", { class: "muted", hidden: true });
   let rows = [];
   let limit = SHOWN;
   let drawn = "";
@@ -70,7 +74,7 @@ export function timeline(description, choose) {
     const when = row[label.column];
     const id = `${when} ${row[headline.column]} ${rows.slice(0, at).filter((other) => other[label.column] === when).length}`;
     const who = verdict && filled(row, verdict)
-      ? el("span", { class: `pill ${row.verdict}` }, row.verdict, reason && filled(row, reason) ? el("span", { class: "why" }, row.reason) : null)
+      ? el("span", { class: `pill ${row.verdict}`, "data-tip": rules && filled(row, rules) ? `${rules.title}: ${row.rules_version}` : null }, row.verdict, reason && filled(row, reason) ? el("span", { class: "why" }, row.reason) : null)
       : null;
     const name = value(row[headline.column], headline.unit);
     const details = long.length === 0 ? null : el("details", { open: opened.has(id), on: { toggle: (change) => (change.currentTarget.open ? opened.add(id) : opened.delete(id)) } },
@@ -80,7 +84,7 @@ export function timeline(description, choose) {
       el("time", { datetime: when, title: moment(when) }, timeOfDay(when)),
       el("div", { class: "what" },
         el("p", {}, el("strong", {}, labelled(description, row, choose, name)), " ", who),
-        short.length === 0 ? null : el("p", { class: "facts" }, ...short.map((field) => el("span", {}, el("span", { class: "muted" }, `${field.title} `), value(row[field.column], field.unit)))),
+        short.length === 0 ? null : el("p", { class: "facts" }, ...short.map((field) => el("span", {}, SELF_EVIDENT.has(field.column) ? null : el("span", { class: "muted" }, `${field.title} `), value(row[field.column], field.unit)))),
         details));
   }
 
@@ -91,11 +95,14 @@ export function timeline(description, choose) {
     days.replaceChildren(...[...byDay].map(([name, of]) => el("li", { class: "day" }, el("h3", {}, name), el("ol", { class: "events", "aria-label": name }, ...of.map((row) => event(row, at++))))));
     more.hidden = rows.length <= limit;
     more.textContent = `Show all ${rows.length}`;
+    const all = total ? (rows[0]?.[total.column] ?? 0) : 0;
+    older.hidden = all <= rows.length;
+    older.textContent = `The newest ${rows.length} of ${all}.`;
     nothing.hidden = rows.length > 0;
   }
 
   return {
-    node: el("div", {}, days, more, nothing),
+    node: el("div", {}, days, more, older, nothing),
     update(next) {
       const text = JSON.stringify([next, moment(0), location.search]);
       if (text === drawn) return;
