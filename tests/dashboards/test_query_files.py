@@ -39,7 +39,10 @@ def test_a_parameter_named_in_a_comment_is_not_one() -> None:
     [
         ("-- name: one\n-- A.\nSELECT 1\n-- name: one\n-- B.\nSELECT 2\n", "there twice"),
         ("-- name: one\n-- A.\nSELECT\n-- include: nowhere\n", "no fragment"),
-        ("-- fragment: a\n-- A.\n-- include: b\n-- fragment: b\n-- B.\n-- include: a\n-- name: c\n-- C.\n-- include: a\n", "itself"),
+        (
+            "-- fragment: a\n-- A.\n-- include: b\n-- fragment: b\n-- B.\n-- include: a\n-- name: c\n-- C.\n-- include: a\n",
+            "itself",
+        ),
         ("-- name: one\nSELECT 1\n", "needs a comment"),
         ("-- name: one\n-- A comment alone.\n", "needs a comment"),
     ],
