@@ -291,9 +291,9 @@ SELECT
     hard_bounced / nullIf(sent, 0) AS hard_bounce_rate,
     any(known.bounce_limit) AS bounce_limit,
     any(known.bounce_min_sends) AS bounce_min_sends,
-    greatest(
-        0, toInt64(floor(toDecimal64(bounce_limit, 9) * greatest(sent, bounce_min_sends))) - toInt64(hard_bounced)
-    ) AS spare
+    toInt64(floor(toDecimal64(bounce_limit, 9) * if(sent < bounce_min_sends, bounce_min_sends, sent)))
+        - toInt64(hard_bounced) AS left,
+    if(left < 0, 0, left) AS spare
 FROM
 (
     SELECT campaign, sent_at, hard_bounced_at, resumed_at, resumed_at IS NULL OR sent_at >= resumed_at AS is_counted
