@@ -1,6 +1,8 @@
 """One file per board; `BOARDS` lists them in the order in which they are offered."""
 
+from dashboards.boards.ab import AB
+from dashboards.boards.campaign import CAMPAIGN_BOARD
 from dashboards.boards.overview import OVERVIEW
 from dashboards.panels import Board
 
-BOARDS: tuple[Board, ...] = (OVERVIEW,)
+BOARDS: tuple[Board, ...] = (OVERVIEW, CAMPAIGN_BOARD, AB)

@@ -77,7 +77,7 @@ FAULTS = {
     "no text for no value": (spoil("panels.3.fieldConfig.defaults.noValue", ""), "noValue"),
     "no unit": (spoil("panels.3.fieldConfig.defaults.unit", None), "unit None"),
     "odd unit": (spoil("panels.3.fieldConfig.defaults.unit", "parsecs"), "unit 'parsecs'"),
-    "odd unit of a column": (spoil("panels.12.fieldConfig.overrides.2.properties.0.value", "x"), "unit 'x'"),
+    "odd unit of a column": (spoil("panels.13.fieldConfig.overrides.2.properties.0.value", "x"), "unit 'x'"),
     "overlap": (spoil("panels.3.gridPos.x", 16), "overlap"),
     "off the grid": (spoil("panels.3.gridPos.w", 7), "leaves the grid"),
     "no target": (spoil("panels.3.targets", []), "no target"),
@@ -136,7 +136,7 @@ def test_a_table_hides_the_id_that_its_link_needs(model: Model) -> None:
     overrides = {o["matcher"]["options"]: o["properties"] for o in table["fieldConfig"]["overrides"]}
     assert {"id": "custom.hideFrom.viz", "value": True} in overrides["campaign_id"]
     (link,) = [p["value"][0]["url"] for p in overrides["Campaign"] if p["id"] == "links"]
-    assert link.startswith("/d/sendlens-overview?var-campaign=${__data.fields.campaign_id:percentencode}")
+    assert link.startswith("/d/sendlens-campaign?var-campaign=${__data.fields.campaign_id:percentencode}")
 
 
 def test_the_stat_shows_this_period_and_never_the_one_before(model: Model) -> None:
