@@ -1,6 +1,14 @@
 """One file per board; `BOARDS` lists them in the order in which they are offered."""
 
+from dashboards.boards.deliverability import DELIVERABILITY
+from dashboards.boards.lead import LEAD_TIMELINE
 from dashboards.boards.overview import OVERVIEW
+from dashboards.boards.robots import ROBOTS
 from dashboards.panels import Board
 
-BOARDS: tuple[Board, ...] = (OVERVIEW,)
+BOARDS: tuple[Board, ...] = (
+    OVERVIEW,
+    LEAD_TIMELINE,
+    DELIVERABILITY,
+    ROBOTS,
+)
