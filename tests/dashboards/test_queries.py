@@ -229,4 +229,5 @@ def test_a_panel_finds_every_column_it_shows(panel: Panel, client: Client) -> No
     wanted = {field.column for field in panel.columns} | ({panel.link.column} if panel.link else set()) | set(of)
     wanted |= {panel.across.column} if panel.across else set()
     parameters = panel.query.values(Asked(SINCE, UNTIL, (), "UTC").parameters())
-    assert wanted <= set(client.query(panel.query.sql, parameters=parameters).column_names)
+    rows = client.query(f"DESCRIBE TABLE ({panel.query.sql})", parameters=parameters).result_rows
+    assert wanted <= {name for name, *_ in rows}
