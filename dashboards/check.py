@@ -19,19 +19,33 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse import queries
 from dashboards import grafana
 from dashboards.expand import Choice, expand
-from dashboards.panels import Area
+from dashboards.panels import Area, Unit
 
 GRID_COLUMNS = 24
-_UNITS = frozenset({"short", "percentunit", "s", "string"})
+_UNITS = frozenset(Unit)
 _DENOMINATOR = re.compile(r"\b(of (all|the|sent|delivered|opened)\b|denominator)", re.IGNORECASE)
 _SINCE, _UNTIL = datetime(2026, 3, 28, 12, tzinfo=UTC), datetime(2026, 4, 4, tzinfo=UTC)
 
-# What viewers choose: one campaign, many, all; ids with what breaks quoting.
+# What viewers choose: one, many, all; values with what breaks quoting.
+_AWKWARD = ["owner's pick", 'say "hi"', "back\\"]
 CHOICES = {
-    "one campaign": Choice(_SINCE, _UNTIL, ["spring"], "utc"),
-    "many campaigns": Choice(_SINCE, _UNTIL, ["spring", "autumn", "a,b&id=c"], "Europe/Paris"),
-    "all campaigns": Choice(_SINCE, _UNTIL, None, "America/New_York"),
-    "an apostrophe": Choice(_SINCE, _UNTIL, ["owner's pick", 'say "hi"', "back\\"], "Asia/Kolkata"),
+    "one of each": Choice(
+        _SINCE, _UNTIL, {"campaign": ["spring"], "step": ["1"], "sender": ["a@example.com"], "lead": ["lead-1"]}
+    ),
+    "many": Choice(
+        _SINCE,
+        _UNTIL,
+        {
+            "campaign": ["spring", "autumn", "a,b&id=c"],
+            "step": ["0", "1", "255"],
+            "sender": ["a@example.com", "b@example.com"],
+        },
+        "Europe/Paris",
+    ),
+    "all": Choice(_SINCE, _UNTIL, {}, "America/New_York"),
+    "an apostrophe": Choice(
+        _SINCE, _UNTIL, {"campaign": _AWKWARD, "sender": _AWKWARD, "lead": ["owner's \\"]}, "Asia/Kolkata"
+    ),
 }
 
 
@@ -128,13 +142,12 @@ def _datasources(part: Any) -> Iterator[str]:
 
 def _runs(model: Mapping[str, Any], client: Client) -> Iterator[str]:
     variables = [v for v in model["templating"]["list"] if v["type"] == "query"]
-    all_value = next((v["allValue"] for v in variables if v["name"] == "campaign"), "")
     asked = [(f"variable {v['name']}", v["query"]["rawSql"]) for v in variables]
     asked += [(f"panel {p['title']}", target["rawSql"]) for p in model["panels"] for target in p["targets"]]
     for what, raw_sql in asked:
         for choice_name, choice in CHOICES.items():
             try:
-                client.query(expand(raw_sql, choice, all_value))
+                client.query(expand(raw_sql, choice, grafana.ALL))
             except (ClickHouseError, ValueError) as error:
                 yield f"{what}, {choice_name}: {str(error).splitlines()[0][:300]}"
 

@@ -10,9 +10,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from clickhouse.queries import PARAMETER, Query, get
+from clickhouse.queries import PARAMETER, Query
+from dashboards import variables
 from dashboards.boards import BOARDS
-from dashboards.panels import Better, Board, Color, Field, Kind, Panel, Unit
+from dashboards.panels import Better, Board, Color, Field, Kind, Link, Panel, Unit
+from dashboards.variables import Variable
 
 DIST = Path(__file__).with_name("dist")
 SCHEMA_VERSION = 42
@@ -20,21 +22,31 @@ PLUGIN = "grafana-clickhouse-datasource"
 PLUGIN_VERSION = "4.20.0"
 DATASOURCE = {"type": PLUGIN, "uid": "${datasource}"}
 
-# What "All" becomes in SQL (Grafana puts a custom all-value in as it is): it lacks the `id=` of a chosen campaign.
-ALL_CAMPAIGNS = "every-campaign"
+# What "All" becomes in SQL (Grafana puts a custom all-value in as it is): it lacks the `id=` of what is chosen.
+ALL = "all-of-them"
 
-# The format percent-encodes each value and writes it as `id=VALUE`, joined by `&`, so that neither a quote nor a
-# backslash of a campaign's id can leave the SQL string (Grafana's own quoting formats leave backslashes alone).
+# Percent-encoded by Grafana and decoded by ClickHouse, so that neither a quote nor a backslash of a value can leave the
+# SQL string (Grafana's own quoting formats leave backslashes alone). Several values are written as `id=VALUE&id=VALUE`.
 # https://grafana.com/docs/grafana/latest/dashboards/variables/variable-syntax/
+_TYPED = "decodeURLComponent('${NAME:percentencode}')"
+_CHOSEN = (
+    "arrayMap(part -> CAST(decodeURLComponent(substring(part, 4))), arrayFilter(part -> startsWith(part, 'id='), "
+    "splitByChar('&', '${NAME:customqueryparam:id}')))"
+)
+
+
+def _in_sql(variable: Variable) -> str:
+    if variable.options is None:
+        return _TYPED.replace("NAME", variable.name)
+    return _CHOSEN.replace("NAME", variable.name).replace("CAST", "toUInt8" if variable.is_number else "")
+
+
 _MACROS = {
     "since": "toDateTime64($__fromTime, 3, 'UTC')",
     "until": "toDateTime64($__toTime, 3, 'UTC')",
-    "campaigns": (
-        "arrayMap(part -> decodeURLComponent(substring(part, 4)), arrayFilter(part -> startsWith(part, 'id='), "
-        "splitByChar('&', '${campaign:customqueryparam:id}')))"
-    ),
     # Grafana's own name for UTC is in lower case; an empty one is its default.
     "timezone": "if('${__timezone}' IN ('utc', ''), 'UTC', '${__timezone}')",
+    **{variable.parameter: _in_sql(variable) for variable in variables.ALL},
 }
 
 OWN_STORE = {"type": "grafana", "uid": "-- Grafana --"}
@@ -93,7 +105,7 @@ def dashboard(board: Board) -> dict[str, Any]:
             }
         ],
         "annotations": {"list": [_PAUSES]},
-        "templating": {"list": _variables()},
+        "templating": {"list": [_DATASOURCES, *map(_variable, board.variables)]},
         "panels": [_panel(panel, board) for panel in board.panels],
     }
 
@@ -102,7 +114,7 @@ def raw_sql(panel: Panel) -> str:
     """The panel's query as a Grafana target: only the columns it shows, named as it shows them."""
     shown = [f'    {field.column} AS "{field.title}"' for field in panel.columns]
     if panel.link:
-        shown.append(f"    {panel.link}")
+        shown.append(f"    {panel.link.column}")
     order = "ORDER BY period" if panel.kind is Kind.STAT else ""
     body = "\n".join("    " + line if line else line for line in translate(panel.query.sql).split("\n"))
     return "\n".join(["SELECT", ",\n".join(shown), "FROM", "(", body, ")", order]).rstrip()
@@ -118,40 +130,40 @@ def translate(sql: str) -> str:
     return PARAMETER.sub(lambda found: _MACROS[found["name"]], sql)
 
 
-def _variables() -> list[dict[str, Any]]:
-    return [
-        {
-            "type": "datasource",
-            "name": "datasource",
-            "label": "Data source",
-            "query": PLUGIN,
-            "refresh": 1,
-            "regex": "",
-            "hide": 0,
-            "multi": False,
-            "includeAll": False,
-            "options": [],
-            "current": {},
-        },
-        {
-            "type": "query",
-            "name": "campaign",
-            "label": "Campaign",
-            "description": "Whose emails the board counts.",
-            "datasource": DATASOURCE,
-            "query": {"refId": "var", "queryType": "sql", "editorType": "sql", "rawSql": get("campaigns").sql},
-            "definition": get("campaigns").about,
-            "refresh": 2,  # whenever the time range changes: new campaigns appear
-            "sort": 0,
-            "regex": "",
-            "hide": 0,
-            "multi": True,
-            "includeAll": True,
-            "allValue": ALL_CAMPAIGNS,
-            "options": [],
-            "current": {"text": ["All"], "value": ["$__all"], "selected": True},
-        },
-    ]
+_DATASOURCES = {
+    "type": "datasource",
+    "name": "datasource",
+    "label": "Data source",
+    "query": PLUGIN,
+    "refresh": 1,
+    "regex": "",
+    "hide": 0,
+    "multi": False,
+    "includeAll": False,
+    "options": [],
+    "current": {},
+}
+
+
+def _variable(variable: Variable) -> dict[str, Any]:
+    said = {"name": variable.name, "label": variable.label, "description": variable.about, "hide": 0}
+    if variable.options is None:
+        return said | {"type": "textbox", "query": "", "options": [], "current": {"text": "", "value": ""}}
+    sql = translate(variable.options.sql)
+    return said | {
+        "type": "query",
+        "datasource": DATASOURCE,
+        "query": {"refId": "var", "queryType": "sql", "editorType": "sql", "rawSql": sql},
+        "definition": variable.options.about,
+        "refresh": 2,  # whenever the time range changes: new campaigns appear
+        "sort": 0,
+        "regex": "",
+        "multi": True,
+        "includeAll": True,
+        "allValue": ALL,
+        "options": [],
+        "current": {"text": ["All"], "value": ["$__all"], "selected": True},
+    }
 
 
 def _panel(panel: Panel, board: Board) -> dict[str, Any]:
@@ -255,7 +267,7 @@ def _overrides(panel: Panel, board: Board) -> list[dict[str, Any]]:
     if panel.link:
         # Two names of one wish: Grafana 12 and later read the first, 11 the second.
         hidden = [{"id": "custom.hideFrom.viz", "value": True}, {"id": "custom.hidden", "value": True}]
-        overrides.append({"matcher": {"id": "byName", "options": panel.link}, "properties": hidden})
+        overrides.append({"matcher": {"id": "byName", "options": panel.link.column}, "properties": hidden})
     return overrides
 
 
@@ -266,11 +278,7 @@ def _properties(panel: Panel, field: Field, board: Board) -> list[dict[str, Any]
         if field.about:
             properties.append({"id": "description", "value": field.about})
         if field is panel.label and panel.link:
-            url = (
-                f"/d/{board.uid}?var-campaign=${{__data.fields.{panel.link}:percentencode}}"
-                "&${__url_time_range}&${datasource:queryparam}"
-            )
-            properties.append({"id": "links", "value": [{"title": "This campaign alone", "url": url}]})
+            properties.append({"id": "links", "value": [_link(panel.link, board)]})
         if field.thresholds:
             properties.append({"id": "thresholds", "value": _thresholds(field)})
             properties.append({"id": "custom.cellOptions", "value": {"type": "color-text"}})
@@ -285,6 +293,16 @@ def _properties(panel: Panel, field: Field, board: Board) -> list[dict[str, Any]
                 {"id": "custom.fillOpacity", "value": 0},
             ]
     return properties
+
+
+def _link(link: Link, board: Board) -> dict[str, Any]:
+    to = next(other for other in BOARDS if other.key == link.board) if link.board else board
+    kept = [f"&${{{one.name}:queryparam}}" for one in board.variables if one in to.variables and one != link.sets]
+    url = (
+        f"/d/{to.uid}?var-{link.sets.name}=${{__data.fields.{link.column}:percentencode}}"
+        f"&${{__url_time_range}}&${{datasource:queryparam}}{''.join(kept)}"
+    )
+    return {"title": f"This {link.sets.label.lower()} alone", "url": url}
 
 
 def _text(model: dict[str, Any]) -> str:

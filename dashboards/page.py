@@ -10,7 +10,7 @@ import hashlib
 import mimetypes
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from fastapi.responses import JSONResponse
 from clickhouse import queries, store
 from dashboards.asked import DEFAULT_SINCE, DEFAULT_UNTIL, ask
 from dashboards.boards import BOARDS
-from dashboards.panels import Board, Field, Panel
+from dashboards.panels import Board, Field, Link, Panel
 from dashboards.reader import Reader
 from schemas.errors import Misconfigured, Reject, Retry
 from schemas.keys import find
@@ -40,8 +40,9 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 _RETRY = {"Retry-After": "3"}
+_EVER = datetime.min.replace(tzinfo=UTC)
 
-_CAMPAIGNS, _ANY_EMAILS = queries.get("campaigns"), queries.get("any_emails")
+_ANY_EMAILS = queries.get("any_emails")
 
 
 def router(settings: Settings, connect: Callable[[], Client] | None = None) -> APIRouter:
@@ -79,18 +80,31 @@ def router(settings: Settings, connect: Callable[[], Client] | None = None) -> A
         since: str = DEFAULT_SINCE,
         until: str = DEFAULT_UNTIL,
         campaign: Annotated[list[str] | None, Query()] = None,
+        step: Annotated[list[str] | None, Query()] = None,
+        sender: Annotated[list[str] | None, Query()] = None,
+        lead: str = "",
         timezone: str = "UTC",
     ) -> Response:
         if key not in boards:
             raise HTTPException(404, f"There is no board {key[:40]!r}. There are: {', '.join(boards)}.")
         try:
-            asked = ask(since, until, campaign or [], timezone, datetime.now(UTC))
+            asked = ask(
+                since,
+                until,
+                campaign or [],
+                timezone,
+                datetime.now(UTC),
+                steps=step or [],
+                senders=sender or [],
+                lead=lead,
+            )
         except Reject as reject:
             raise HTTPException(422, str(reject)) from None
         board = boards[key]
-        same = (key, since, until, asked.campaigns, timezone)
+        options = {variable.name: variable.options for variable in board.variables if variable.options}
+        same = (key, since, until, replace(asked, since=_EVER, until=_EVER))  # a moment later it is the same question
         try:
-            answers = await reader.answers(same, [*board.queries, _CAMPAIGNS, _ANY_EMAILS], asked.parameters())
+            answers = await reader.answers(same, [*board.queries, *options.values(), _ANY_EMAILS], asked.parameters())
         except (Retry, Misconfigured) as error:
             raise HTTPException(503, f"{error}. The page tries again by itself.", _RETRY) from error
         return JSONResponse(
@@ -99,7 +113,7 @@ def router(settings: Settings, connect: Callable[[], Client] | None = None) -> A
                 "since": asked.since.isoformat(),
                 "until": asked.until.isoformat(),
                 "timezone": asked.timezone,
-                "campaigns": answers[_CAMPAIGNS.name].get("rows", []),
+                "options": {name: answers[query.name].get("rows", []) for name, query in options.items()},
                 "any_emails": any(row["any_emails"] for row in answers[_ANY_EMAILS.name].get("rows", [])),
                 "answers": {query.name: answers[query.name] for query in board.queries},
             },
@@ -170,6 +184,17 @@ def _board(board: Board) -> dict[str, Any]:
         "key": board.key,
         "title": board.title,
         "description": board.description,
+        "boards": [{"key": other.key, "title": other.title} for other in BOARDS],
+        "variables": [
+            {
+                "name": variable.name,
+                "label": variable.label,
+                "about": variable.about,
+                "typed": variable.options is None,
+            }
+            for variable in board.variables
+        ],
+        "marks": board.marks.name if board.marks else None,
         "panels": [_panel(panel) for panel in board.panels],
     }
 
@@ -183,13 +208,18 @@ def _panel(panel: Panel) -> dict[str, Any]:
         "query": panel.query.name,
         "label": _field(panel.label) if panel.label else None,
         "fields": [_field(field) for field in panel.fields],
-        "link": panel.link,
+        "link": _link(panel.link) if panel.link else None,
+        "across": asdict(panel.across) if panel.across else None,
         "of": asdict(panel.of) if panel.of else None,
         "better": panel.better.value,
         "stacked": panel.stacked,
         "no_value": panel.no_value,
         "width": panel.area.width,
     }
+
+
+def _link(link: Link) -> dict[str, str]:
+    return {"column": link.column, "sets": link.sets.name, "board": link.board}
 
 
 def _field(field: Field) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from clickhouse.queries import get
-from dashboards.panels import Area, Better, Board, Color, Field, Kind, Of, Panel, Threshold, Unit
+from dashboards.panels import Area, Better, Board, Color, Field, Kind, Link, Of, Panel, Threshold, Unit
+from dashboards.variables import CAMPAIGN
 
 NOTHING_SENT = "No emails sent"
 NOTHING_DELIVERED = "No emails delivered"
@@ -246,7 +247,7 @@ _PANELS = (
         "unsubscribes, replies and complaints of delivered (sent minus bounced); click-to-open of opened.",
         query=get("by_campaign"),
         label=_CAMPAIGN,
-        link="campaign_id",
+        link=Link("campaign_id", CAMPAIGN),
         fields=(Field("state", "State", Unit.TEXT, "Paused: nothing more is sent."), *_RATES),
         area=Area(0, 18, 24, 8),
         no_value=NOTHING_SENT,
@@ -261,7 +262,7 @@ _PANELS = (
         "click-to-open of opened.",
         query=get("by_variant"),
         label=_CAMPAIGN,
-        link="campaign_id",
+        link=Link("campaign_id", CAMPAIGN),
         fields=(
             Field("step", "Step", Unit.COUNT, "The email's place in the sequence."),
             Field("variant", "Variant", Unit.TEXT, "The version of the text that was sent."),

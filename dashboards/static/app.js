@@ -57,7 +57,7 @@ function draw(answer) {
   $("status").textContent = `Updated ${clock(new Date())}`;
   $("board").classList.remove("stale");
   $("board").setAttribute("aria-busy", "false");
-  offer(answer.campaigns);
+  offer(answer.options.campaign ?? []);
   $("panels").hidden = !answer.any_emails;
   if (!answer.any_emails) return notice("welcome", welcome);
   if (!panels) {

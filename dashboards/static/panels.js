@@ -135,7 +135,7 @@ function timeSeries(description) {
   const chart = series(description);
   const per = el("span", { class: "aside muted" });
   const nothing = el("p", { class: "nothing over", hidden: true }, description.no_value);
-  const text = { ...description, link: "", label: { ...description.label, column: "when" }, title: `${description.title}, the numbers` };
+  const text = { ...description, link: null, label: { ...description.label, column: "when" }, title: `${description.title}, the numbers` };
   const numbersOf = table(text, null);
   const details = el("details", { class: "numbers" }, el("summary", {}, "Show the numbers as a table"), numbersOf.node);
   let latest = [];

@@ -18,7 +18,7 @@ function cell(panel, field, row, first, choose) {
   const kinds = [isText(field) ? "text" : "number", field.color === "grey" && !first ? "raw" : ""].join(" ").trim();
   if (first) {
     const inside = panel.link
-      ? el("a", { href: choose.href(row[panel.link]), "data-campaign": row[panel.link], "data-row": row[panel.link] }, text)
+      ? el("a", { href: choose.href(row[panel.link.column]), "data-campaign": row[panel.link.column], "data-row": row[panel.link.column] }, text)
       : text;
     return el("th", { scope: "row", class: "text" }, inside);
   }

@@ -106,13 +106,13 @@ def test_the_check_sees_two_boards_of_one_uid(model: Model) -> None:
         (["owner's pick", "spring"], 50),
         (["x') OR 1=1 --"], 0),
         (["\\"], 0),
-        (["every-campaign"], 0),
+        (["all-of-them"], 0),
     ],
 )
 def test_grafana_counts_what_the_page_counts(
     campaigns: list[str] | None, sent: int, model: Model, client: Client
 ) -> None:
-    sql = expand(model["panels"][0]["targets"][0]["rawSql"], Choice(SINCE, UNTIL, campaigns), grafana.ALL_CAMPAIGNS)
+    sql = expand(model["panels"][0]["targets"][0]["rawSql"], Choice(SINCE, UNTIL, {"campaign": campaigns}), grafana.ALL)
     _, now = client.query(sql).result_rows
     assert now == (sent,)
 
@@ -120,15 +120,15 @@ def test_grafana_counts_what_the_page_counts(
 @pytest.mark.parametrize("chosen", ["utc", "", "Europe/Paris", "Asia/Kolkata"])
 def test_days_follow_the_timezone_that_grafana_names_its_own_way(chosen: str, model: Model, client: Client) -> None:
     activity = next(panel for panel in model["panels"] if panel["title"] == "Activity")
-    sql = expand(activity["targets"][0]["rawSql"], Choice(SINCE, UNTIL, None, chosen), grafana.ALL_CAMPAIGNS)
+    sql = expand(activity["targets"][0]["rawSql"], Choice(SINCE, UNTIL, {}, chosen), grafana.ALL)
     assert sum(row[1] for row in client.query(sql).result_rows) == 50
 
 
 def test_nothing_that_grafana_would_leave_in_the_sql_goes_unseen() -> None:
     with pytest.raises(ValueError, match="conditionalAll"):
-        expand("SELECT $__conditionalAll(1, $campaign)", CHOICES["one campaign"], "")
+        expand("SELECT $__conditionalAll(1, $campaign)", CHOICES["one of each"], "")
     with pytest.raises(ValueError, match="unknown"):
-        expand("SELECT '${unknown}'", CHOICES["one campaign"], "")
+        expand("SELECT '${unknown}'", CHOICES["one of each"], "")
 
 
 def test_a_table_hides_the_id_that_its_link_needs(model: Model) -> None:

@@ -48,7 +48,7 @@ def test_the_board_comes_with_its_numbers(http: httpx.Client) -> None:
     assert (before["sent"], now["sent"], now["open_rate"]) == (20, 50, 0.5)
     assert board["since"] == "2026-03-02T00:00:00+00:00"
     assert board["answers"]["activity"]["rows"][0]["time"] == "2026-03-01T23:00:00+00:00"  # midnight in Paris
-    assert board["campaigns"] == [
+    assert board["options"]["campaign"] == [
         {"id": "owner's pick", "label": "Owner's pick"},
         {"id": "spring", "label": "Spring sale"},
     ]
