@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
@@ -87,9 +88,7 @@ class Look:
             group = group_of(self._settings, stage)
             committed = admin.list_group_offsets({group: list(partitions)})[group]
             done = {tp: max(starts[tp], committed[tp].offset if tp in committed else 0) for tp in partitions}
-            behind[stage.name] = {
-                (tp.topic[prefix:], tp.partition): max(0, ends[tp] - done[tp]) for tp in partitions
-            }
+            behind[stage.name] = {(tp.topic[prefix:], tp.partition): max(0, ends[tp] - done[tp]) for tp in partitions}
         return behind
 
 
@@ -108,8 +107,8 @@ class Watch:
         self._until = 0.0
         self._stopping = threading.Event()
         for stage in self._owned:
-            LAG.labels(stage).set_function(lambda stage=stage: self._told(stage)[0])
-            OWN_LAG.labels(stage).set_function(lambda stage=stage: self._told(stage)[1])
+            LAG.labels(stage).set_function(partial(self._told, stage, 0))
+            OWN_LAG.labels(stage).set_function(partial(self._told, stage, 1))
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="lag", daemon=True).start()
@@ -134,10 +133,9 @@ class Watch:
             self._stopping.wait(max(0.1, self._seconds - (time.monotonic() - began)))
         self._look.close()
 
-    def _told(self, stage: str) -> tuple[float, float]:
-        if time.monotonic() > self._until:
-            return math.nan, math.nan
-        return self._known.get(stage, (math.nan, math.nan))
+    def _told(self, stage: str, which: int) -> float:
+        known = self._known.get(stage) if time.monotonic() < self._until else None
+        return known[which] if known else math.nan
 
 
 def _partitions(settings: Settings, stage: Stage) -> set[TopicPartition]:

@@ -2,8 +2,8 @@
 
 A file holds blocks. `-- name: x` starts a query; the comment that follows says what it means, denominators included.
 `-- fragment: x` starts a part that several queries share, put in place of a line `-- include: x`, so that a rate is
-written once even when three queries give it. Parameters are ClickHouse's own (`{since:DateTime64(3, 'UTC')}`): the
-server binds them, and no value is ever pasted into SQL.
+written once even when three queries give it; a fragment may include others. Parameters are ClickHouse's own
+(`{since:DateTime64(3, 'UTC')}`): the server binds them, and no value is ever pasted into SQL.
 """
 
 from __future__ import annotations
@@ -60,11 +60,14 @@ def get(name: str) -> Query:
 def _query(name: str, body: str, blocks: Mapping[tuple[str, str], str]) -> Query:
     about, sql = _split(body)
 
-    def put(include: re.Match[str]) -> str:
+    def put(include: re.Match[str], within: tuple[str, ...] = ()) -> str:
+        if include["name"] in within:
+            raise Misconfigured(f"query {name}: the fragment {include['name']} includes itself")
         try:
             _, part = _split(blocks["fragment", include["name"]])
         except KeyError:
             raise Misconfigured(f"query {name} includes {include['name']}, which is no fragment") from None
+        part = _INCLUDE.sub(lambda inner: put(inner, (*within, include["name"])), part)
         return "\n".join(include["indent"] + line if line else line for line in part.split("\n"))
 
     sql = _INCLUDE.sub(put, sql).rstrip().removesuffix(";")

@@ -152,8 +152,12 @@ class Sampler:
         try:
             rows = figures(self._registry, self._role, self._instance, datetime.now(UTC))
             if self._client is None:
-                patience = {"connect_timeout": _CONNECT_PATIENCE, "send_receive_timeout": _INSERT_PATIENCE}
-                self._client = connect(self._settings, query_retries=0, **patience)
+                self._client = connect(
+                    self._settings,
+                    connect_timeout=_CONNECT_PATIENCE,
+                    send_receive_timeout=_INSERT_PATIENCE,
+                    query_retries=0,
+                )
             insert_lines(self._client, "samples", msgspec.json.Encoder().encode_lines(rows))
         except Exception as error:  # whatever it is, it must not become the process's trouble
             self._dropped.inc(len(rows))

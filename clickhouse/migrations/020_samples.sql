@@ -3,8 +3,8 @@
 -- a process that begins anew has another `started_at`, so its counters are others and nothing ever falls.
 -- `kind`, `result`, `stage`, `reason` and `le` are labels, empty or 0 where the figure has none.
 -- These are no customer's numbers: what ClickHouse was away for is missing, and 14 days are kept, dropped day by day.
--- Sorted by name, because a panel asks for one or two, and by series, which is what the codecs live on: measured with
--- 60 figures every 10 s for 14 days (7.3 M rows), 11 MB on disk against 76 MB without codecs and with `at` first.
+-- Sorted by name and hour, because a panel asks for a figure or two of some hours, and then by series, which is what
+-- the codecs live on.
 CREATE TABLE IF NOT EXISTS samples (
     at DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
     role LowCardinality(String),
@@ -21,6 +21,48 @@ CREATE TABLE IF NOT EXISTS samples (
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMMDD(at)
-ORDER BY (name, role, instance, started_at, kind, result, stage, reason, le, at)
+ORDER BY (name, toStartOfHour(at), role, instance, started_at, kind, result, stage, reason, le, at)
 TTL toDateTime(at) + INTERVAL 14 DAY
 SETTINGS ttl_only_drop_parts = 1;
+
+-- The same by the half hour, for long periods: of a counter `lowest` is its first value and `highest` its last, all
+-- that its growth is counted from. Minima and maxima, so it is the same however the rows of a half hour come in.
+CREATE TABLE IF NOT EXISTS samples_by_half_hour (
+    half_hour DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
+    role LowCardinality(String),
+    instance LowCardinality(String),
+    started_at DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
+    name LowCardinality(String),
+    kind LowCardinality(String),
+    result LowCardinality(String),
+    stage LowCardinality(String),
+    reason LowCardinality(String),
+    le Float64 CODEC(ZSTD(1)),
+    first_at SimpleAggregateFunction(min, DateTime64(3, 'UTC')),
+    last_at SimpleAggregateFunction(max, DateTime64(3, 'UTC')),
+    lowest SimpleAggregateFunction(min, Float64),
+    highest SimpleAggregateFunction(max, Float64)
+)
+ENGINE = AggregatingMergeTree
+PARTITION BY toYYYYMM(half_hour)
+ORDER BY (name, half_hour, role, instance, started_at, kind, result, stage, reason, le)
+TTL half_hour + INTERVAL 90 DAY;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS half_hours_from_samples TO samples_by_half_hour AS
+SELECT
+    toDateTime(toStartOfInterval(at, INTERVAL 30 MINUTE), 'UTC') AS half_hour,
+    role,
+    instance,
+    started_at,
+    name,
+    kind,
+    result,
+    stage,
+    reason,
+    le,
+    min(at) AS first_at,
+    max(at) AS last_at,
+    min(value) AS lowest,
+    max(value) AS highest
+FROM samples
+GROUP BY half_hour, role, instance, started_at, name, kind, result, stage, reason, le;

@@ -223,4 +223,5 @@ def test_a_panel_finds_every_column_it_shows(panel: Panel, client: Client) -> No
     of = [panel.of.part, panel.of.whole] if panel.of and panel.kind == "stat" else []
     wanted = {field.column for field in panel.columns} | ({panel.link.column} if panel.link else set()) | set(of)
     parameters = panel.query.values(Asked(SINCE, UNTIL, (), "UTC").parameters())
-    assert wanted <= set(client.query(panel.query.sql, parameters=parameters).column_names)
+    described = client.query(f"DESCRIBE ({panel.query.sql})", parameters=parameters)  # an answer may have no row
+    assert wanted <= {row[0] for row in described.result_rows}
