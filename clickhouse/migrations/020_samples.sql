@@ -4,7 +4,8 @@
 -- `kind`, `result`, `stage`, `reason` and `le` are labels, empty or 0 where the figure has none.
 -- These are no customer's numbers: what ClickHouse was away for is missing, and 14 days are kept, dropped day by day.
 -- Sorted by name and hour, because a panel asks for a figure or two of some hours, and then by series, which is what
--- the codecs live on.
+-- the codecs live on. Measured with 14 days of two processes (7.1 M rows): 16 MB, against 41 MB sorted by time without
+-- codecs; the half hours below take 0.3 MB.
 CREATE TABLE IF NOT EXISTS samples (
     at DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
     role LowCardinality(String),
