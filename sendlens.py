@@ -151,10 +151,16 @@ def clickhouse() -> None:
     with explained():
         from urllib.parse import urlsplit
 
+        from prometheus_client import CollectorRegistry, ProcessCollector
+
         from clickhouse.embedded import serve
+        from clickhouse.samples import Sampler
 
         settings = read_settings()
         url = urlsplit(settings.clickhouse_url)
+        registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        Sampler(settings, "clickhouse", registry).start()  # a client of itself; its last sample dies with it
         serve(
             url.hostname or "127.0.0.1",
             url.port or 8123,

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import structlog
 from fastapi import APIRouter, FastAPI
 
+from clickhouse.samples import Sampler
 from ingest.api import api_routes
 from ingest.commit import GroupCommit
 from ingest.docs import docs_routes
@@ -66,6 +67,7 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
     campaigns = StateTopic(settings, CAMPAIGNS, Campaign, lambda campaign: campaign.id)
     pauses = StateTopic(settings, PAUSES, Pause, lambda pause: pause.campaign)
     facts = Facts(settings)
+    sampler = Sampler(settings, "ingest", metrics.registry)
     for_own = own_system_routes(settings, own, publisher, campaigns, pauses, facts, links, metrics) if own else ()
 
     @asynccontextmanager
@@ -77,6 +79,7 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
         links.start()
         campaigns.start()
         pauses.start()
+        sampler.start()
         log.info("ingest serves", host=settings.ingest_host, port=settings.ingest_port)
         yield
         await replay.stop()
@@ -86,6 +89,7 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
             publisher.stop(_CLOSE_PATIENCE),
             *(asyncio.to_thread(state.stop) for state in (links, campaigns, pauses, facts)),
         )
+        await asyncio.to_thread(sampler.stop)
         log.info("ingest stopped", hits_lost=commit.in_flight)
 
     app = FastAPI(

@@ -162,6 +162,12 @@ class Settings(BaseSettings):
         0.2, ge=0, le=60, description="How long rows may wait for others to share their insert."
     )
     worker_metrics_port: int = Field(0, ge=0, le=65535, description="Port of the worker's `/metrics`; 0 for none.")
+    sample_seconds: float = Field(
+        10.0,
+        ge=0,
+        le=20,
+        description="How often each process writes its own figures to ClickHouse, for the board Pipeline; 0: never.",
+    )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")
     log_format: Literal["console", "json"] = Field("console", description="Logs for eyes or for machines.")
