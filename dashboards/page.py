@@ -22,9 +22,9 @@ from fastapi.responses import JSONResponse
 
 from clickhouse import queries, store
 from clickhouse.asked import DEFAULT_SINCE, DEFAULT_UNTIL, ask
+from clickhouse.reader import Reader
 from dashboards.boards import BOARDS
 from dashboards.panels import Board, Field, Link, Panel
-from clickhouse.reader import Reader
 from schemas.errors import Misconfigured, Reject, Retry
 from schemas.keys import find
 from schemas.settings import Settings

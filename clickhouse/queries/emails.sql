@@ -14,6 +14,13 @@
 -- The cohort: emails sent in the period, whenever they were opened. A skipped email was never sent.
 sent_at >= since AND sent_at < until AND (empty(chosen) OR has(chosen, campaign))
 
+-- fragment: moments
+-- When each thing first happened to an email, in the period: a row for each, whenever the email was sent.
+ARRAY JOIN
+    [sent_at, first_open_at, first_click_at, replied_at, unsubscribed_at, complained_at] AS at,
+    ['sent', 'opened', 'clicked', 'replied', 'unsubscribed', 'complained'] AS happened
+WHERE at >= since AND at < until AND (empty(chosen) OR has(chosen, campaign))
+
 -- fragment: counts
 -- `raw_` is by anybody, robots and machines included; without it, by a person.
 count() AS sent,
@@ -112,11 +119,7 @@ FROM
 (
     SELECT toDateTime(dateTrunc(grain, assumeNotNull(at), timezone), timezone) AS time, happened
     FROM v_outcomes
-    ARRAY JOIN
-        [sent_at, first_open_at, first_click_at, unsubscribed_at] AS at,
-        ['sent', 'opened', 'clicked', 'unsubscribed'] AS happened
-    WHERE at >= since AND at < until AND
-        -- include: of_chosen
+    -- include: moments
     UNION ALL
     -- Days are added as days, because a day is not always 24 hours.
     SELECT

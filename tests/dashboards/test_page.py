@@ -14,10 +14,10 @@ from clickhouse_connect.driver.client import Client
 from fastapi import FastAPI
 
 from clickhouse.queries import Query
+from clickhouse.reader import Reader
 from clickhouse.store import connect
 from dashboards.boards import BOARDS
 from dashboards.page import STATIC, router
-from clickhouse.reader import Reader
 from schemas.errors import Retry
 from schemas.settings import Settings
 from tests.dashboards.conftest import settings_for
