@@ -52,7 +52,7 @@ _DELETE = re.compile(rf"DELETE FROM {_NAME}\s+(?P<rest>WHERE\s.*)", re.DOTALL)  
 _DATABASE = re.compile(rf"CREATE DATABASE IF NOT EXISTS {_NAME}")
 _OF_COLUMNS = re.compile(r"(ADD|DROP|MODIFY|RENAME|COMMENT|CLEAR) COLUMN\b")
 _SOURCE = re.compile(r"\b(FROM|JOIN)\s+([A-Za-z_][\w.]*|\()")
-_ORDER = re.compile(r"\bORDER BY\s+(?:\((?P<several>[^()]*)\)|(?P<one>\w+))")
+_ORDER = re.compile(r"\bORDER BY\s+(?:\((?P<several>[^()]*)\)|(?P<one>\w+)\b(?!\())")
 _SPLIT = re.compile(r"'(?:[^'\\]|\\.|'')*'|--[^\n]*|.", re.DOTALL)
 
 
