@@ -10,9 +10,9 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from clickhouse import queries
+from clickhouse.asked import Asked
 from clickhouse.migrate import migrate
 from clickhouse.store import connect, insert_lines
-from dashboards.asked import Asked
 from dashboards.boards import BOARDS
 from dashboards.panels import Panel
 from schemas.events import lines
