@@ -106,14 +106,14 @@ def test_a_period_without_emails_says_so_and_offers_a_longer_one(page: Page, url
 def test_a_campaign_is_chosen_by_its_row_and_the_url_keeps_it(page: Page, url: str) -> None:
     page.open(url + "/" + WEEK)
     page.wait(DRAWN)
-    page.click('#panel-campaigns a[data-campaign="owner\'s pick"]')
+    page.click('#panel-campaigns a[data-row="owner\'s pick"]')
     page.wait("document.querySelector('#panel-sent .value').innerText === '10'")
     assert page.value("new URLSearchParams(location.search).get('campaign')") == "owner's pick"
-    assert page.text("#campaigns-summary") == "Owner's pick"
+    assert page.text("#choose-campaign summary") == "Campaign: Owner's pick"
     page.value("history.back()")
     page.wait("document.querySelector('#panel-sent .value').innerText === '50'")
-    page.click("#campaigns-summary")
-    page.click("#campaign-options input[value='spring']")
+    page.click("#choose-campaign summary")
+    page.click("#choose-campaign input[value='spring']")
     page.wait("document.querySelector('#panel-sent .value').innerText === '40'")
     page.open(str(page.value("location.href")))
     page.wait("document.querySelector('#panel-sent .value')?.innerText === '40'")
@@ -145,7 +145,7 @@ def test_the_numbers_move_by_themselves_and_names_stay_text(page: Page, clickhou
         page.wait("document.querySelector('#panel-sent .value').innerText === '2'")
         page.wait("document.querySelector('#panel-campaigns tbody').innerText.includes('2')")
         # Drawn anew, the table gives the focus back to the link that had it.
-        assert page.value("document.activeElement.dataset.campaign") == "odd"
+        assert page.value("document.activeElement.dataset.row") == "odd"
         page.click("#live")
         assert page.text("#live") == "Paused"
 
