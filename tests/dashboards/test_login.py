@@ -134,16 +134,18 @@ def cookie_of(settings: Settings, key: str) -> str:
 def test_a_session_ends_with_its_time_its_key_and_the_token_keys() -> None:
     key, kept = new_key()
 
-    def settings(api_keys: str = f"analyst=page={kept}", token_keys: str = "1:a-secret-of-some-length") -> Settings:
-        return load(api_keys=api_keys, token_keys=token_keys)
+    old, new = "1:a-secret-of-some-length", "2:another-secret-of-some-length"
+
+    def settings(api_keys: str = f"analyst=page={kept}", *, signed_by: str = old) -> Settings:
+        return load(api_keys=api_keys, token_keys=signed_by)
 
     cookie = cookie_of(settings(), key)
     assert cookie_holds(settings(), cookie)
     assert not cookie_holds(settings(), cookie, now=1_000.0 + SESSION_SECONDS)
     assert not cookie_holds(settings(api_keys=f"analyst=sends={kept}"), cookie)
     assert not cookie_holds(settings(api_keys=f"analyst=page={new_key()[1]}"), cookie)
-    assert cookie_holds(settings(token_keys="2:another-secret-of-some-length,1:a-secret-of-some-length"), cookie)
-    assert not cookie_holds(settings(token_keys="2:another-secret-of-some-length"), cookie)
+    assert cookie_holds(settings(signed_by=f"{new},{old}"), cookie)
+    assert not cookie_holds(settings(signed_by=new), cookie)
 
 
 @pytest.mark.parametrize("forged", ["", ".", "9999999999.", "9999999999." + "0" * 64, "x.y", "²." + "0" * 64, "1" * 40])
