@@ -20,11 +20,11 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from clickhouse import queries, store
-from dashboards.asked import DEFAULT_SINCE, DEFAULT_UNTIL, ask
+from clickhouse.asked import DEFAULT_SINCE, DEFAULT_UNTIL, ask
+from clickhouse.reader import Reader
 from dashboards.boards import BOARDS
 from dashboards.login import Door, login_routes
 from dashboards.panels import Board, Field, Link, Panel
-from dashboards.reader import Reader
 from schemas.errors import Misconfigured, Reject, Retry
 from schemas.settings import Settings
 
