@@ -13,6 +13,7 @@ from pathlib import Path
 
 from clickhouse_connect.driver.client import Client
 
+from clickhouse.cluster import on_cluster
 from clickhouse.store import connect
 from schemas.errors import Misconfigured
 from schemas.settings import Settings
@@ -74,6 +75,17 @@ def migrate(settings: Settings, folder: Path = FOLDER) -> list[str]:
             client.insert("migrations", [[migration.name, migration.sha256]], column_names=["name", "sha256"])
             done.append(migration.name)
         return done
+
+
+def rendered(settings: Settings, folder: Path = FOLDER) -> list[tuple[str, str]]:
+    """What `migrate` would run on an empty server or cluster, in order: the migration's name, and a statement."""
+    found = [("database", f"CREATE DATABASE IF NOT EXISTS {settings.clickhouse_database}"), ("migrations", _RECORD)]
+    found += [(migration.name, statement) for migration in migrations(folder) for statement in migration.statements]
+    return [
+        (name, text.strip())
+        for name, statement in found
+        for text in on_cluster(statement, settings.clickhouse_cluster, settings.clickhouse_database)
+    ]
 
 
 def is_current(client: Client) -> bool:

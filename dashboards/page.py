@@ -8,7 +8,7 @@ import binascii
 import gzip
 import hashlib
 import mimetypes
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -21,10 +21,10 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from clickhouse import queries, store
-from dashboards.asked import DEFAULT_SINCE, DEFAULT_UNTIL, ask
+from clickhouse.asked import DEFAULT_SINCE, DEFAULT_UNTIL, ask
+from clickhouse.reader import Reader
 from dashboards.boards import BOARDS
 from dashboards.panels import Board, Field, Link, Panel
-from dashboards.reader import Reader
 from schemas.errors import Misconfigured, Reject, Retry
 from schemas.keys import find
 from schemas.settings import Settings
@@ -45,8 +45,10 @@ _EVER = datetime.min.replace(tzinfo=UTC)
 _ANY_EMAILS = queries.get("any_emails")
 
 
-def router(settings: Settings, connect: Callable[[], Client] | None = None) -> APIRouter:
-    """The page's routes. Connects to ClickHouse when a board is first asked for.
+def router(
+    settings: Settings, connect: Callable[[], Client] | None = None, offered: Sequence[Board] = BOARDS
+) -> APIRouter:
+    """The page's routes, with these boards. Connects to ClickHouse when a board is first asked for.
 
     With SENDLENS_API_KEY set the page wants it too: as the password of HTTP Basic, which browsers ask for, with any
     user name, or as a bearer token.
@@ -54,7 +56,7 @@ def router(settings: Settings, connect: Callable[[], Client] | None = None) -> A
     # Short, because a viewer waits and the page asks again by itself.
     patience: dict[str, Any] = {"connect_timeout": 3, "send_receive_timeout": 20, "query_retries": 0}
     reader = Reader(connect or partial(store.connect, settings, **patience))
-    boards = {board.key: board for board in BOARDS}
+    boards = {board.key: board for board in offered}
     files = {str(path.relative_to(STATIC)): _File.read(path) for path in STATIC.rglob("*") if path.is_file()}
 
     @asynccontextmanager
@@ -109,7 +111,7 @@ def router(settings: Settings, connect: Callable[[], Client] | None = None) -> A
             raise HTTPException(503, f"{error}. The page tries again by itself.", _RETRY) from error
         return JSONResponse(
             {
-                "board": _board(board),
+                "board": _board(board, offered),
                 "since": asked.since.isoformat(),
                 "until": asked.until.isoformat(),
                 "timezone": asked.timezone,
@@ -178,13 +180,16 @@ def _given_key(authorization: str) -> bytes:
     return b""
 
 
-def _board(board: Board) -> dict[str, Any]:
-    """The board as the page draws it."""
+def _board(board: Board, offered: Sequence[Board]) -> dict[str, Any]:
+    """The board as the page draws it, and which boards it can go to."""
     return {
         "key": board.key,
         "title": board.title,
         "description": board.description,
-        "boards": [{"key": other.key, "title": other.title} for other in BOARDS],
+        "boards": [
+            {"key": other.key, "title": other.title, "variables": [variable.name for variable in other.variables]}
+            for other in offered
+        ],
         "variables": [
             {
                 "name": variable.name,
@@ -195,6 +200,7 @@ def _board(board: Board) -> dict[str, Any]:
             for variable in board.variables
         ],
         "marks": board.marks.name if board.marks else None,
+        "needs_emails": board.needs_emails,
         "panels": [_panel(panel) for panel in board.panels],
     }
 
@@ -214,7 +220,7 @@ def _panel(panel: Panel) -> dict[str, Any]:
         "better": panel.better.value,
         "stacked": panel.stacked,
         "no_value": panel.no_value,
-        "width": panel.area.width,
+        "area": asdict(panel.area),
     }
 
 

@@ -217,7 +217,7 @@ def test_a_table_hides_the_id_that_its_link_needs(model: Model) -> None:
     overrides = {o["matcher"]["options"]: o["properties"] for o in table["fieldConfig"]["overrides"]}
     assert {"id": "custom.hideFrom.viz", "value": True} in overrides["campaign_id"]
     (link,) = [p["value"][0]["url"] for p in overrides["Campaign"] if p["id"] == "links"]
-    assert link.startswith("/d/sendlens-overview?var-campaign=${__data.fields.campaign_id:percentencode}")
+    assert link.startswith("/d/sendlens-campaign?var-campaign=${__data.fields.campaign_id:percentencode}")
 
 
 def test_the_stat_shows_this_period_and_never_the_one_before(model: Model) -> None:
