@@ -14,13 +14,6 @@
 -- The cohort: emails sent in the period, whenever they were opened. A skipped email was never sent.
 sent_at >= since AND sent_at < until AND (empty(chosen) OR has(chosen, campaign))
 
--- fragment: moments
--- When each thing first happened to an email, in the period: a row for each, whenever the email was sent.
-ARRAY JOIN
-    [sent_at, first_open_at, first_click_at, replied_at, unsubscribed_at, complained_at] AS at,
-    ['sent', 'opened', 'clicked', 'replied', 'unsubscribed', 'complained'] AS happened
-WHERE at >= since AND at < until AND (empty(chosen) OR has(chosen, campaign))
-
 -- fragment: counts
 -- `raw_` is by anybody, robots and machines included; without it, by a person.
 count() AS sent,
@@ -39,6 +32,21 @@ countIf(unsubscribed_at IS NOT NULL) AS unsubscribed,
 -- By a person: that a machine answered for them (out of office) is no reply.
 countIf(replied_at IS NOT NULL) AS replied,
 countIf(complained_at IS NOT NULL) AS complained
+
+-- fragment: count_names
+sent,
+hard_bounced,
+soft_bounced,
+blocked,
+delivered,
+opened,
+raw_opened,
+machine_opened,
+clicked,
+raw_clicked,
+unsubscribed,
+replied,
+complained
 
 -- fragment: rates
 -- 0 to 1, and NULL where there is nothing to divide by. Bounces are a share of sent, what people do of delivered.
@@ -119,7 +127,11 @@ FROM
 (
     SELECT toDateTime(dateTrunc(grain, assumeNotNull(at), timezone), timezone) AS time, happened
     FROM v_outcomes
-    -- include: moments
+    ARRAY JOIN
+        [sent_at, first_open_at, first_click_at, unsubscribed_at] AS at,
+        ['sent', 'opened', 'clicked', 'unsubscribed'] AS happened
+    WHERE at >= since AND at < until AND
+        -- include: of_chosen
     UNION ALL
     -- Days are added as days, because a day is not always 24 hours.
     SELECT
