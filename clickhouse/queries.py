@@ -2,7 +2,7 @@
 
 A file holds blocks. `-- name: x` starts a query; the comment that follows says what it means, denominators included.
 `-- fragment: x` starts a part that several queries share, put in place of a line `-- include: x`, so that a rate is
-written once even when three queries give it. Parameters are ClickHouse's own (`{since:DateTime64(3, 'UTC')}`): the
+written once even when three queries give it; a fragment may include others. Parameters are ClickHouse's own (`{since:DateTime64(3, 'UTC')}`): the
 server binds them, and no value is ever pasted into SQL.
 """
 
@@ -59,18 +59,26 @@ def get(name: str) -> Query:
 
 def _query(name: str, body: str, blocks: Mapping[tuple[str, str], str]) -> Query:
     about, sql = _split(body)
-
-    def put(include: re.Match[str]) -> str:
-        try:
-            _, part = _split(blocks["fragment", include["name"]])
-        except KeyError:
-            raise Misconfigured(f"query {name} includes {include['name']}, which is no fragment") from None
-        return "\n".join(include["indent"] + line if line else line for line in part.split("\n"))
-
-    sql = _INCLUDE.sub(put, sql).rstrip().removesuffix(";")
+    sql = _with_fragments(name, sql, blocks, ()).rstrip().removesuffix(";")
     if not about or not sql:
         raise Misconfigured(f"query {name} needs a comment that defines it, then its SQL")
     return Query(name, sql, about, {found["name"]: found["type"] for found in PARAMETER.finditer(_code(sql))})
+
+
+def _with_fragments(name: str, sql: str, blocks: Mapping[tuple[str, str], str], within: tuple[str, ...]) -> str:
+    """The SQL with each include replaced by its fragment, and those that the fragment includes by theirs."""
+
+    def put(include: re.Match[str]) -> str:
+        fragment = include["name"]
+        if ("fragment", fragment) not in blocks:
+            raise Misconfigured(f"query {name} includes {fragment}, which is no fragment")
+        if fragment in within:
+            raise Misconfigured(f"query {name}: fragment {fragment} includes itself")
+        _, part = _split(blocks["fragment", fragment])
+        part = _with_fragments(name, part, blocks, (*within, fragment))
+        return "\n".join(include["indent"] + line if line else line for line in part.split("\n"))
+
+    return _INCLUDE.sub(put, sql)
 
 
 def _split(body: str) -> tuple[str, str]:

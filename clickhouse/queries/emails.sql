@@ -5,7 +5,15 @@
 -- What every board query is asked for: since <= t < until, and campaigns (none chosen means all).
 {since:DateTime64(3, 'UTC')} AS since,
 {until:DateTime64(3, 'UTC')} AS until,
-{campaigns:Array(String)} AS chosen
+{campaigns:Array(String)} AS chosen,
+since AS begin
+
+-- fragment: period_and_before
+-- As `period`, and as long a time before it.
+{since:DateTime64(3, 'UTC')} AS since,
+{until:DateTime64(3, 'UTC')} AS until,
+{campaigns:Array(String)} AS chosen,
+subtractMilliseconds(since, dateDiff('millisecond', since, until)) AS begin
 
 -- fragment: of_chosen
 (empty(chosen) OR has(chosen, campaign))
@@ -31,6 +39,7 @@ countIf(first_raw_click_at IS NOT NULL) AS raw_clicked,
 countIf(unsubscribed_at IS NOT NULL) AS unsubscribed,
 -- By a person: that a machine answered for them (out of office) is no reply.
 countIf(replied_at IS NOT NULL) AS replied,
+countIf(replied_at IS NOT NULL OR auto_replied_at IS NOT NULL) AS raw_replied,
 countIf(complained_at IS NOT NULL) AS complained
 
 -- fragment: rates
@@ -54,16 +63,18 @@ complained / nullIf(delivered, 0) AS complaint_rate
 -- Counts and rates of the emails sent in the period, and of those sent in the period of equal length before it. Always
 -- two rows: `period` 0 is the one before, 1 is the one asked for.
 WITH
-    -- include: period
-    , subtractMilliseconds(since, dateDiff('millisecond', since, until)) AS before
+    -- include: period_and_before
+    ,
+    -- include: held
 SELECT
-    sent_at >= since AS period,
-    -- include: counts
+    period,
+    -- include: count_sums
     ,
     -- include: rates
-FROM v_outcomes
-WHERE sent_at >= before AND sent_at < until AND
-    -- include: of_chosen
+FROM
+(
+    -- include: counted_emails
+) AS counted
 GROUP BY period
 ORDER BY period WITH FILL FROM 0 TO 2
 
@@ -71,6 +82,8 @@ ORDER BY period WITH FILL FROM 0 TO 2
 -- Of the emails sent in the period, how many got how far. `share` and `raw_share` are of sent. Four rows in order.
 WITH
     -- include: period
+    ,
+    -- include: held
 SELECT
     row.1 AS stage,
     row.2 AS emails,
@@ -80,10 +93,11 @@ SELECT
 FROM
 (
     SELECT
-        -- include: counts
-    FROM v_outcomes
-    WHERE
-        -- include: cohort
+        -- include: count_sums
+    FROM
+    (
+        -- include: counted_emails
+    ) AS counted
 )
 ARRAY JOIN [
     ('Sent', sent, NULL),
@@ -136,18 +150,21 @@ ORDER BY time
 -- Counts and rates of the emails sent in the period, for each campaign, the largest first.
 WITH
     -- include: period
+    ,
+    -- include: held
 SELECT
     campaign AS campaign_id,
     if(any(known.name) = '', campaign, any(known.name)) AS campaign_name,
     if(any(pauses.paused), 'Paused', 'Active') AS state,
-    -- include: counts
+    -- include: count_sums
     ,
     -- include: rates
-FROM v_outcomes
+FROM
+(
+    -- include: counted_emails
+) AS counted
 LEFT JOIN (SELECT id, name FROM campaigns FINAL) AS known ON known.id = campaign
 LEFT JOIN (SELECT campaign AS id, paused FROM pauses FINAL) AS pauses ON pauses.id = campaign
-WHERE
-    -- include: cohort
 GROUP BY campaign
 ORDER BY sent DESC, campaign_name, campaign_id
 LIMIT 500
@@ -156,18 +173,21 @@ LIMIT 500
 -- Counts and rates of the emails sent in the period, for each variant of each step of each campaign.
 WITH
     -- include: period
+    ,
+    -- include: held
 SELECT
     campaign AS campaign_id,
     if(any(known.name) = '', campaign, any(known.name)) AS campaign_name,
     step,
     variant,
-    -- include: counts
+    -- include: count_sums
     ,
     -- include: rates
-FROM v_outcomes
+FROM
+(
+    -- include: counted_emails
+) AS counted
 LEFT JOIN (SELECT id, name FROM campaigns FINAL) AS known ON known.id = campaign
-WHERE
-    -- include: cohort
 GROUP BY campaign, step, variant
 ORDER BY campaign_name, campaign_id, step, variant
 LIMIT 500
