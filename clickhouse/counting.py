@@ -21,7 +21,8 @@ from clickhouse import queries
 FOLDER = Path(__file__).with_name("statements")
 # Everything that is derived from `events`. `touched` comes last, and is what all else is held against.
 DERIVED = (
-    "outcomes", "reactions", "rolled", "email_counts", "hit_counts", "emails", "judged_hits", "arrivals", "carried", "touched",
+    "outcomes", "reactions", "rolled", "email_counts", "hit_counts", "emails", "judged_hits", "arrivals", "carried",
+    "touched",
 )  # fmt: skip
 
 _STATEMENTS = queries.read(
@@ -65,7 +66,9 @@ def roll(client: Client, most: int = 10_000) -> int:
     done = 0
     for grain, size in (("hour", _HOURS), ("day", _DAYS)):
         slots: defaultdict[str, list[tuple[datetime, int]]] = defaultdict(list)
-        for of, slot, times in client.query(_STATEMENTS[f"{grain}s_to_roll"].sql, parameters={"most": most}).result_rows:
+        for of, slot, times in client.query(
+            _STATEMENTS[f"{grain}s_to_roll"].sql, parameters={"most": most}
+        ).result_rows:
             slots[str(of)].append((slot.replace(tzinfo=UTC), int(times)))  # clickhouse-connect leaves UTC out
         for of, found in slots.items():
             for at in range(0, len(found), size):

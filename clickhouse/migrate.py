@@ -11,13 +11,17 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
 from clickhouse_connect.driver.client import Client
 
+from clickhouse.rebuild import is_rebuilding, rebuild
 from clickhouse.store import connect
 from schemas.errors import Misconfigured
 from schemas.settings import Settings
 
+log = structlog.get_logger()
 FOLDER = Path(__file__).with_name("migrations")
+_LONGEST_STATEMENT = 3600  # seconds
 
 _RECORD = """
 CREATE TABLE IF NOT EXISTS migrations (
@@ -73,7 +77,12 @@ def migrate(settings: Settings, folder: Path = FOLDER) -> list[str]:
                 client.command(statement)
             client.insert("migrations", [[migration.name, migration.sha256]], column_names=["name", "sha256"])
             done.append(migration.name)
-        return done
+        # Tables that are new are filled; a rebuild that was interrupted is ended.
+        unfilled = folder == FOLDER and is_rebuilding(client)
+    if unfilled:
+        with connect(settings, send_receive_timeout=_LONGEST_STATEMENT) as client:
+            rebuild(client, lambda campaign: log.info("made anew from events", campaign=campaign))
+    return done
 
 
 def is_current(client: Client) -> bool:

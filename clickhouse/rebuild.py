@@ -24,9 +24,9 @@ _MOST_EVENTS = 5_000_000  # of one statement: some 2 GB while emails are made of
 
 
 def rebuild(client: Client, report: Callable[[str], object]) -> int:
-    """Make everything that is derived from `events` anew, campaign by campaign, telling `report` of each; returns how many
-    campaigns. Interrupted, the next call goes on. Until it is done, numbers lack what was not reached."""
-    if not client.query("SELECT count() FROM rebuilding").result_rows[0][0]:
+    """Make everything that is derived from `events` anew, campaign by campaign, telling `report` of each; returns how
+    many. Interrupted, the next call goes on. Until it is done, numbers lack what was not reached."""
+    if not is_rebuilding(client):
         client.insert("rebuilding", [[""]], column_names=["campaign"])
         for table in DERIVED:
             if table != "touched":  # only ever grows, for counts are held against it
@@ -47,6 +47,11 @@ def rebuild(client: Client, report: Callable[[str], object]) -> int:
         done += 1
     client.command("TRUNCATE TABLE rebuilding")
     return done
+
+
+def is_rebuilding(client: Client) -> bool:
+    """Whether a rebuild has begun and is not done."""
+    return bool(client.query("SELECT count() FROM rebuilding").result_rows[0][0])
 
 
 def rebuild_outcomes(client: Client, deliveries: Sequence[str]) -> None:

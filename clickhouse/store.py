@@ -59,8 +59,8 @@ def connect(settings: Settings, *, database: str | None = None, **options: Any) 
 
 
 def insert_lines(client: Client, table: str, lines: bytes) -> None:
-    """Insert newline-delimited JSON; of events everything that numbers are counted from follows. Raises Reject when a row
-    is at fault, Retry when the database is."""
+    """Insert newline-delimited JSON; what numbers are counted from follows an insert of events. Raises Reject when a
+    row is at fault, Retry when the database is."""
     batch = secrets.token_hex(16)
     try:
         client.raw_insert(

@@ -141,6 +141,10 @@ def hits_by_hand(
     """Opens and clicks of the period by verdict and reason."""
     opens, clicks = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for event in events:
-        if isinstance(event, Opened | Clicked) and since <= event.at < until and (not campaigns or event.campaign in campaigns):
+        if (
+            isinstance(event, Opened | Clicked)
+            and since <= event.at < until
+            and (not campaigns or event.campaign in campaigns)
+        ):
             (opens if isinstance(event, Opened) else clicks)[event.verdict, event.reason] += 1
     return {key: (opens[key], clicks[key]) for key in opens | clicks}

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -71,17 +71,23 @@ def assert_all_right(client: Client, events: list[AnyEvent], since: datetime, un
     """What the queries say is what counting by hand says."""
     for campaigns in ((), ("spring",)):
         for row, (begin, end) in zip(
-            asked(client, "headline", since, until, *campaigns), ((since - (until - since), since), (since, until)), strict=True
+            asked(client, "headline", since, until, *campaigns),
+            ((since - (until - since), since), (since, until)),
+            strict=True,
         ):
             by_hand = numbers_by_hand(events, begin, end, campaigns)
             assert {name: row[name] for name in by_hand} == by_hand
         found = {
-            (row["campaign_id"], row["step"], row["variant"]): {name: row[name] for name in numbers_by_hand([], since, until)}
+            (row["campaign_id"], row["step"], row["variant"]): {
+                name: row[name] for name in numbers_by_hand([], since, until)
+            }
             for row in asked(client, "by_variant", since, until, *campaigns)
         }
         for key, counts in found.items():
             assert counts == numbers_by_hand(events, since, until, campaigns, key)
-        assert sum(counts["sent"] for counts in found.values()) == numbers_by_hand(events, since, until, campaigns)["sent"]
+        assert (
+            sum(counts["sent"] for counts in found.values()) == numbers_by_hand(events, since, until, campaigns)["sent"]
+        )
         hits = asked(client, "hits_by_reason", since, until, *campaigns)
         assert {(row["verdict"], row["reason"]): (row["opens"], row["clicks"]) for row in hits} == hits_by_hand(
             events, since, until, campaigns
@@ -91,7 +97,14 @@ def assert_all_right(client: Client, events: list[AnyEvent], since: datetime, un
 @st.composite
 def told(draw: Any) -> list[Told]:
     moments = st.sampled_from(_EDGES)
-    emails = draw(st.lists(st.tuples(st.sampled_from(["spring", "autumn"]), st.integers(1, 2), st.integers(0, 2)), min_size=1, max_size=4, unique=True))
+    emails = draw(
+        st.lists(
+            st.tuples(st.sampled_from(["spring", "autumn"]), st.integers(1, 2), st.integers(0, 2)),
+            min_size=1,
+            max_size=4,
+            unique=True,
+        )
+    )
     found = []
     for campaign, step, lead in emails:
         for kind in draw(st.lists(st.sampled_from(Told.KINDS), max_size=7)):
@@ -106,7 +119,9 @@ def test_every_number_is_what_counting_by_hand_gives(
 ) -> None:
     empty(emptied)
     events = events_of(stories)
-    stream = data.draw(st.permutations(events + data.draw(st.lists(st.sampled_from(events), max_size=4)) if events else events))
+    stream = data.draw(
+        st.permutations(events + data.draw(st.lists(st.sampled_from(events), max_size=4)) if events else events)
+    )
     while stream:
         size = data.draw(st.integers(1, len(stream)))
         insert_lines(emptied, "events", lines(stream[:size]))
@@ -127,7 +142,9 @@ def a_busy_day() -> list[AnyEvent]:
         at = BASE + timedelta(minutes=13 * n)
         for place, kind in enumerate(Told.KINDS):
             if kind == "sent" or (n * 7 + place * 13) % (place + 2) == 0:
-                stories.append(Told(["spring", "autumn"][n % 2], 1 + n % 3, n, kind, at + timedelta(minutes=place * place), 0))
+                stories.append(
+                    Told(["spring", "autumn"][n % 2], 1 + n % 3, n, kind, at + timedelta(minutes=place * place), 0)
+                )
     return events_of(stories)
 
 
@@ -141,7 +158,10 @@ def test_counts_that_were_made_ahead_are_used_and_are_the_same(emptied: Client) 
     assert counting.roll(emptied) == 0, "what was counted holds"
     assert_all_right(emptied, events, since, until)
     # Emails of which counts exist are not looked at any more, but in the hours at the ends.
-    emptied.command("DELETE FROM emails WHERE slot >= {from:DateTime} AND slot < {to:DateTime}", parameters={"from": "2026-03-02 02:00:00", "to": "2026-03-03 12:00:00"})
+    emptied.command(
+        "DELETE FROM emails WHERE slot >= {from:DateTime} AND slot < {to:DateTime}",
+        parameters={"from": "2026-03-02 02:00:00", "to": "2026-03-03 12:00:00"},
+    )
     assert_all_right(emptied, events, since, until)
 
 
@@ -197,7 +217,9 @@ def test_a_roll_that_was_killed_half_way_changes_nothing(emptied: Client) -> Non
     insert_lines(emptied, "events", lines(events))
     counting.roll(emptied)
     emptied.command("TRUNCATE TABLE rolled")  # counted, and not said
-    emptied.command("INSERT INTO email_counts SELECT * REPLACE (sent + 1 AS sent, seen + 100 AS seen) FROM email_counts")
+    emptied.command(
+        "INSERT INTO email_counts SELECT * REPLACE (sent + 1 AS sent, seen + 100 AS seen) FROM email_counts"
+    )
     assert_all_right(emptied, events, BASE, BASE + timedelta(hours=48))
     counting.roll(emptied)
 
