@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 from clickhouse_connect.driver.client import Client
 
+from clickhouse.cluster import on_cluster
 from clickhouse.rebuild import is_rebuilding, rebuild
 from clickhouse.store import connect
 from schemas.errors import Misconfigured
@@ -83,6 +84,17 @@ def migrate(settings: Settings, folder: Path = FOLDER) -> list[str]:
         with connect(settings, send_receive_timeout=_LONGEST_STATEMENT) as client:
             rebuild(client, lambda campaign: log.info("made anew from events", campaign=campaign))
     return done
+
+
+def rendered(settings: Settings, folder: Path = FOLDER) -> list[tuple[str, str]]:
+    """What `migrate` would run on an empty server or cluster, in order: the migration's name, and a statement."""
+    found = [("database", f"CREATE DATABASE IF NOT EXISTS {settings.clickhouse_database}"), ("migrations", _RECORD)]
+    found += [(migration.name, statement) for migration in migrations(folder) for statement in migration.statements]
+    return [
+        (name, text.strip())
+        for name, statement in found
+        for text in on_cluster(statement, settings.clickhouse_cluster, settings.clickhouse_database)
+    ]
 
 
 def is_current(client: Client) -> bool:

@@ -15,6 +15,8 @@ import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
 
+from clickhouse.cluster import SETTINGS as CLUSTER_SETTINGS
+from clickhouse.cluster import spread
 from clickhouse.counting import carry
 from schemas.errors import Misconfigured, Reject, Retry
 from schemas.settings import Settings
@@ -43,8 +45,9 @@ def connect(settings: Settings, *, database: str | None = None, **options: Any) 
     """
     url = urlsplit(settings.clickhouse_url)
     https = url.scheme == "https"
+    cluster = settings.clickhouse_cluster
     try:
-        return clickhouse_connect.get_client(
+        client = clickhouse_connect.get_client(
             host=url.hostname or "127.0.0.1",
             port=url.port or (8443 if https else 8123),
             interface=url.scheme,
@@ -52,10 +55,14 @@ def connect(settings: Settings, *, database: str | None = None, **options: Any) 
             password=settings.clickhouse_password,
             database=settings.clickhouse_database if database is None else database,
             autogenerate_session_id=False,  # a session would make queries of several threads wait for each other
+            settings=CLUSTER_SETTINGS if cluster else None,
             **options,
         )
     except ClickHouseError as error:
         raise _next_move(error) from error
+    if cluster:
+        spread(client, cluster, settings.clickhouse_database)
+    return client
 
 
 def insert_lines(client: Client, table: str, lines: bytes) -> None:

@@ -7,13 +7,21 @@ import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import structlog
 from fastapi import APIRouter, FastAPI
 
+from clickhouse.reader import Reader
+from clickhouse.samples import Sampler
+from clickhouse.store import connect
 from ingest.api import api_routes
+from ingest.asking import Asking
+from ingest.campaigns import finder
 from ingest.commit import GroupCommit
 from ingest.docs import docs_routes
+from ingest.export import export_routes
+from ingest.exporting import Exporting
 from ingest.health import health_routes
 from ingest.hits import App, Hits
 from ingest.metrics import Metrics
@@ -25,6 +33,7 @@ from ingest.replay import Replay
 from ingest.share import Shares
 from ingest.source import Source
 from ingest.spool import Spool
+from ingest.stats import stats_routes
 from ingest.unsubscribe import unsubscribe_routes
 from schemas.events import Campaign, Link, Pause
 from schemas.facts import Facts
@@ -66,6 +75,11 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
     campaigns = StateTopic(settings, CAMPAIGNS, Campaign, lambda campaign: campaign.id)
     pauses = StateTopic(settings, PAUSES, Pause, lambda pause: pause.campaign)
     facts = Facts(settings)
+    sampler = Sampler(settings, "ingest", metrics.registry)
+    reader = Reader(partial(connect, settings, connect_timeout=3, send_receive_timeout=20, query_retries=0))
+    exporting = Exporting(partial(connect, settings, connect_timeout=3, send_receive_timeout=300, compress=False))
+    asking, known = Asking(reader), finder(campaigns)
+    numbers = (stats_routes(settings, asking, known), export_routes(settings, exporting, metrics))
     for_own = own_system_routes(settings, own, publisher, campaigns, pauses, facts, links, metrics) if own else ()
 
     @asynccontextmanager
@@ -77,6 +91,7 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
         links.start()
         campaigns.start()
         pauses.start()
+        sampler.start()
         log.info("ingest serves", host=settings.ingest_host, port=settings.ingest_port)
         yield
         await replay.stop()
@@ -85,7 +100,9 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
         await asyncio.gather(
             publisher.stop(_CLOSE_PATIENCE),
             *(asyncio.to_thread(state.stop) for state in (links, campaigns, pauses, facts)),
+            *(asyncio.to_thread(asked.close) for asked in (reader, exporting)),
         )
+        await asyncio.to_thread(sampler.stop)
         log.info("ingest stopped", hits_lost=commit.in_flight)
 
     app = FastAPI(
@@ -98,7 +115,7 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
     )
     answer_with_problems(app)
     app.include_router(unsubscribe_routes(settings, publisher, pages, metrics))
-    app.include_router(api_routes(settings, publisher, campaigns, pauses, metrics, *for_own))
+    app.include_router(api_routes(settings, publisher, campaigns, pauses, metrics, *for_own, *numbers))
     app.include_router(health_routes(publisher, (links, campaigns, pauses), metrics))
     app.include_router(docs_routes(app))
     for router in routers:
