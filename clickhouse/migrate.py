@@ -1,4 +1,4 @@
-"""Brings a ClickHouse database to today's schema: every migration once, in order, forward only.
+"""Brings a ClickHouse database to today's schema: every migration once, in order, forward only; then the views anew.
 
 Statements are written to be repeatable (IF NOT EXISTS), because ClickHouse has no transactions over DDL: a run that
 was killed is simply run again, and two at once do no harm.
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from clickhouse_connect.driver.client import Client
 
+from clickhouse import views
 from clickhouse.cluster import on_cluster
 from clickhouse.store import connect
 from schemas.errors import Misconfigured
@@ -74,6 +75,9 @@ def migrate(settings: Settings, folder: Path = FOLDER) -> list[str]:
                 client.command(statement)
             client.insert("migrations", [[migration.name, migration.sha256]], column_names=["name", "sha256"])
             done.append(migration.name)
+        if folder == FOLDER:  # those of an older release have not what the views ask
+            for _, statement in views.statements():
+                client.command(statement)
         return done
 
 
@@ -83,7 +87,7 @@ def rendered(settings: Settings, folder: Path = FOLDER) -> list[tuple[str, str]]
     found += [(migration.name, statement) for migration in migrations(folder) for statement in migration.statements]
     return [
         (name, text.strip())
-        for name, statement in found
+        for name, statement in (*found, *views.statements())
         for text in on_cluster(statement, settings.clickhouse_cluster, settings.clickhouse_database)
     ]
 

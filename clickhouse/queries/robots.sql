@@ -80,9 +80,11 @@ LIMIT 100
 , {steps:Array(UInt8)} AS chosen_steps
 
 -- fragment: hits_of_steps
--- Hits of the period, of the campaigns and steps chosen.
--- include: hits_of_period
-AND (empty(chosen_steps) OR has(chosen_steps, step))
+-- Hits of the period, of the campaigns and steps chosen. FINAL, because the same event may have been delivered twice, and
+-- a hit that was judged again is the later judgement's.
+FROM events FINAL
+WHERE kind IN ('open', 'click') AND at >= since AND at < until AND (empty(chosen) OR has(chosen, campaign))
+    AND (empty(chosen_steps) OR has(chosen_steps, step))
 
 -- fragment: hits_of_cohort
 -- Hits on the emails sent in the period, whenever they came, one row each.
