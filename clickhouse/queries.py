@@ -2,8 +2,8 @@
 
 A file holds blocks. `-- name: x` starts a query; the comment that follows says what it means, denominators included.
 `-- fragment: x` starts a part that several queries share, put in place of a line `-- include: x`, so that a rate is
-written once even when three queries give it; a fragment may include others. Parameters are ClickHouse's own (`{since:DateTime64(3, 'UTC')}`): the
-server binds them, and no value is ever pasted into SQL.
+written once even when three queries give it; a fragment may include others. Parameters are ClickHouse's own
+(`{since:DateTime64(3, 'UTC')}`): the server binds them, and no value is ever pasted into SQL.
 """
 
 from __future__ import annotations
