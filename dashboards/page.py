@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import gzip
 import hashlib
+import html
 import mimetypes
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -24,9 +23,9 @@ from clickhouse import queries, store
 from clickhouse.asked import DEFAULT_SINCE, DEFAULT_UNTIL, ask
 from clickhouse.reader import Reader
 from dashboards.boards import BOARDS
+from dashboards.login import Door, login_routes
 from dashboards.panels import Board, Field, Link, Panel
 from schemas.errors import Misconfigured, Reject, Retry
-from schemas.keys import find
 from schemas.settings import Settings
 
 STATIC = Path(__file__).with_name("static")
@@ -39,6 +38,11 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+_FORM_HEADERS = _HEADERS | {
+    "Content-Security-Policy": _HEADERS["Content-Security-Policy"].replace("form-action 'none'", "form-action 'self'"),
+    "Cache-Control": "no-store",
+}
+_OF_FORM = frozenset({"style.css", "theme.js", "favicon.svg"})  # what the form to log in needs
 _RETRY = {"Retry-After": "3"}
 _EVER = datetime.min.replace(tzinfo=UTC)
 
@@ -50,8 +54,7 @@ def router(
 ) -> APIRouter:
     """The page's routes, with these boards. Connects to ClickHouse when a board is first asked for.
 
-    With SENDLENS_API_KEY set the page wants it too: as the password of HTTP Basic, which browsers ask for, with any
-    user name, or as a bearer token.
+    With API keys set the page wants one too: see dashboards/login.py.
     """
     # Short, because a viewer waits and the page asks again by itself.
     patience: dict[str, Any] = {"connect_timeout": 3, "send_receive_timeout": 20, "query_retries": 0}
@@ -64,20 +67,31 @@ def router(
         yield
         await asyncio.to_thread(reader.close)
 
-    routes = APIRouter(lifespan=lifespan, dependencies=[Depends(_viewer_of(settings))], include_in_schema=False)
+    door = Door(settings)
+    routes = APIRouter(lifespan=lifespan, include_in_schema=False)
+    inside = [Depends(door.check)]
 
-    @routes.get("/")
+    def form(wrong: str, status: int) -> Response:
+        page = files["login.html"].plain.replace(b"{wrong}", html.escape(wrong).encode())
+        return Response(page, status, _FORM_HEADERS, "text/html")
+
+    routes.include_router(login_routes(door, form))
+
+    @routes.get("/", dependencies=inside)
     async def page(request: Request) -> Response:
         return files["index.html"].answer(request, keep=False)
 
     @routes.get("/static/{name:path}")
     async def static(name: str, request: Request) -> Response:
+        if name not in _OF_FORM:
+            await door.check(request)
         if name not in files:
             raise HTTPException(404, "There is no such file.")
         return files[name].answer(request, keep=name.startswith("vendor/"))
 
-    @routes.get("/boards/{key}.json")
+    @routes.get("/boards/{key}.json", dependencies=inside)
     async def numbers(
+        request: Request,
         key: str,
         since: str = DEFAULT_SINCE,
         until: str = DEFAULT_UNTIL,
@@ -116,6 +130,7 @@ def router(
                 "until": asked.until.isoformat(),
                 "timezone": asked.timezone,
                 "options": {name: answers[query.name].get("rows", []) for name, query in options.items()},
+                "logged_in": door.by_cookie(request),
                 "any_emails": any(row["any_emails"] for row in answers[_ANY_EMAILS.name].get("rows", [])),
                 "answers": {query.name: answers[query.name] for query in board.queries},
             },
@@ -150,34 +165,6 @@ class _File:
         if "gzip" in request.headers.get("Accept-Encoding", ""):
             return Response(self.packed, headers=headers | {"Content-Encoding": "gzip"}, media_type=self.media_type)
         return Response(self.plain, headers=headers, media_type=self.media_type)
-
-
-def _viewer_of(settings: Settings) -> Callable[[Request], Awaitable[None]]:
-    keys = settings.callers
-
-    async def check(request: Request) -> None:  # async, so that it needs no thread
-        if not keys:
-            return
-        key = find(keys, _given_key(request.headers.get("Authorization", "")))
-        if key is None or "page" not in key.scopes:
-            raise HTTPException(401, "Log in with an API key as the password.", {"WWW-Authenticate": _CHALLENGE})
-
-    return check
-
-
-_CHALLENGE = 'Basic realm="Sendlens", charset="UTF-8"'
-
-
-def _given_key(authorization: str) -> bytes:
-    scheme, _, given = authorization.partition(" ")
-    if scheme.lower() == "bearer":
-        return given.strip().encode()
-    if scheme.lower() == "basic":
-        try:
-            return base64.b64decode(given, validate=True).partition(b":")[2]
-        except (binascii.Error, ValueError):
-            return b""
-    return b""
 
 
 def _board(board: Board, offered: Sequence[Board]) -> dict[str, Any]:

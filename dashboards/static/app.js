@@ -93,6 +93,7 @@ function draw(answer) {
   named(board.title);
   $("about").textContent = board.description;
   $("subtitle").textContent = period(since, until);
+  $("logout").hidden = !answer.logged_in;
   $("status").textContent = `Updated ${clock(new Date())}`;
   $("board").classList.remove("stale");
   shown(since, until, answer.timezone);
@@ -176,6 +177,10 @@ document.addEventListener("click", (event) => {
   const leaves = link.closest("#boards") === null && new URLSearchParams(link.search).get("board") !== new URLSearchParams(location.search).get("board");
   if (leaves) scrollTo({ top: 0 });
   visit(link.getAttribute("href"), leaves ? $("title") : null);
+});
+$("logout").addEventListener("click", async () => {
+  await fetch("logout", { method: "POST", redirect: "manual" }).catch(() => {});
+  location.reload();
 });
 addEventListener("popstate", refresh);
 document.addEventListener("visibilitychange", () => {

@@ -34,7 +34,7 @@ export function bar(description, choose) {
     }
     return el("tr", {}, el("th", { scope: "row" }, labelled(description, row, choose, name)), el("td", { class: "bar" }, track),
       ...fields.map((field, at) => el("td", { class: stacked || at === 0 ? "number" : "number raw" },
-        row[field.column] === null ? "" : el("span", {}, value(row[field.column], field.unit), el("span", { class: "share" }, share(row, field, total))))));
+        row[field.column] === null ? "" : el("span", {}, value(row[field.column], field.unit), row[field.column] || !stacked ? el("span", { class: "share" }, share(row, field, total)) : null))));
   }
 
   return {

@@ -99,7 +99,7 @@ export function chart(panel) {
   /** Every column of a histogram has its name, slanted where it is narrow. */
   function named() {
     const width = Math.floor(((canvas.clientWidth || 600) - 60) / Math.max(1, rows.length));
-    return width < 48 ? { interval: 0, rotate: 50, fontSize: 10.5, margin: 8 } : { interval: 0, width: width - 4, overflow: "break", lineHeight: 14 };
+    return width < 48 ? { interval: 0, rotate: 50, fontSize: 10.5, width: 80, overflow: "none" } : { interval: 0, rotate: 0, fontSize: 11.5, width: width - 4, overflow: "break", lineHeight: 14 };
   }
 
   function draw() {

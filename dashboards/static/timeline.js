@@ -84,7 +84,7 @@ export function timeline(description, choose) {
       el("time", { datetime: when, title: moment(when) }, timeOfDay(when)),
       el("div", { class: "what" },
         el("p", {}, el("strong", {}, labelled(description, row, choose, name)), " ", who),
-        short.length === 0 ? null : el("p", { class: "facts" }, ...short.map((field) => el("span", {}, SELF_EVIDENT.has(field.column) ? null : el("span", { class: "muted" }, `${field.title} `), value(row[field.column], field.unit)))),
+        short.length === 0 ? null : el("p", { class: "facts" }, ...short.map((field) => el("span", { class: field.column === "what" || field === reason ? "is-what" : null }, SELF_EVIDENT.has(field.column) ? null : el("span", { class: "muted" }, `${field.title} `), value(row[field.column], field.unit)))),
         details));
   }
 
