@@ -333,7 +333,7 @@ def _pauses(midnight: datetime) -> Iterator[AnyEvent]:
 
 
 def _id(plan: Plan, what: str) -> str:
-    return str(event_id(Email(plan.id, 1, "", "", datetime.min).id, what))
+    return str(event_id(plan.id, what))
 
 
 def insert_month(client: Client, end: datetime) -> None:
