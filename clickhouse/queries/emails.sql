@@ -26,13 +26,6 @@ subtractMilliseconds(since, dateDiff('millisecond', since, until)) AS before
 -- The cohort, and that of the period before.
 sent_at >= before AND sent_at < until AND (empty(chosen) OR has(chosen, campaign))
 
--- fragment: moments
--- When each thing first happened to an email, in the period: a row for each, whenever the email was sent.
-ARRAY JOIN
-    [sent_at, first_open_at, first_click_at, replied_at, unsubscribed_at, complained_at] AS at,
-    ['sent', 'opened', 'clicked', 'replied', 'unsubscribed', 'complained'] AS happened
-WHERE at >= since AND at < until AND (empty(chosen) OR has(chosen, campaign))
-
 -- fragment: counts
 -- `raw_` is by anybody, robots and machines included; without it, by a person.
 count() AS sent,
@@ -52,6 +45,22 @@ countIf(unsubscribed_at IS NOT NULL) AS unsubscribed,
 countIf(replied_at IS NOT NULL) AS replied,
 countIf(replied_at IS NOT NULL OR auto_replied_at IS NOT NULL) AS raw_replied,
 countIf(complained_at IS NOT NULL) AS complained
+
+-- fragment: count_names
+sent,
+hard_bounced,
+soft_bounced,
+blocked,
+delivered,
+opened,
+raw_opened,
+machine_opened,
+clicked,
+raw_clicked,
+unsubscribed,
+replied,
+raw_replied,
+complained
 
 -- fragment: rates
 -- 0 to 1, and NULL where there is nothing to divide by. Bounces are a share of sent, what people do of delivered.
@@ -134,7 +143,10 @@ countIf(happened = 'unsubscribed') AS unsubscribed
 -- What first happened to an email by a person's doing, each at its own time.
 SELECT toDateTime(dateTrunc(grain, assumeNotNull(at), timezone), timezone) AS time, happened
 FROM v_outcomes
--- include: moments
+ARRAY JOIN
+    [sent_at, first_open_at, first_click_at, replied_at, unsubscribed_at] AS at,
+    ['sent', 'opened', 'clicked', 'replied', 'unsubscribed'] AS happened
+WHERE at >= since AND at < until AND (empty(chosen) OR has(chosen, campaign))
 
 -- fragment: quiet_times
 -- Every time of the period, when nothing happened too. Days are added as days, because a day is not always 24 hours.

@@ -41,6 +41,7 @@ class Rule:
     severity: str
     board: str
     panel: str
+    no_rows: str = "OK"  # Grafana's state for a query without rows; "NoData" tells of it
 
     @property
     def sql(self) -> str:
@@ -63,6 +64,36 @@ RULES: tuple[Rule, ...] = (
         severity="warning",
         board="overview",
         panel="campaigns",
+    ),
+    Rule(
+        uid="sendlens-lag",
+        title="Consumer lag",
+        about="Records of a stage's topics that no worker has acknowledged: more than 10,000 for 10 minutes; a record "
+        "of hits or events is a batch of them. A count, without a denominator. Without any row no worker told of "
+        "itself for a minute: none runs, or ClickHouse is not written to.",
+        summary="Stage {{ .Labels.stage }} lags by {{ humanize .Values.A.Value }} records",
+        query=get("alert_lag"),
+        above=10_000,
+        window=timedelta(minutes=5),
+        pending=timedelta(minutes=10),
+        severity="warning",
+        board="pipeline",
+        panel="lag",
+        no_rows="NoData",
+    ),
+    Rule(
+        uid="sendlens-dead-letters",
+        title="Dead letters",
+        about="Records that a stage could not process and set aside in the last hour, with their reasons. A count, "
+        "without a denominator. `sendlens dead list` tells which, and `sendlens dead replay` puts them back.",
+        summary="Stage {{ .Labels.stage }} set {{ .Values.A.Value }} records aside in the last hour",
+        query=get("alert_dead_letters"),
+        above=0,
+        window=timedelta(hours=1),
+        pending=timedelta(0),
+        severity="warning",
+        board="pipeline",
+        panel="dead",
     ),
 )
 
@@ -92,7 +123,7 @@ def _common(rule: Rule) -> dict[str, Any]:
         "title": rule.title,
         "condition": "B",
         "data": _data(rule),
-        "noDataState": "OK",
+        "noDataState": rule.no_rows,
         "execErrState": "Error",
         "for": duration(rule.pending),
         "annotations": {"summary": rule.summary, "description": rule.about, **places},

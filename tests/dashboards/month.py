@@ -60,6 +60,7 @@ class Plan:
     clicks: float
     hard: float
     replies: dict[tuple[int, str], float]
+    bounce_min_sends: int = 20
 
     @property
     def links(self) -> tuple[str, ...]:
@@ -71,7 +72,7 @@ PLANS = (
          {(1, "A"): 0.024, (1, "B"): 0.058, (2, "A"): 0.022, (2, "B"): 0.023}),
     Plan("webinar-follow-up", "Webinar follow-up", "events@example.com", 24, 25, 26, "ABC", 2, 0.55, 0.24, 0.002,
          {(1, "A"): 0.03, (1, "B"): 0.045, (1, "C"): 0.038}),
-    Plan("dormant-accounts", "Dormant accounts", "winback@example.net", 17, 12, 58, "A", 1, 0.19, 0.14, 0.052, {}),
+    Plan("dormant-accounts", "Dormant accounts", "winback@example.net", 17, 12, 58, "A", 1, 0.19, 0.14, 0.066, {}, 100),
 )  # fmt: skip
 
 _DOMAINS = {
@@ -187,10 +188,9 @@ class Letter:
             "reason": reason,
             "user_agent": user_agent,
             "rules_version": "9",
+            "agent": agent,
             "ip": _ip(self._email.lead),
-        }
-        said |= {
-            name: value for name, value in (("agent", agent), ("network", network)) if name in kind.__struct_fields__
+            "network": network,
         }
         if kind is Clicked:
             said["link_id"] = link_id(self.plan.id, _url(page))
@@ -227,8 +227,8 @@ def month(end: datetime) -> Iterator[AnyEvent]:
 
 
 def _guarded(plan: Plan, told: list[Told]) -> Iterator[AnyEvent]:
-    """The emails of a plan as the guard lets them go: more than 5 % hard bounces of at least 20 pause it. Whoever runs
-    it resumes it a day later, twice."""
+    """The emails of a plan as the guard lets them go: more than 5 % hard bounces pause it. Whoever runs it resumes it a day
+    later, twice."""
     sent = hard = pauses = 0
     resumed_at: datetime | None = None
     is_paused = False
@@ -242,7 +242,7 @@ def _guarded(plan: Plan, told: list[Told]) -> Iterator[AnyEvent]:
         yield from events
         sent += any(isinstance(event, Sent) for event in events)
         hard += any(isinstance(event, Bounced) and event.bounce_class == "hard" for event in events)
-        if not is_paused and sent >= 20 and hard / sent > 0.05:
+        if not is_paused and sent >= plan.bounce_min_sends and hard / sent > 0.05:
             pauses += 1
             is_paused, at = True, letter.at + 2 * SECOND
             resumed_at = at + 23 * HOUR if pauses < 3 else None
@@ -364,7 +364,11 @@ def _shown(end: datetime) -> Iterator[AnyEvent]:
 def insert_month(client: Client, end: datetime) -> None:
     events = [event for event in month(end) if event.at < end]
     insert_lines(client, "events", lines(events))
-    client.insert("campaigns", [[plan.id, plan.name, end] for plan in PLANS], column_names=["id", "name", "created_at"])
+    client.insert(
+        "campaigns",
+        [[plan.id, plan.name, end, plan.bounce_min_sends] for plan in PLANS],
+        column_names=["id", "name", "created_at", "bounce_min_sends"],
+    )
     client.insert(
         "links",
         [[link_id(plan.id, url), plan.id, url] for plan in PLANS for url in plan.links],

@@ -1,4 +1,4 @@
-"""The Campaign board's numbers against a count by another hand: every event of a month, folded in Python."""
+"""The Campaign board's numbers against a count by another hand: every event of some weeks, folded in Python."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from clickhouse import queries
 from clickhouse.asked import Asked
 from clickhouse.migrate import migrate
 from clickhouse.store import connect, insert_lines
-from schemas.events import AnyEvent, Bounced, CampaignPaused, Event, Link, Replied, lines
+from schemas.events import AnyEvent, Bounced, CampaignPaused, Clicked, Event, Link, Opened, Replied, lines
 from tests.dashboards.conftest import settings_for
 from tests.dashboards.data import SINCE, UNTIL, Email
-from tests.dashboards.month import PLANS, insert_month, link_id, month
+from tests.dashboards.guarded import PLANS, insert_weeks, link_id, weeks
 
 END = datetime(2026, 3, 9, tzinfo=UTC)
 FROM = END - timedelta(days=21)
-ZONE = "America/New_York"  # its clocks go forward within the month
+ZONE = "America/New_York"  # its clocks go forward within the period
 HOUR = timedelta(hours=1)
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 BOUNDS = (60, 300, 900, 1800, 3600, 10800, 21600, 43200, 86400, 172800, 604800)
@@ -70,19 +70,19 @@ def stories(events: list[AnyEvent]) -> list[Story]:
         story = told.setdefault(event.delivery_id, Story(event.campaign, event.step, event.variant, {}, []))
         kind = str(event.__struct_config__.tag)
         names = [kind, *([f"hard {kind}"] if isinstance(event, Bounced) and event.bounce_class == "hard" else [])]
-        verdict = getattr(event, "verdict", "")
+        verdict = event.verdict if isinstance(event, Clicked | Opened) else ""
         names += [f"human {kind}"] if verdict == "human" else []
         for name in names:
             story.first[name] = min(event.at, story.first.get(name, event.at))
-        if kind == "click":
-            story.clicks.append((event.link_id, verdict == "human"))  # type: ignore[attr-defined]
+        if isinstance(event, Clicked):
+            story.clicks.append((event.link_id, verdict == "human"))
     return list(told.values())
 
 
 @pytest.fixture(scope="module")
 def events() -> list[AnyEvent]:
     """To the millisecond, as ClickHouse keeps them."""
-    found = [event for event in month(END) if event.at < END]
+    found = [event for event in weeks(END) if event.at < END]
     return [replace(event, at=event.at.replace(microsecond=event.at.microsecond // 1000 * 1000)) for event in found]
 
 
@@ -91,7 +91,7 @@ def client(clickhouse_url: str, events: list[AnyEvent]) -> Iterator[Client]:
     settings = settings_for(clickhouse_url, "campaign")
     migrate(settings)
     with connect(settings) as client:
-        insert_month(client, END)
+        insert_weeks(client, END)
         insert_lines(client, "events", lines(events))  # again, as a replay would
         yield client
 

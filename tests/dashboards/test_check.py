@@ -6,21 +6,28 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import DatabaseError
 
+from clickhouse.migrate import migrate
+from clickhouse.store import connect
 from dashboards import grafana
 from dashboards.boards import BOARDS
 from dashboards.check import check
 from dashboards.expand import Choice, expand
+from dashboards.grafana.alerts import provisioned
 from dashboards.grafana.model import dashboard
 from dashboards.page import STATIC
-from dashboards.trial import CHOICES, run_board
+from dashboards.trial import CHOICES, run_board, run_rules
+from tests.dashboards.conftest import settings_for
 from tests.dashboards.data import SINCE, UNTIL
 from tests.dashboards.specimen import SPECIMEN
+from tests.support.processes import start_clickhouse
 
 Model = dict[str, Any]
 OVERVIEW = "overview.json"
@@ -153,6 +160,22 @@ def test_the_check_sees_an_annotation_that_says_nothing(client: Client) -> None:
     target = spoilt["annotations"]["list"][0]["target"]
     target["rawSql"] = target["rawSql"].replace("    text,", "    1 AS text,")
     assert len([problem for problem in run_board(spoilt, client) if "needs a `time` and a `text`" in problem]) == 4
+
+
+def test_the_reader_may_ask_all_that_boards_and_rules_ask_and_change_nothing(
+    tmp_path: Path, boards: dict[str, Model]
+) -> None:
+    server = start_clickhouse(tmp_path / "data", password="writer", readonly_user="reader", readonly_password="reads")
+    try:
+        migrate(settings_for(server.url, "sendlens", clickhouse_password="writer"))
+        reader = settings_for(server.url, "sendlens", clickhouse_user="reader", clickhouse_password="reads")
+        with connect(reader) as client:
+            assert [problem for model in boards.values() for problem in run_board(model, client)] == []
+            assert list(run_rules(provisioned(), client)) == []
+            with pytest.raises(DatabaseError, match="readonly"):
+                client.command("TRUNCATE TABLE events")
+    finally:
+        server.stop()
 
 
 @pytest.mark.parametrize(
