@@ -87,9 +87,8 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
         await spool.stop()
         await asyncio.gather(
             publisher.stop(_CLOSE_PATIENCE),
-            *(asyncio.to_thread(state.stop) for state in (links, campaigns, pauses, facts)),
+            *(asyncio.to_thread(part.stop) for part in (links, campaigns, pauses, facts, sampler)),
         )
-        await asyncio.to_thread(sampler.stop)
         log.info("ingest stopped", hits_lost=commit.in_flight)
 
     app = FastAPI(
