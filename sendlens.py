@@ -18,6 +18,7 @@ import typer
 
 from commands import boards, dead, judge, lead, senders, unanswered, webhooks
 from commands.edge import DAYS, explained, read_settings
+from commands.rebuild import rebuild
 from schemas.errors import Misconfigured, Retry
 from schemas.settings import Settings
 
@@ -38,6 +39,7 @@ _GROUPS = {
 }
 for name, group in _GROUPS.items():
     app.add_typer(group.app, name=name)
+app.command()(rebuild)
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -173,9 +175,18 @@ def clickhouse() -> None:
 @app.command()
 def migrate(
     wait: Annotated[float, typer.Option(help="Seconds to wait for Kafka and ClickHouse to answer.")] = 60.0,
+    show: Annotated[
+        bool, typer.Option("--print", help="Only print what makes ClickHouse's tables, for one server or the cluster.")
+    ] = False,
 ) -> None:
     """Bring ClickHouse's tables and Kafka's topics to today's shape, and refill an empty broker. Safe to repeat."""
     with explained():
+        if show:
+            from clickhouse.migrate import rendered
+
+            for name, statement in rendered(read_settings()):
+                print(f"-- {name}\n{statement};\n")
+            return
         from agents.restore import restore
         from agents.topics import create_topics
         from clickhouse.migrate import migrate as migrate_tables

@@ -7,14 +7,21 @@ import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import structlog
 from fastapi import APIRouter, FastAPI
 
+from clickhouse.reader import Reader
 from clickhouse.samples import Sampler
+from clickhouse.store import connect
 from ingest.api import api_routes
+from ingest.asking import Asking
+from ingest.campaigns import finder
 from ingest.commit import GroupCommit
 from ingest.docs import docs_routes
+from ingest.export import export_routes
+from ingest.exporting import Exporting
 from ingest.health import health_routes
 from ingest.hits import App, Hits
 from ingest.metrics import Metrics
@@ -26,6 +33,7 @@ from ingest.replay import Replay
 from ingest.share import Shares
 from ingest.source import Source
 from ingest.spool import Spool
+from ingest.stats import stats_routes
 from ingest.unsubscribe import unsubscribe_routes
 from schemas.events import Campaign, Link, Pause
 from schemas.facts import Facts
@@ -68,6 +76,10 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
     pauses = StateTopic(settings, PAUSES, Pause, lambda pause: pause.campaign)
     facts = Facts(settings)
     sampler = Sampler(settings, "ingest", metrics.registry)
+    reader = Reader(partial(connect, settings, connect_timeout=3, send_receive_timeout=20, query_retries=0))
+    exporting = Exporting(partial(connect, settings, connect_timeout=3, send_receive_timeout=300, compress=False))
+    asking, known = Asking(reader), finder(campaigns)
+    numbers = (stats_routes(settings, asking, known), export_routes(settings, exporting, metrics))
     for_own = own_system_routes(settings, own, publisher, campaigns, pauses, facts, links, metrics) if own else ()
 
     @asynccontextmanager
@@ -88,6 +100,7 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
         await asyncio.gather(
             publisher.stop(_CLOSE_PATIENCE),
             *(asyncio.to_thread(part.stop) for part in (links, campaigns, pauses, facts, sampler)),
+            *(asyncio.to_thread(asked.close) for asked in (reader, exporting)),
         )
         log.info("ingest stopped", hits_lost=commit.in_flight)
 
@@ -101,7 +114,7 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
     )
     answer_with_problems(app)
     app.include_router(unsubscribe_routes(settings, publisher, pages, metrics))
-    app.include_router(api_routes(settings, publisher, campaigns, pauses, metrics, *for_own))
+    app.include_router(api_routes(settings, publisher, campaigns, pauses, metrics, *for_own, *numbers))
     app.include_router(health_routes(publisher, (links, campaigns, pauses), metrics))
     app.include_router(docs_routes(app))
     for router in routers:

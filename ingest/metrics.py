@@ -94,6 +94,12 @@ class Metrics:
             "Bytes of left spool files that are no whole frame: what a crash tore, or a bad disk.",
             registry=self.registry,
         )
+        self.exports = Counter(
+            "sendlens_exports",
+            "Exports that began: whole, broken (the caller got a part, and could see it), left (by the caller).",
+            ("table", "format", "result"),
+            registry=self.registry,
+        )
         # Bound once: a look-up by label costs as much as the count itself on the hot path.
         self.hit: dict[tuple[HitKind, str], Counter] = {
             (kind, result): self.hits.labels(kind, result) for kind in KINDS for result in RESULTS

@@ -152,13 +152,16 @@ class Complained(_Answer, tag="complaint", frozen=True, kw_only=True):
 
 
 class _Judged(Event, frozen=True, kw_only=True):
-    """A hit and the verdict on it."""
+    """A hit and the verdict on it. `agent` and `network` are what the user agent and the address are known as, empty
+    where nothing is."""
 
     verdict: Verdict
     reason: str
     rules_version: str
     user_agent: str = ""
+    agent: str = ""
     ip: str = ""
+    network: str = ""
 
 
 class Opened(_Judged, tag="open", frozen=True, kw_only=True):

@@ -14,10 +14,10 @@ from clickhouse_connect.driver.client import Client
 from fastapi import FastAPI
 
 from clickhouse.queries import Query
+from clickhouse.reader import Reader
 from clickhouse.store import connect
 from dashboards.boards import BOARDS
 from dashboards.page import STATIC, router
-from dashboards.reader import Reader
 from schemas.errors import Retry
 from schemas.settings import Settings
 from tests.dashboards.conftest import settings_for
@@ -229,7 +229,7 @@ async def test_the_page_can_only_read(full: Settings) -> None:
 async def test_too_many_different_questions_are_refused_rather_than_piled_up(
     full: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashboards.reader.WAITING", 2)
+    monkeypatch.setattr("clickhouse.reader.WAITING", 2)
     reader = Reader(lambda: connect(full))
     query = Query("slow", "SELECT sleep(0.2) AS slept", "Slow.")
     first = [asyncio.create_task(reader.answers(n, [query], {})) for n in range(2)]

@@ -23,10 +23,10 @@ def test_a_fragment_is_put_where_it_is_included_from_whatever_file() -> None:
     assert "shared" not in found
 
 
-def test_a_fragment_may_include_another() -> None:
-    outer = "-- fragment: outer\n-- It.\nSELECT\n    -- include: shared\nFROM t\n"
-    found = queries.read([("a.sql", SHARED), ("b.sql", f"{outer}-- name: one\n-- It.\n(\n    -- include: outer\n)")])
-    assert found["one"].sql == "(\n    SELECT\n        a,\n        b\n    FROM t\n)"
+def test_a_fragment_may_include_others() -> None:
+    nested = "-- fragment: outer\n-- More.\n(\n    -- include: shared\n)\n"
+    found = queries.read([("a.sql", SHARED + nested + "-- name: one\n-- It.\nSELECT\n    -- include: outer\nFROM t")])
+    assert found["one"].sql == "SELECT\n    (\n        a,\n        b\n    )\nFROM t"
 
 
 def test_a_parameter_named_in_a_comment_is_not_one() -> None:
@@ -40,8 +40,8 @@ def test_a_parameter_named_in_a_comment_is_not_one() -> None:
         ("-- name: one\n-- A.\nSELECT 1\n-- name: one\n-- B.\nSELECT 2\n", "there twice"),
         ("-- name: one\n-- A.\nSELECT\n-- include: nowhere\n", "no fragment"),
         (
-            "-- fragment: a\n-- A.\n-- include: b\n-- fragment: b\n-- B.\n-- include: a\n-- name: one\n-- A.\n-- include: a\n",
-            "includes itself",
+            "-- fragment: a\n-- A.\n-- include: b\n-- fragment: b\n-- B.\n-- include: a\n-- name: c\n-- C.\n-- include: a\n",
+            "itself",
         ),
         ("-- name: one\nSELECT 1\n", "needs a comment"),
         ("-- name: one\n-- A comment alone.\n", "needs a comment"),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.asked import ask
+from clickhouse.asked import ask
 from schemas.errors import Reject
 
 NOW = datetime(2026, 3, 9, 12, 0, 0, 250_000, tzinfo=UTC)
