@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from clickhouse import queries
-from dashboards.asked import Asked
+from clickhouse.asked import Asked
 from schemas.topics import EVENTS, HITS
 from tests.support.broker import Broker
 from tests.support.processes import wait_until
