@@ -1,18 +1,27 @@
--- What became of the emails that were sent: counted from v_outcomes, where a row is one email. So everything counts an
--- email once, however often it happened and however often its event was delivered.
+-- What became of the emails that were sent. A row of v_outcomes is one email, and so is one of v_sent, so everything counts
+-- an email once, however often it happened and however often its event was delivered. What only counts, and needs no
+-- more than campaign, step, variant and sender, reads `counted_emails` (counting.sql).
 
 -- fragment: period
 -- What every board query is asked for: since <= t < until, and campaigns (none chosen means all).
 {since:DateTime64(3, 'UTC')} AS since,
 {until:DateTime64(3, 'UTC')} AS until,
-{campaigns:Array(String)} AS chosen
+{campaigns:Array(String)} AS chosen,
+since AS begin
+
+-- fragment: period_and_before
+-- The same, and the time of equal length before it, which begins at `begin`.
+{since:DateTime64(3, 'UTC')} AS since,
+{until:DateTime64(3, 'UTC')} AS until,
+{campaigns:Array(String)} AS chosen,
+subtractMilliseconds(since, dateDiff('millisecond', since, until)) AS begin
 
 -- fragment: of_chosen
 (empty(chosen) OR has(chosen, campaign))
 
 -- fragment: cohort
--- The cohort: emails sent in the period, whenever they were opened. A skipped email was never sent.
-sent_at >= since AND sent_at < until AND (empty(chosen) OR has(chosen, campaign))
+-- The cohort, of v_sent: emails sent in the period, whenever they were opened. A skipped email was never sent.
+slot >= toStartOfHour(since) AND slot < until AND sent_at >= since AND sent_at < until AND (empty(chosen) OR has(chosen, campaign))
 
 -- fragment: of_steps
 -- Those of the steps chosen; none chosen means all.
@@ -24,7 +33,7 @@ subtractMilliseconds(since, dateDiff('millisecond', since, until)) AS before
 
 -- fragment: cohorts
 -- The cohort, and that of the period before.
-sent_at >= before AND sent_at < until AND (empty(chosen) OR has(chosen, campaign))
+slot >= toStartOfHour(before) AND slot < until AND sent_at >= before AND sent_at < until AND (empty(chosen) OR has(chosen, campaign))
 
 -- fragment: moments
 -- When each thing first happened to an email, in the period: a row for each, whenever the email was sent.
@@ -75,17 +84,18 @@ complained / nullIf(delivered, 0) AS complaint_rate
 -- Counts and rates of the emails sent in the period, and of those sent in the period of equal length before it. Always
 -- two rows: `period` 0 is the one before, 1 is the one asked for.
 WITH
-    -- include: period
+    -- include: period_and_before
     ,
-    -- include: period_before
+    -- include: held
 SELECT
-    sent_at >= since AS period,
-    -- include: counts
+    period,
+    -- include: count_sums
     ,
     -- include: rates
-FROM v_outcomes
-WHERE
-    -- include: cohorts
+FROM
+(
+    -- include: counted_emails
+) AS counted
 GROUP BY period
 ORDER BY period WITH FILL FROM 0 TO 2
 
@@ -93,6 +103,8 @@ ORDER BY period WITH FILL FROM 0 TO 2
 -- Of the emails sent in the period, how many got how far. `share` and `raw_share` are of sent. Five rows in order.
 WITH
     -- include: period
+    ,
+    -- include: held
 SELECT
     row.1 AS stage,
     row.2 AS emails,
@@ -102,10 +114,11 @@ SELECT
 FROM
 (
     SELECT
-        -- include: counts
-    FROM v_outcomes
-    WHERE
-        -- include: cohort
+        -- include: count_sums
+    FROM
+    (
+        -- include: counted_emails
+    ) AS counted
 )
 ARRAY JOIN [
     ('Sent', sent, NULL),
@@ -171,18 +184,21 @@ ORDER BY time
 -- Counts and rates of the emails sent in the period, for each campaign, the largest first.
 WITH
     -- include: period
+    ,
+    -- include: held
 SELECT
     campaign AS campaign_id,
     if(any(known.name) = '', campaign, any(known.name)) AS campaign_name,
     if(any(pauses.paused), 'Paused', 'Active') AS state,
-    -- include: counts
+    -- include: count_sums
     ,
     -- include: rates
-FROM v_outcomes
+FROM
+(
+    -- include: counted_emails
+) AS counted
 LEFT JOIN (SELECT id, name FROM campaigns FINAL) AS known ON known.id = campaign
 LEFT JOIN (SELECT campaign AS id, paused FROM pauses FINAL) AS pauses ON pauses.id = campaign
-WHERE
-    -- include: cohort
 GROUP BY campaign
 ORDER BY sent DESC, campaign_name, campaign_id
 LIMIT 500
