@@ -93,6 +93,8 @@ def _rendered(statement: str, where: str, cluster: str, database: str) -> Iterat
         yield f"CREATE {found['how']} {found['name']} {where}{found['rest']}"
     elif found := _MODIFY_QUERY.fullmatch(code):
         yield f"ALTER TABLE {found['name']} {where} MODIFY QUERY" + _of_this_node(found["name"], found["query"])
+    elif (found := _ALTER.fullmatch(code)) and found["name"].startswith("v_"):  # a view
+        yield f"ALTER TABLE {found['name']} {where}\n    {found['changes']}"
     elif found := _ALTER.fullmatch(code):
         yield f"ALTER TABLE {found['name']}_local {where}\n    {found['changes']}"
         if of_columns := [change for change in _parts(found["changes"]) if _OF_COLUMNS.match(change)]:

@@ -48,4 +48,48 @@ EMAIL = {
     "recipient_domain": "The domain of the recipient's address.",
 }
 
-ABOUT = EMAIL | COUNTS | RATES
+TIMES = {
+    "sent_at": "The mail server's final answer, yes or no.",
+    "delivered_at": "The mail server's yes (SMTP 250).",
+    "hard_bounced_at": "Bounced for good.",
+    "soft_bounced_at": "Bounced for another reason.",
+    "blocked_at": "Refused for the sender's or content's sake.",
+    "first_open_at": "First opened by a person.",
+    "first_click_at": "A person first followed a link.",
+    "first_machine_open_at": "First fetched by a privacy proxy.",
+    "first_raw_open_at": "First opened by anybody.",
+    "first_raw_click_at": "Anybody first followed a link.",
+    "replied_at": "A person first replied.",
+    "auto_replied_at": "A machine first answered.",
+    "unsubscribed_at": "Unsubscribed, and did not take it back.",
+    "complained_at": "First reported as spam.",
+    "skipped_at": "Not sent, for a reason that its event has.",
+    "unanswered_at": "It may have gone out or not: nobody knows.",
+    "last_unsubscribed_at": "Last unsubscribed, taken back or not.",
+    "resubscribed_at": "Last took an unsubscribing back.",
+}
+
+OTHERS = {
+    "name": "What the campaign is called.",
+    "state": "Paused or Active.",
+    "day": "The day (UTC) that the emails were sent on.",
+    "first_sent_at": "When the first of its emails was sent.",
+    "last_sent_at": "When the last of its emails was sent.",
+    "health": "The sender's health now: 100 is untouched, 0 as bad as it gets.",
+    "link_id": "The link: a keyed hash of campaign and address.",
+    "url": "Where the link leads.",
+    "clicks": "How often people followed it.",
+    "raw_clicks": "How often anybody followed it.",
+    "hits": "Opens or clicks, each time counted.",
+    "emails": "Emails in which there was such a hit.",
+    "at": "When it happened.",
+    "kind": "What happened: sent, delivered, bounce, open, click, reply, ...",
+    "verdict": "Whose hit it was: human, machine or bot.",
+    "reason": "Why: of a verdict the rule's, of a skip what stood against sending.",
+    "bounce_class": "hard, soft, block or unknown.",
+    "status": "Enhanced status code (RFC 3463) or SMTP code.",
+    "subject": "Subject of the mail that came back.",
+    "text": "What a person wrote in reply, without quotes.",
+}
+
+ABOUT = EMAIL | TIMES | COUNTS | RATES | OTHERS

@@ -1,4 +1,4 @@
-"""Brings a ClickHouse database to today's schema: every migration once, in order, forward only.
+"""Brings a ClickHouse database to today's schema: every migration once, in order, forward only; then the views anew.
 
 Statements are written to be repeatable (IF NOT EXISTS), because ClickHouse has no transactions over DDL: a run that
 was killed is simply run again, and two at once do no harm.
@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 from clickhouse_connect.driver.client import Client
 
+from clickhouse import views
 from clickhouse.cluster import on_cluster
 from clickhouse.rebuild import is_rebuilding, rebuild
 from clickhouse.store import connect
@@ -78,6 +79,9 @@ def migrate(settings: Settings, folder: Path = FOLDER) -> list[str]:
                 client.command(statement)
             client.insert("migrations", [[migration.name, migration.sha256]], column_names=["name", "sha256"])
             done.append(migration.name)
+        if folder == FOLDER:  # those of an older release have not what the views ask
+            for _, statement in views.statements():
+                client.command(statement)
         # Tables that are new are filled; a rebuild that was interrupted is ended.
         unfilled = folder == FOLDER and is_rebuilding(client)
     if unfilled:
@@ -92,7 +96,7 @@ def rendered(settings: Settings, folder: Path = FOLDER) -> list[tuple[str, str]]
     found += [(migration.name, statement) for migration in migrations(folder) for statement in migration.statements]
     return [
         (name, text.strip())
-        for name, statement in found
+        for name, statement in (*found, *views.statements())
         for text in on_cluster(statement, settings.clickhouse_cluster, settings.clickhouse_database)
     ]
 

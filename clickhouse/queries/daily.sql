@@ -22,8 +22,7 @@ ORDER BY day WITH FILL
 
 -- name: daily_activity
 -- What happened on each day of the period on which anything did: emails sent, opened and clicked for the first time by a
--- person, replied to, unsubscribed from and complained about, each at its own time, whenever the email was sent. Counts,
--- so no denominator.
+-- person, replied to and unsubscribed from, each at its own time, whenever the email was sent. Counts, so no denominator.
 WITH
     -- include: period
     , {timezone:String} AS timezone
@@ -33,9 +32,12 @@ SELECT
     countIf(happened = 'opened') AS opened,
     countIf(happened = 'clicked') AS clicked,
     countIf(happened = 'replied') AS replied,
-    countIf(happened = 'unsubscribed') AS unsubscribed,
-    countIf(happened = 'complained') AS complained
+    countIf(happened = 'unsubscribed') AS unsubscribed
 FROM v_outcomes
--- include: moments
+ARRAY JOIN
+    [sent_at, first_open_at, first_click_at, replied_at, unsubscribed_at] AS at,
+    ['sent', 'opened', 'clicked', 'replied', 'unsubscribed'] AS happened
+WHERE at >= since AND at < until AND
+    -- include: of_chosen
 GROUP BY day
 ORDER BY day

@@ -8,7 +8,7 @@ from typing import Any
 from clickhouse_connect.driver.client import Client
 
 from clickhouse import queries
-from dashboards.asked import Asked
+from clickhouse.asked import Asked
 
 
 def ask(

@@ -13,9 +13,9 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from clickhouse import queries
+from clickhouse.asked import Asked
 from clickhouse.migrate import migrate
 from clickhouse.store import connect
-from dashboards.asked import Asked
 from tests.dashboards.conftest import settings_for
 
 AT = datetime(2026, 3, 2, 9, tzinfo=UTC)

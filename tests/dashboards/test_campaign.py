@@ -14,9 +14,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from clickhouse import queries
+from clickhouse.asked import Asked
 from clickhouse.migrate import migrate
 from clickhouse.store import connect, insert_lines
-from dashboards.asked import Asked
 from schemas.events import AnyEvent, Bounced, CampaignPaused, Clicked, Event, Link, Opened, Replied, lines
 from tests.dashboards.conftest import settings_for
 from tests.dashboards.data import SINCE, UNTIL, Email

@@ -13,10 +13,10 @@ from clickhouse_connect.driver.client import Client
 
 from agents.pipeline import STAGES
 from clickhouse import queries
+from clickhouse.asked import Asked
 from clickhouse.migrate import migrate
 from clickhouse.samples import Figure, Role
 from clickhouse.store import connect, insert_lines
-from dashboards.asked import Asked
 from tests.dashboards.conftest import settings_for
 
 T = datetime(2026, 11, 20, 12, tzinfo=UTC)

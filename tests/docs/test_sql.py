@@ -51,8 +51,20 @@ def reader(url: str) -> Iterator[Client]:
         yield client
 
 
-def test_there_are_five_questions() -> None:
-    assert len(QUESTIONS) == 5
+def test_there_are_twenty_questions() -> None:
+    assert len(QUESTIONS) == 20
+
+
+def test_every_view_is_asked(writer: Client) -> None:
+    views = "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine = 'View'"
+    asked = "\n".join(question for question, _ in QUESTIONS)
+    assert [name for (name,) in writer.query(views).result_rows if not re.search(rf"\b{name}\b", asked)] == []
+
+
+def test_every_column_of_a_view_says_what_it_means(reader: Client) -> None:
+    for view in re.findall(r"^\| `(v_\w+)` \|", TEXT, re.MULTILINE):
+        columns = list(reader.query(f"DESCRIBE {view}").named_results())
+        assert [column["name"] for column in columns if not column["comment"]] == [], view
 
 
 @pytest.mark.parametrize(("question", "answer"), QUESTIONS, ids=range(1, len(QUESTIONS) + 1))
