@@ -17,7 +17,7 @@ import structlog
 import typer
 
 from commands import boards, dead, judge, lead, senders, unanswered, webhooks
-from commands.edge import explained, read_settings
+from commands.edge import DAYS, explained, read_settings
 from schemas.errors import Misconfigured, Retry
 from schemas.settings import Settings
 
@@ -61,7 +61,6 @@ _DEMO_ALONE = {
     "SENDLENS_NOTIFY_TO": "",
     "SENDLENS_RELAY_LIST_URL": "",
 }
-_DAYS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
 
 @app.command()
@@ -152,10 +151,16 @@ def clickhouse() -> None:
     with explained():
         from urllib.parse import urlsplit
 
+        from prometheus_client import CollectorRegistry, ProcessCollector
+
         from clickhouse.embedded import serve
+        from clickhouse.samples import Sampler
 
         settings = read_settings()
         url = urlsplit(settings.clickhouse_url)
+        registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        Sampler(settings, "clickhouse", registry).start()  # a client of itself; its last sample dies with it
         serve(
             url.hostname or "127.0.0.1",
             url.port or 8123,
@@ -268,8 +273,8 @@ def inbox() -> None:
 
 @app.command()
 def reclassify(
-    start: Annotated[datetime, typer.Option("--from", formats=_DAYS, help="First moment, UTC.")],
-    end: Annotated[datetime | None, typer.Option("--to", formats=_DAYS, help="End, UTC. Default: 10 min ago.")] = None,
+    start: Annotated[datetime, typer.Option("--from", formats=DAYS, help="First moment, UTC.")],
+    end: Annotated[datetime | None, typer.Option("--to", formats=DAYS, help="End, UTC. Default: 10 min ago.")] = None,
 ) -> None:
     """Judge stored hits again under today's rules and rebuild the numbers. Interrupted, the same command goes on."""
     with explained():

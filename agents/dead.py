@@ -136,24 +136,25 @@ def shown(letter: Letter) -> str:
 def replay(settings: Settings, some: Iterable[Letter], *, dry_run: bool, late: bool, now: datetime) -> Replay:
     """Write each letter's record again to the topic and partition that it came from.
 
-    A record that both judge and store complained of is written once. Hits older than deliveries are kept are left
-    alone unless `late`: the judge no longer knows when their emails were delivered. Raises Retry when the broker did
-    not take them all; some may have been written, and replaying them again is harmless.
+    A record that both judge and store complained of is written once; lines of one that were set aside alone, each.
+    Hits older than deliveries are kept are left alone unless `late`: the judge no longer knows when their emails were
+    delivered. Raises Retry when the broker did not take them all; some may have been written, and replaying them again
+    is harmless.
     """
     result = Replay()
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     for letter in some:
         topic = _TOPICS.get(letter.dead.topic)
         if topic is None:
             result.left.append((letter, f"there is no topic {letter.dead.topic} any more"))
         elif letter.dead.partition >= settings.partitions_of(topic):
             result.left.append((letter, f"the topic {topic.name} has no partition {letter.dead.partition} any more"))
-        elif letter.place in seen:
+        elif (letter.place, letter.dead.value) in seen:
             result.left.append((letter, "the same record as an earlier letter's"))
         elif topic is HITS and now - letter.dead.at > _JUDGED_WELL_FOR and not late:
             result.left.append((letter, "hits of more than two days ago, judged without their delivery's time: --late"))
         else:
-            seen.add(letter.place)
+            seen.add((letter.place, letter.dead.value))
             result.written.append(letter)
     if not dry_run:
         write_all(settings, (letter.record for letter in result.written))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import time
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -16,10 +15,11 @@ from agents.records import Out
 from agents.sinks.http import check_url
 from agents.webhooks import endpoint_record, endpoints_view
 from agents.writing import write_all
-from schemas.errors import Misconfigured, Reject, Retry
+from schemas.errors import Misconfigured, Reject
 from schemas.events import EVENTS as EVERY_EVENT
 from schemas.events import lines
 from schemas.settings import Settings
+from schemas.state import read_to_end
 from schemas.topics import CALLS, EVENTS, delivery_partition, text_partition
 from schemas.webhooks import Call, Endpoint
 
@@ -60,16 +60,8 @@ def secret(settings: Settings, endpoint: str) -> str:
 def listed(settings: Settings) -> list[Endpoint]:
     """Every endpoint, oldest first. Raises Retry when the broker can't say."""
     view = endpoints_view(settings)
-    view.start()
-    try:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while not view.ready:
-            if time.monotonic() > deadline:
-                raise Retry(f"Kafka at {settings.kafka}: topic {view.topic} can't be read to its end")
-            time.sleep(0.02)
+    with read_to_end(view, patience=_PATIENCE_SECONDS):
         return sorted(view, key=lambda endpoint: endpoint.created_at)
-    finally:
-        view.stop()
 
 
 def named(settings: Settings, start_of_id: str) -> Endpoint:

@@ -105,7 +105,7 @@ class Judge(Handler):
                     company=clicks.company(record.partition, record.written_at, hit),
                 )
                 verdicts[hit.kind, judgement.verdict, judgement.reason] += 1
-                events.append(to_event(hit, judgement, rules.version_of(hit, judgement)))
+                events.append(to_event(hit, judgement, rules.version_of(hit, judgement), rules.origin_of(hit)))
             if unreadable:
                 handled.dead.append(Poison(record, "unreadable", unreadable))
             if events:

@@ -73,7 +73,7 @@ READER = Stage(
     takes=(MAIL,),
     decides="what is this mail, and of which email? a reply, an automatic one, a bounce, a complaint",
     gives=(EVENTS, DEAD),
-    hold=Hold(batch=20, held=60),
+    hold=Hold(batch=10, held=60),  # a thousand mails at the most: three seconds
 )
 GUARD = Stage(
     name="guard",

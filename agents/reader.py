@@ -7,10 +7,9 @@ a report without one changes nothing, because anybody can write it.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -38,7 +37,7 @@ _CLOCKS = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A mail, read. What is made of it goes by its verdict; its record is for the dead letter."""
+    """A mail, read. What is made of it goes by its verdict; its line, as a record, is for the dead letter."""
 
     record: Record
     mail: Mail
@@ -63,7 +62,7 @@ class Reader(Handler):
     async def handle(self, records: Sequence[Record]) -> Handled:
         """An event for each mail that belongs to an email and makes something known of it."""
         handled = Handled()
-        mails = [read for record in records if (read := await self._read(record, handled))]
+        mails = [read for record in records for read in await self._read(record, handled)]
         emails = await self._emails_of(mails)
         events: list[EmailEvent] = []
         counted: list[tuple[str, str]] = []
@@ -95,17 +94,22 @@ class Reader(Handler):
         mail, address_ids = read.mail, self._keyring.address_ids
         return event_of(read.verdict, email, by, at=mail.received_at, digest=mail.digest, address_ids=address_ids)
 
-    async def _read(self, record: Record, handled: Handled) -> _Read | None:
-        try:
-            mail = self._decode(record.value)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            handled.dead.append(Poison(record, "unreadable", str(error)))
-            return None
-        verdict = self._verdicts.get(mail.id)
-        if verdict is None:
-            verdict = await asyncio.to_thread(read_mail, mail.raw, self._keyring)
-            self._verdicts[mail.id] = verdict
-        return _Read(record, mail, verdict)
+    async def _read(self, record: Record, handled: Handled) -> list[_Read]:
+        """The mails of a record. A line that can't be read is set aside, and the others are not."""
+        read = []
+        for line in filter(None, record.value.split(b"\n")):
+            alone = replace(record, value=line)
+            try:
+                mail = self._decode(line)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                handled.dead.append(Poison(alone, "unreadable", str(error)))
+                continue
+            verdict = self._verdicts.get(mail.id)
+            if verdict is None:
+                verdict = await asyncio.to_thread(read_mail, mail.raw, self._keyring)
+                self._verdicts[mail.id] = verdict
+            read.append(_Read(alone, mail, verdict))
+        return read
 
     async def _emails_of(self, mails: Sequence[_Read]) -> dict[str, Email]:
         """The emails that the mails' tokens name. Raises Retry while one may still come to be known."""
@@ -145,7 +149,7 @@ class Reader(Handler):
         if verdict.match is not None:
             email = emails.get(verdict.match.delivery_id)
             if email is not None and not email.sender:
-                email = dataclasses.replace(email, sender=read.mail.mailbox)
+                email = replace(email, sender=read.mail.mailbox)
             return email, verdict.match.by
         if not may_be_inferred(verdict):
             return None, ""

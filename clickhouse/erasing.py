@@ -172,7 +172,7 @@ class Erasing:
         """Carry out each change, after counting the rows of its condition, in which no person is named."""
         rows = 0
         for change, condition in changes:
-            found = int(self._ask(f"SELECT count() FROM {table} WHERE {condition}")[0][0])  # noqa: S608  # ours
+            found = int(self._ask(f"SELECT count() FROM {table} FINAL WHERE {condition}")[0][0])  # noqa: S608  # ours
             rows += found
             if found and not dry_run:
                 try:

@@ -158,7 +158,8 @@ class Board:
     """Panels under one heading. `uid` is for good: it is the board's address in Grafana, `key` the one on our page.
 
     `variables` is what the viewer may choose, and every choice that its queries take. `marks` is a query with the
-    columns `time` and `text`: what stands as a line across every panel over time, such as a pause.
+    columns `time` and `text`: what stands as a line across every panel over time, such as a pause. `needs_emails`:
+    before the first email it has nothing to say, and our page says how to send one.
     """
 
     key: str
@@ -168,6 +169,7 @@ class Board:
     panels: tuple[Panel, ...]
     variables: tuple[Variable, ...] = (CAMPAIGN,)
     marks: Query | None = None
+    needs_emails: bool = True
     tags: tuple[str, ...] = ("sendlens",)
 
     @property

@@ -13,6 +13,7 @@ import structlog
 from fastapi import APIRouter, FastAPI
 
 from clickhouse.reader import Reader
+from clickhouse.samples import Sampler
 from clickhouse.store import connect
 from ingest.api import api_routes
 from ingest.asking import Asking
@@ -74,6 +75,7 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
     campaigns = StateTopic(settings, CAMPAIGNS, Campaign, lambda campaign: campaign.id)
     pauses = StateTopic(settings, PAUSES, Pause, lambda pause: pause.campaign)
     facts = Facts(settings)
+    sampler = Sampler(settings, "ingest", metrics.registry)
     reader = Reader(partial(connect, settings, connect_timeout=3, send_receive_timeout=20, query_retries=0))
     exporting = Exporting(partial(connect, settings, connect_timeout=3, send_receive_timeout=300, compress=False))
     asking, known = Asking(reader), finder(campaigns)
@@ -89,6 +91,7 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
         links.start()
         campaigns.start()
         pauses.start()
+        sampler.start()
         log.info("ingest serves", host=settings.ingest_host, port=settings.ingest_port)
         yield
         await replay.stop()
@@ -99,6 +102,7 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
             *(asyncio.to_thread(state.stop) for state in (links, campaigns, pauses, facts)),
             *(asyncio.to_thread(asked.close) for asked in (reader, exporting)),
         )
+        await asyncio.to_thread(sampler.stop)
         log.info("ingest stopped", hits_lost=commit.in_flight)
 
     app = FastAPI(

@@ -216,13 +216,26 @@ class Keyring:
 
         32 hex digits, of the address in lower case: who has the hashes but not the keys can't test addresses.
         """
-        name = address.strip().lower().encode("utf-8", "surrogatepass")
-        return tuple(hmac.digest(_address_key(secret), name, "sha256").hex()[:32] for secret in self._newest_first)
+        return self._hashes("sendlens address", address.strip().lower())
 
     def lead_ids(self, lead: str) -> tuple[str, ...]:
         """The keyed hashes by which an erased lead's id is known again, newest key first. 32 hex digits."""
-        name = lead.encode("utf-8", "surrogatepass")
-        return tuple(hmac.digest(_lead_key(secret), name, "sha256").hex()[:32] for secret in self._newest_first)
+        return self._hashes("sendlens lead", lead)
+
+    @cached_property
+    def _hashes(self) -> Callable[[str, str], tuple[str, ...]]:
+        """An email asks for the same ones several times: when it is gated, built, and told of."""
+
+        @lru_cache
+        def keys(purpose: str) -> tuple[bytes, ...]:
+            return tuple(hmac.digest(secret, purpose.encode(), "sha256") for secret in self._newest_first)
+
+        @lru_cache(maxsize=1_000)
+        def hashes(purpose: str, name: str) -> tuple[str, ...]:
+            raw = name.encode("utf-8", "surrogatepass")
+            return tuple(hmac.digest(key, raw, "sha256").hex()[:32] for key in keys(purpose))
+
+        return hashes
 
     def webhook_secrets(self, endpoint: str) -> tuple[bytes, ...]:
         """The secrets that an endpoint's payloads are signed with, newest key first; the first is the one to give."""
@@ -249,11 +262,3 @@ class Keyring:
 
 def _link_key(secret: bytes) -> bytes:
     return hmac.digest(secret, b"sendlens link", "sha256")
-
-
-def _address_key(secret: bytes) -> bytes:
-    return hmac.digest(secret, b"sendlens address", "sha256")
-
-
-def _lead_key(secret: bytes) -> bytes:
-    return hmac.digest(secret, b"sendlens lead", "sha256")

@@ -1,7 +1,7 @@
 """Every Kafka topic, declared once; `sendlens migrate` creates them, nothing else ever does.
 
-On `hits` and `events` a record is a batch: newline-delimited JSON, all of one partition. Elsewhere a record is one
-JSON object.
+On `hits`, `events` and `mail` a record is a batch: newline-delimited JSON, all of one partition. Elsewhere a record is
+one JSON object.
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ RETRIES = Topic(
     retention_ms=14 * _DAY_MS,
     max_record_bytes=6 * _MIB + 64 * 1024,
 )
-# Of a mail so much is read. In base64 it is a third larger.
+# Of a mail so much is read. In base64 it is a third larger, and then alone in its record.
 MAX_MAIL_BYTES = 2 * _MIB
-MAIL = Topic("mail", key="mailbox", holds="Mail", max_record_bytes=3 * _MIB)
+MAIL = Topic("mail", key="mailbox", holds="Mail", batch=True, max_record_bytes=3 * _MIB)
 POSITIONS = Topic("positions", key="folder", holds="Position", partitions=1, compacted=True)
 CAMPAIGNS = Topic("campaigns", key="campaign", holds="Campaign", partitions=1, compacted=True)
 PAUSES = Topic("pauses", key="campaign", holds="Pause", partitions=1, compacted=True)

@@ -60,7 +60,7 @@ def judge_again(
             relayed=relayed,
         )
         recent.forget(0, at)
-        yield to_event(hit, judgement, rules.version_of(hit, judgement, relay))
+        yield to_event(hit, judgement, rules.version_of(hit, judgement, relay), rules.origin_of(hit))
 
 
 def _relayed_then(stored: Stored | None, version: str) -> tuple[bool | None, str | None]:

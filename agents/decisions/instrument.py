@@ -11,11 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from uuid import UUID
 
 from agents.decisions.mime import alternative, body, header, mailbox
 from agents.decisions.plaintext import plaintext
-from agents.decisions.rewrite import PLACEHOLDER, PLACEHOLDER_NAME, rewrite, scan, shows_placeholder
+from agents.decisions.rewrite import PLACEHOLDER, PLACEHOLDER_NAME, Scan, rewrite, scan, shows_placeholder
 from agents.decisions.urls import target
 from schemas.errors import Reject
 from schemas.events import Link, Send
@@ -27,6 +28,9 @@ _RESERVED = re.compile(
     r"|received|authentication-results|dkim-signature|(content|resent|arc|x-sendlens)-.*)",
     re.IGNORECASE,
 )
+
+# A campaign's emails often have the same HTML, and come after each other: so many are not read anew for each lead.
+_NEWSLETTERS = 8
 
 _ADDRESS = re.compile(r"""(?<![A-Za-z0-9])https?://[^\s<>"'`\[\]]+""", re.IGNORECASE)
 
@@ -140,8 +144,8 @@ def parts_of(
     click_token = keyring.sign(Purpose.CLICK, claim) if track_clicks else ""
     wrap = _wrapper(send.campaign, keyring, public_url, click_token, links) if track_clicks else _untouched
     if html:
-        found = scan(html)
-        text = text or plaintext(html, found)
+        found = _scanned(html)
+        text = text or _text_of(html)
         tail = "" if shows_placeholder(html, found) else _html_footer(unsubscribe_url, unsubscribe_word)
         if honeypot and track_clicks:
             trap = Link(link_id=keyring.honeypots(send.campaign)[0], campaign=send.campaign, url=f"{public_url}/hidden")
@@ -167,6 +171,17 @@ def parts_of(
         return_path=f"bounce+{keyring.sign_bounce(claim)}@{envelope_domain}",
         links=list(links.values()),
     )
+
+
+@lru_cache(maxsize=_NEWSLETTERS)
+def _scanned(html: str) -> Scan:
+    """The scan of an email's HTML, which is only read."""
+    return scan(html)
+
+
+@lru_cache(maxsize=_NEWSLETTERS)
+def _text_of(html: str) -> str:
+    return plaintext(html, _scanned(html))
 
 
 def _claim(send: Send, minted_at: datetime) -> Claim:

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from agents.decisions.agents import Agent, Agents, crawler_patterns
 from agents.decisions.company import ALONE, Company
-from agents.decisions.judgement import Judgement
+from agents.decisions.judgement import Judgement, Origin
 from agents.decisions.networks import AsnLookup, Network, Networks
 from agents.decisions.relay import RelayList
 from agents.decisions.timing import SCANNER_WINDOW, soon, too_soon
@@ -244,6 +244,11 @@ class Rules:
         Apple's list said of the address on the hit's day, where that is known.
         """
         return decide(self.see(hit, delivered_at, undelivered, scanner_window, company, relayed))
+
+    def origin_of(self, hit: Hit) -> Origin:
+        """What the hit's user agent and address are known as, whatever rule decided."""
+        network = self.find_network(hit.ip) if hit.ip else None
+        return Origin(self.classify(hit.user_agent).label, network.label if network else "")
 
     def see(
         self,

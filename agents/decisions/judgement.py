@@ -14,7 +14,17 @@ class Judgement(Struct, frozen=True, gc=False):
     reason: str
 
 
-def to_event(hit: Hit, judgement: Judgement, version: str) -> Opened | Clicked:
+class Origin(Struct, frozen=True, gc=False):
+    """What a hit's user agent and address are known as, "" for what nobody knows."""
+
+    agent: str = ""
+    network: str = ""
+
+
+UNKNOWN_ORIGIN = Origin()
+
+
+def to_event(hit: Hit, judgement: Judgement, version: str, origin: Origin = UNKNOWN_ORIGIN) -> Opened | Clicked:
     """The event of a judged hit. Its id is the hit's, so that judging again writes the same event again."""
     if hit.kind == "open":
         return Opened(
@@ -29,7 +39,9 @@ def to_event(hit: Hit, judgement: Judgement, version: str) -> Opened | Clicked:
             reason=judgement.reason,
             rules_version=version,
             user_agent=hit.user_agent,
+            agent=origin.agent,
             ip=hit.ip,
+            network=origin.network,
         )
     return Clicked(
         id=hit.id,
@@ -43,6 +55,8 @@ def to_event(hit: Hit, judgement: Judgement, version: str) -> Opened | Clicked:
         reason=judgement.reason,
         rules_version=version,
         user_agent=hit.user_agent,
+        agent=origin.agent,
         ip=hit.ip,
+        network=origin.network,
         link_id=hit.link_id,
     )

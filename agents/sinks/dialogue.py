@@ -38,6 +38,8 @@ class Dialogue(asyncio.Protocol):
         self._expected = 0
         self._replies: deque[Reply] = deque()
         self._waiter: asyncio.Future[None] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._within = self._until = 0.0
         self._why = "connection lost"
         self._loop = asyncio.get_running_loop()
         transport.set_protocol(self)
@@ -58,15 +60,31 @@ class Dialogue(asyncio.Protocol):
             if not self.is_open:
                 raise NoReply(self._why)
             self._waiter = self._loop.create_future()
-            expiry = self._loop.call_later(within, self._end, f"no reply within {within:g} s")
+            self._within, self._until = within, self._loop.time() + within
+            if self._alarm is None or self._alarm.when() > self._until:
+                self._set_alarm()
             try:
                 await self._waiter
             finally:
-                expiry.cancel()
                 self._waiter = None
             if not self._replies:
                 raise NoReply(self._why)
         return self._replies.popleft()
+
+    def _set_alarm(self) -> None:
+        """One alarm for all replies: it is set again when it goes off too early, which is once in a timeout."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self._loop.call_at(self._until, self._look)
+
+    def _look(self) -> None:
+        self._alarm = None
+        if self._waiter is None:
+            return
+        if self._loop.time() >= self._until:
+            self._end(f"no reply within {self._within:g} s")
+        else:
+            self._set_alarm()
 
     def close(self) -> None:
         """Close without a word."""
@@ -114,6 +132,8 @@ class Dialogue(asyncio.Protocol):
         if self.is_open:
             self.is_open, self._why = False, why
             self._transport.abort()
+            if self._alarm is not None:
+                self._alarm.cancel()
         self._wake()
 
     def _wake(self) -> None:

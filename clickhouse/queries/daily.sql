@@ -22,7 +22,8 @@ ORDER BY day WITH FILL
 
 -- name: daily_activity
 -- What happened on each day of the period on which anything did: emails sent, opened and clicked for the first time by a
--- person, replied to and unsubscribed from, each at its own time, whenever the email was sent. Counts, so no denominator.
+-- person, replied to, unsubscribed from and complained about, each at its own time, whenever the email was sent. Counts,
+-- so no denominator.
 WITH
     -- include: period
     , {timezone:String} AS timezone
@@ -32,12 +33,9 @@ SELECT
     countIf(happened = 'opened') AS opened,
     countIf(happened = 'clicked') AS clicked,
     countIf(happened = 'replied') AS replied,
-    countIf(happened = 'unsubscribed') AS unsubscribed
+    countIf(happened = 'unsubscribed') AS unsubscribed,
+    countIf(happened = 'complained') AS complained
 FROM v_outcomes
-ARRAY JOIN
-    [sent_at, first_open_at, first_click_at, replied_at, unsubscribed_at] AS at,
-    ['sent', 'opened', 'clicked', 'replied', 'unsubscribed'] AS happened
-WHERE at >= since AND at < until AND
-    -- include: of_chosen
+-- include: moments
 GROUP BY day
 ORDER BY day

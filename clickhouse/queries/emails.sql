@@ -14,6 +14,25 @@
 -- The cohort: emails sent in the period, whenever they were opened. A skipped email was never sent.
 sent_at >= since AND sent_at < until AND (empty(chosen) OR has(chosen, campaign))
 
+-- fragment: of_steps
+-- Those of the steps chosen; none chosen means all.
+(empty({steps:Array(UInt8)}) OR has({steps:Array(UInt8)}, step))
+
+-- fragment: period_before
+-- As long as the period, and just before it.
+subtractMilliseconds(since, dateDiff('millisecond', since, until)) AS before
+
+-- fragment: cohorts
+-- The cohort, and that of the period before.
+sent_at >= before AND sent_at < until AND (empty(chosen) OR has(chosen, campaign))
+
+-- fragment: moments
+-- When each thing first happened to an email, in the period: a row for each, whenever the email was sent.
+ARRAY JOIN
+    [sent_at, first_open_at, first_click_at, replied_at, unsubscribed_at, complained_at] AS at,
+    ['sent', 'opened', 'clicked', 'replied', 'unsubscribed', 'complained'] AS happened
+WHERE at >= since AND at < until AND (empty(chosen) OR has(chosen, campaign))
+
 -- fragment: counts
 -- `raw_` is by anybody, robots and machines included; without it, by a person.
 count() AS sent,
@@ -31,6 +50,7 @@ countIf(first_raw_click_at IS NOT NULL) AS raw_clicked,
 countIf(unsubscribed_at IS NOT NULL) AS unsubscribed,
 -- By a person: that a machine answered for them (out of office) is no reply.
 countIf(replied_at IS NOT NULL) AS replied,
+countIf(replied_at IS NOT NULL OR auto_replied_at IS NOT NULL) AS raw_replied,
 countIf(complained_at IS NOT NULL) AS complained
 
 -- fragment: count_names
@@ -46,6 +66,7 @@ clicked,
 raw_clicked,
 unsubscribed,
 replied,
+raw_replied,
 complained
 
 -- fragment: rates
@@ -63,6 +84,7 @@ clicked / nullIf(opened, 0) AS click_to_open_rate,
 raw_clicked / nullIf(raw_opened, 0) AS raw_click_to_open_rate,
 unsubscribed / nullIf(delivered, 0) AS unsubscribe_rate,
 replied / nullIf(delivered, 0) AS reply_rate,
+raw_replied / nullIf(delivered, 0) AS raw_reply_rate,
 complained / nullIf(delivered, 0) AS complaint_rate
 
 -- name: headline
@@ -70,20 +92,21 @@ complained / nullIf(delivered, 0) AS complaint_rate
 -- two rows: `period` 0 is the one before, 1 is the one asked for.
 WITH
     -- include: period
-    , subtractMilliseconds(since, dateDiff('millisecond', since, until)) AS before
+    ,
+    -- include: period_before
 SELECT
     sent_at >= since AS period,
     -- include: counts
     ,
     -- include: rates
 FROM v_outcomes
-WHERE sent_at >= before AND sent_at < until AND
-    -- include: of_chosen
+WHERE
+    -- include: cohorts
 GROUP BY period
 ORDER BY period WITH FILL FROM 0 TO 2
 
 -- name: funnel
--- Of the emails sent in the period, how many got how far. `share` and `raw_share` are of sent. Four rows in order.
+-- Of the emails sent in the period, how many got how far. `share` and `raw_share` are of sent. Five rows in order.
 WITH
     -- include: period
 SELECT
@@ -104,45 +127,58 @@ ARRAY JOIN [
     ('Sent', sent, NULL),
     ('Delivered', delivered, NULL),
     ('Opened', opened, raw_opened),
-    ('Clicked', clicked, raw_clicked)
+    ('Clicked', clicked, raw_clicked),
+    ('Replied', replied, raw_replied)
 ]::Array(Tuple(String, UInt64, Nullable(UInt64))) AS row
 
+-- fragment: grain
+-- Into which times a period is cut: minutes up to 3 hours, hours up to 3 days, else days of {timezone}.
+{timezone:String} AS timezone,
+dateDiff('second', since, until) AS seconds,
+multiIf(seconds <= 10800, 'minute', seconds <= 259200, 'hour', 'day') AS grain,
+toDateTime(dateTrunc(grain, since, timezone), timezone) AS start
+
+-- fragment: happened_counts
+time,
+countIf(happened = 'sent') AS sent,
+countIf(happened = 'opened') AS opened,
+countIf(happened = 'clicked') AS clicked,
+countIf(happened = 'replied') AS replied,
+countIf(happened = 'unsubscribed') AS unsubscribed
+
+-- fragment: happenings
+-- What first happened to an email by a person's doing, each at its own time.
+SELECT toDateTime(dateTrunc(grain, assumeNotNull(at), timezone), timezone) AS time, happened
+FROM v_outcomes
+-- include: moments
+
+-- fragment: quiet_times
+-- Every time of the period, when nothing happened too. Days are added as days, because a day is not always 24 hours.
+SELECT
+    multiIf(
+        grain = 'minute', addMinutes(start, number),
+        grain = 'hour', addHours(start, number),
+        addDays(start, number)
+    ) AS time,
+    '' AS happened
+FROM numbers(5000)
+WHERE time < until
+
 -- name: activity
--- What happened when: emails sent, opened and clicked for the first time by a person, and unsubscribed from, each at
--- its own time, whenever the email was sent. Counts, so no denominator. By minute up to 3 hours, by hour up to 3 days,
--- else by day of {timezone}; quiet times are rows of zeros.
+-- What happened when: emails sent, opened, clicked and replied to for the first time by a person, and unsubscribed
+-- from, each at its own time, whenever the email was sent. Counts, so no denominator. By minute up to 3 hours, by hour
+-- up to 3 days, else by day of {timezone}; quiet times are rows of zeros.
 WITH
     -- include: period
-    , {timezone:String} AS timezone
-    , dateDiff('second', since, until) AS seconds
-    , multiIf(seconds <= 10800, 'minute', seconds <= 259200, 'hour', 'day') AS grain
-    , toDateTime(dateTrunc(grain, since, timezone), timezone) AS start
+    ,
+    -- include: grain
 SELECT
-    time,
-    countIf(happened = 'sent') AS sent,
-    countIf(happened = 'opened') AS opened,
-    countIf(happened = 'clicked') AS clicked,
-    countIf(happened = 'unsubscribed') AS unsubscribed
+    -- include: happened_counts
 FROM
 (
-    SELECT toDateTime(dateTrunc(grain, assumeNotNull(at), timezone), timezone) AS time, happened
-    FROM v_outcomes
-    ARRAY JOIN
-        [sent_at, first_open_at, first_click_at, unsubscribed_at] AS at,
-        ['sent', 'opened', 'clicked', 'unsubscribed'] AS happened
-    WHERE at >= since AND at < until AND
-        -- include: of_chosen
+    -- include: happenings
     UNION ALL
-    -- Days are added as days, because a day is not always 24 hours.
-    SELECT
-        multiIf(
-            grain = 'minute', addMinutes(start, number),
-            grain = 'hour', addHours(start, number),
-            addDays(start, number)
-        ) AS time,
-        '' AS happened
-    FROM numbers(5000)
-    WHERE time < until
+    -- include: quiet_times
 )
 GROUP BY time
 ORDER BY time
@@ -165,24 +201,4 @@ WHERE
     -- include: cohort
 GROUP BY campaign
 ORDER BY sent DESC, campaign_name, campaign_id
-LIMIT 500
-
--- name: by_variant
--- Counts and rates of the emails sent in the period, for each variant of each step of each campaign.
-WITH
-    -- include: period
-SELECT
-    campaign AS campaign_id,
-    if(any(known.name) = '', campaign, any(known.name)) AS campaign_name,
-    step,
-    variant,
-    -- include: counts
-    ,
-    -- include: rates
-FROM v_outcomes
-LEFT JOIN (SELECT id, name FROM campaigns FINAL) AS known ON known.id = campaign
-WHERE
-    -- include: cohort
-GROUP BY campaign, step, variant
-ORDER BY campaign_name, campaign_id, step, variant
 LIMIT 500

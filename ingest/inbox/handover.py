@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from datetime import datetime
 
 import msgspec
@@ -13,10 +14,11 @@ import structlog
 from msgspec.structs import replace
 
 from ingest.inbox.metrics import Metrics
+from ingest.inbox.position import Fetched, Folder, mail_of, shared
 from ingest.inbox.positions import PositionFile, newer
 from ingest.publisher import Publisher
 from schemas.errors import Reject, Retry
-from schemas.events import Mail, Position, position_key
+from schemas.events import Mail, Position, lines, position_key
 from schemas.settings import Settings
 from schemas.state import StateTopic
 from schemas.topics import MAIL, POSITIONS, Topic, text_partition
@@ -27,6 +29,10 @@ _ANSWER_SECONDS = 10.0
 _PAUSE_SECONDS = 1.0
 # So much of a mail passes Kafka's own default limit for a record, where the topic was made with that.
 _LESS_BYTES = 512 * 1024
+
+
+# Mails that share a record, and the record.
+_Shared = tuple[list[Mail], bytes]
 
 
 class Stopped(Exception):
@@ -78,38 +84,21 @@ class Handover:
         key = position_key(mailbox, folder)
         return newer(self._file.get(key), self._view.get(key))
 
-    def mails(self, mails: Sequence[Mail], clock: Callable[[], datetime]) -> None:
-        """Put the mails on their topic; returns when Kafka has them all. Raises Stopped."""
-        partition = {m.mailbox: text_partition(m.mailbox, self._settings.partitions_of(MAIL)) for m in mails}
-        left = list(mails)
-        said = False
-        while left:
-            records = [(partition[mail.mailbox], mail.mailbox, msgspec.json.encode(mail)) for mail in left]
-            answers = self._ask(MAIL, records)
-            again = []
-            for mail, answer in zip(left, answers, strict=True):
-                if isinstance(answer, Retry):
-                    again.append(mail)
-                    if not said:
-                        log.warning("mails wait for Kafka, and in their mailbox", mailbox=mail.mailbox, why=str(answer))
-                        said = True
-                elif answer is not None and len(mail.raw) > _LESS_BYTES:
-                    again.append(replace(mail, raw=mail.raw[:_LESS_BYTES], truncated=True))
-                    log.warning(
-                        "Kafka takes only a part of a mail", mailbox=mail.mailbox, uid=mail.uid, why=str(answer)
-                    )
-                else:
-                    self._count(mail, answer, clock())
-            if len(again) == len(left):
-                self._stop.wait(_PAUSE_SECONDS)
-            left = again
+    def begin(self, folder: Folder, mails: Sequence[Fetched], clock: Callable[[], datetime]) -> Future[None]:
+        """Put a folder's mails on their topic. Returns at once, so that more can be fetched meanwhile; the result is
+        there, for any thread, when Kafka has them all. It raises Stopped."""
+
+        async def see_through() -> None:
+            await self._mails(folder.mailbox, await asyncio.to_thread(_records, folder, mails), clock)
+
+        return asyncio.run_coroutine_threadsafe(see_through(), self._loop)
 
     def position(self, position: Position) -> None:
-        """Keep the position, on the topic and in the file; call it only when all before it is in Kafka."""
-        partition = text_partition(position.key, self._settings.partitions_of(POSITIONS))
-        record = (partition, position.key, msgspec.json.encode(position))
+        """Keep the position, on the topic and in the file; call it only when all before it is in Kafka. Where the
+        process is to end it is tried once. Raises Stopped."""
+        record = (position.key, msgspec.json.encode(position))
         while True:
-            (answer,) = self._ask(POSITIONS, [record])
+            (answer,) = asyncio.run_coroutine_threadsafe(self._ask(POSITIONS, [record]), self._loop).result()
             if answer is None:
                 break
             self._stop.wait(_PAUSE_SECONDS)
@@ -119,29 +108,60 @@ class Handover:
         except OSError as error:  # the topic has it
             log.warning("a position could not be written to disk", mailbox=position.mailbox, error=repr(error))
 
-    def _count(self, mail: Mail, answer: BaseException | None, now: datetime) -> None:
-        if answer is None:
+    async def _mails(self, mailbox: str, left: list[_Shared], clock: Callable[[], datetime]) -> None:
+        said = False
+        while left:
+            if self._stop.asked():
+                raise Stopped
+            answers = await self._ask(MAIL, [(mailbox, value) for _, value in left])
+            again: list[_Shared] = []
+            waits = True
+            for (some, value), answer in zip(left, answers, strict=True):
+                mail = some[0]
+                if answer is None:
+                    waits = False
+                    self._count(some, clock())
+                elif isinstance(answer, Retry):
+                    again.append((some, value))
+                    if not said:
+                        log.warning("mails wait for Kafka, and in their mailbox", mailbox=mailbox, why=str(answer))
+                        said = True
+                elif len(some) > 1:
+                    waits = False
+                    again += [([one], lines([one])) for one in some]
+                elif len(mail.raw) > _LESS_BYTES:
+                    waits = False
+                    less = replace(mail, raw=mail.raw[:_LESS_BYTES], truncated=True)
+                    again.append(([less], lines([less])))
+                    log.warning("Kafka takes only a part of a mail", mailbox=mailbox, uid=mail.uid, why=str(answer))
+                else:
+                    waits = False
+                    self._metrics.mails.labels(mailbox, "refused").inc()
+                    log.error("Kafka will never take a mail", mailbox=mailbox, uid=mail.uid, why=str(answer))
+            if waits:
+                await asyncio.sleep(_PAUSE_SECONDS)
+            left = again
+
+    def _count(self, mails: Sequence[Mail], now: datetime) -> None:
+        for mail in mails:
             self._metrics.mails.labels(mail.mailbox, "truncated" if mail.truncated else "published").inc()
             self._metrics.lag.observe(max(0.0, (now - mail.received_at).total_seconds()))
-        else:
-            self._metrics.mails.labels(mail.mailbox, "refused").inc()
-            log.error("Kafka will never take a mail", mailbox=mail.mailbox, uid=mail.uid, why=str(answer))
 
-    def _ask(self, topic: Topic, records: list[tuple[int, str, bytes]]) -> list[BaseException | None]:
-        """Publish all at once. For each None, Retry or Reject. Raises Stopped."""
-        self._stop.wait(0)
-
-        async def publish() -> list[BaseException | None]:
-            return await asyncio.gather(
-                *(
-                    self._publisher.publish(topic, partition, key, value, _ANSWER_SECONDS)
-                    for partition, key, value in records
-                ),
-                return_exceptions=True,
-            )
-
-        answers = asyncio.run_coroutine_threadsafe(publish(), self._loop).result()
+    async def _ask(self, topic: Topic, records: list[tuple[str, bytes]]) -> list[BaseException | None]:
+        """Publish all, keys and values, at once. For each None, Retry or Reject."""
+        count = self._settings.partitions_of(topic)
+        answers = await asyncio.gather(
+            *(
+                self._publisher.publish(topic, text_partition(key, count), key, value, _ANSWER_SECONDS)
+                for key, value in records
+            ),
+            return_exceptions=True,
+        )
         for answer in answers:
             if answer is not None and not isinstance(answer, Retry | Reject):
                 raise answer
         return answers
+
+
+def _records(folder: Folder, mails: Sequence[Fetched]) -> list[_Shared]:
+    return [(some, lines(some)) for some in shared([mail_of(folder, mail) for mail in mails])]

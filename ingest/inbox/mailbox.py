@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from datetime import datetime, timedelta
 
 import structlog
@@ -11,13 +13,13 @@ from msgspec.structs import replace
 from ingest.inbox.handover import Handover, Stop, Stopped
 from ingest.inbox.metrics import Metrics
 from ingest.inbox.position import (
+    Fetched,
     Folder,
     Found,
     again,
     batches,
     here,
     is_renumbered,
-    mail_of,
     next_pause,
     passed,
     searches,
@@ -34,8 +36,11 @@ log = structlog.get_logger()
 _IDLE_SECONDS = 120.0
 # Where the server tells of new mail in one folder, the others are looked at so many times more rarely.
 _OTHERS = 6
-# Uids whose dates and sizes are asked for at once.
-_SOME = 1000
+# Batches that may be on their way to Kafka while the next is fetched.
+_UNDER_WAY = 2
+# A position costs a record and two writes to the disk: as long as there is more to read, one in so long is written. So
+# much is read again, as the same mails, after a kill.
+_KEPT_EVERY = timedelta(seconds=1)
 # A mail that the server refuses to give is asked for on so many connections, in more than a minute, and then left.
 _ATTEMPTS = 6
 
@@ -69,6 +74,8 @@ class Mailbox:
         self._share = share
         self._session: Session | None = None
         self._kept: dict[str, Position] = {}
+        self._reached: dict[str, Position] = {}
+        self._under_way: deque[tuple[Future[None], Position]] = deque()
         self._following = False
         self._failures = 0
         self._problem = ""
@@ -140,6 +147,9 @@ class Mailbox:
         finally:
             self._session = None
             hang_up(client)
+            self._arrive()  # or the next connection would read it again
+            for position in self._reached.values():
+                self._keep(position)
 
     def _wait(self, session: Session, folders: Sequence[str]) -> None:
         if not session.can_idle or folders[0] in self._missing:
@@ -163,28 +173,28 @@ class Mailbox:
         self._missing.pop(name, None)
         position = self._position(folder)
         if folder.uidnext and position.uid >= folder.last and position.uid >= position.old_until:
-            self._keep(position)
+            self._reach(position)
             return True
         for criteria, above in searches(position):
-            uids = sorted(uid for uid in session.search(criteria) if uid > above)
-            for first in range(0, len(uids), _SOME):
-                some = uids[first : first + _SOME]
-                mails = [mail for mail in session.look_up(some) if wanted(position, mail)]
-                self._metrics.behind.labels(self.name).set(len(uids) - first)
-                for batch in batches(mails):
-                    self._hand_over(session, folder, batch)
-                    position = passed(position, batch[-1].uid, batch, self._clock())
-                    self._keep(position)
-                position = passed(position, some[-1], (), self._clock())
+            found = session.find(criteria, above)
+            left = len(found)
+            for batch in batches(found):
+                self._metrics.behind.labels(self.name).set(left)
+                left -= len(batch)
+                fetched = self._fetch(session, folder, batch)  # while those before are on their way to Kafka
+                mails = [mail for mail in fetched if wanted(position, mail)]
+                position = passed(position, batch[-1].uid, mails, self._clock())
+                self._hand_over(folder, mails, position)
             if above < position.old_until:
                 position = passed(position, position.old_until, (), self._clock())
             self._metrics.behind.labels(self.name).set(0)
-        self._keep(position)
+        self._arrive()
+        self._reach(position)
         return True
 
     def _position(self, folder: Folder) -> Position:
         now = self._clock()
-        known = self._kept.get(folder.name)
+        known = self._reached.get(folder.name)
         if known is None:
             known, lost = self._handover.known(self.name, folder.name)
             if known is not None and lost:
@@ -199,19 +209,38 @@ class Mailbox:
             self._metrics.renumbered.labels(self.name).inc()
         return here(known, folder, now - self._days, now)
 
-    def _hand_over(self, session: Session, folder: Folder, batch: Sequence[Found]) -> None:
-        """Fetch the mails and see them into Kafka."""
+    def _fetch(self, session: Session, folder: Folder, batch: Sequence[Found]) -> list[Fetched]:
+        """The mails; without those that are gone, or that the server does not give however often it is asked."""
         try:
-            texts = session.fetch(batch)
+            return session.fetch(batch)
         except MailRefused:
             if len(batch) == 1:
                 self._count_refused(folder, batch[0])
-                return
-            for mail in batch:
-                self._hand_over(session, folder, [mail])
-            return
-        mails = [mail_of(folder, mail, texts[mail.uid]) for mail in batch if mail.uid in texts]
-        self._handover.mails(mails, self._clock)
+                return []
+            return [mail for one in batch for mail in self._fetch(session, folder, [one])]
+
+    def _hand_over(self, folder: Folder, mails: Sequence[Fetched], position: Position) -> None:
+        """See these on their way to Kafka, where few enough are."""
+        self._arrive(_UNDER_WAY - 1)
+        self._under_way.append((self._handover.begin(folder, mails, self._clock), position))
+
+    def _arrive(self, leave: int = 0) -> None:
+        """Wait until no more than so many batches are on their way; the positions of those that arrived hold then."""
+        try:
+            while len(self._under_way) > leave:
+                arrival, position = self._under_way.popleft()
+                arrival.result()
+                self._reached[position.folder] = position
+                kept = self._kept.get(position.folder)
+                if kept is None or position.at - kept.at >= _KEPT_EVERY:
+                    self._keep(position)
+        except BaseException:
+            self._under_way.clear()  # what comes after a gap is read again
+            raise
+
+    def _reach(self, position: Position) -> None:
+        self._reached[position.folder] = position
+        self._keep(position)
 
     def _count_refused(self, folder: Folder, mail: Found) -> None:
         """Leave a mail that the server does not give; raises Retry as long as it may still give it."""

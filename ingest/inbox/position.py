@@ -8,7 +8,7 @@ is the same mail.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid5
@@ -21,9 +21,14 @@ from schemas.topics import MAX_MAIL_BYTES
 
 # The dates of a folder are not quite in the order of its uids: a mail that is moved keeps its own.
 _MARGIN = timedelta(days=1)
-# What is fetched and handed to Kafka at once, and so what is held in memory for a mailbox.
-BATCH_BYTES = 4 * 1024 * 1024
-BATCH_MAILS = 200
+# What is fetched and handed to Kafka at once; some of these are held in memory for a mailbox.
+BATCH_BYTES = 2 * 1024 * 1024
+# Sizes are asked for of larger mails alone: to ask it of all others costs half as much as to fetch them.
+SMALL_BYTES = 16 * 1024
+# Of those so much shares a record: what Kafka takes wherever the topic was made (1 MB a record by default; base64 adds
+# a third to a mail, and JSON half a kilobyte), and what the reader reads in about a third of a second.
+RECORD_BYTES = 640 * 1024
+RECORD_MAILS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +45,20 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A mail of a folder that was not fetched yet. `size` in bytes, as the server gives it."""
+    """A mail of a folder that was not fetched yet. `size` in bytes, as the server gives it; 0: at most SMALL_BYTES."""
+
+    uid: int
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A mail that was fetched. `raw` is its first MAX_MAIL_BYTES at least, `size` what it has in all."""
 
     uid: int
     received_at: datetime
     size: int
+    raw: bytes
 
 
 def here(known: Position | None, folder: Folder, first: datetime, now: datetime) -> Position:
@@ -91,7 +105,7 @@ def searches(position: Position) -> Iterator[tuple[list[object], int]]:
     yield ["UID", f"{after + 1}:*"], after
 
 
-def wanted(position: Position, mail: Found) -> bool:
+def wanted(position: Position, mail: Fetched) -> bool:
     """Whether this mail is to be handed over."""
     if mail.uid <= position.uid:
         return False
@@ -103,8 +117,8 @@ def batches(mails: Sequence[Found]) -> Iterator[list[Found]]:
     batch: list[Found] = []
     held = 0
     for mail in sorted(mails, key=lambda mail: mail.uid):
-        size = min(mail.size, MAX_MAIL_BYTES)
-        if batch and (held + size > BATCH_BYTES or len(batch) == BATCH_MAILS):
+        size = min(mail.size or SMALL_BYTES, MAX_MAIL_BYTES)
+        if batch and held + size > BATCH_BYTES:
             yield batch
             batch, held = [], 0
         batch.append(mail)
@@ -113,26 +127,41 @@ def batches(mails: Sequence[Found]) -> Iterator[list[Found]]:
         yield batch
 
 
-def passed(position: Position, uid: int, mails: Sequence[Found], now: datetime) -> Position:
+def shared(mails: Sequence[Mail]) -> Iterator[list[Mail]]:
+    """The mails of each record, in order. A large mail is alone in its record."""
+    some: list[Mail] = []
+    held = 0
+    for mail in mails:
+        size = len(mail.raw)
+        if some and (held + size > RECORD_BYTES or len(some) == RECORD_MAILS):
+            yield some
+            some, held = [], 0
+        some.append(mail)
+        held += size
+    if some:
+        yield some
+
+
+def passed(position: Position, uid: int, mails: Sequence[Fetched], now: datetime) -> Position:
     """The position when all up to `uid` is done, these mails the last of it."""
     newest = max([position.newest, *(mail.received_at for mail in mails)])
     return replace(position, uid=max(position.uid, uid), newest=newest, at=now)
 
 
-def mail_of(folder: Folder, found: Found, raw: bytes) -> Mail:
-    """The record of a mail. `raw` is as much of it as was fetched."""
-    kept = raw[:MAX_MAIL_BYTES]
-    place = (folder.mailbox, folder.name, str(folder.uidvalidity), str(found.uid))
+def mail_of(folder: Folder, mail: Fetched) -> Mail:
+    """The record of a mail."""
+    kept = mail.raw[:MAX_MAIL_BYTES]
+    place = (folder.mailbox, folder.name, str(folder.uidvalidity), str(mail.uid))
     return Mail(
         id=str(uuid5(NAMESPACE, "\x1f".join(("mail", *place)))),
         mailbox=folder.mailbox,
         folder=folder.name,
         uidvalidity=folder.uidvalidity,
-        uid=found.uid,
-        received_at=found.received_at,
-        size=max(found.size, len(raw)),
+        uid=mail.uid,
+        received_at=mail.received_at,
+        size=max(mail.size, len(mail.raw)),
         digest=hashlib.sha256(kept).hexdigest(),
-        truncated=len(raw) > len(kept) or (found.size > MAX_MAIL_BYTES and len(raw) == MAX_MAIL_BYTES),
+        truncated=len(mail.raw) > len(kept) or (mail.size > MAX_MAIL_BYTES and len(mail.raw) == MAX_MAIL_BYTES),
         raw=kept,
     )
 
@@ -142,11 +171,3 @@ def next_pause(failures: int, share: float, *, refused: bool = False) -> float:
     server that comes back do not come all at once. A refused login is repeated rarely: servers lock accounts."""
     first, longest = (30.0, 900.0) if refused else (1.0, 60.0)
     return min(longest, first * 2.0 ** min(failures - 1, 10)) * (0.5 + share / 2)
-
-
-def texts(answers: Mapping[bytes, object]) -> bytes | None:
-    """The mail in the answer to a fetch: the key is `BODY[]`, with `<0>` when only a part was asked for."""
-    for name, value in answers.items():
-        if name.startswith(b"BODY[") and isinstance(value, bytes):
-            return value
-    return None

@@ -15,7 +15,8 @@ from imapclient import IMAPClient, SocketTimeout
 from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, LoginError
 from imapclient.imapclient import JUNK
 
-from ingest.inbox.position import Folder, Found, texts
+from ingest.inbox.answer import Given, read
+from ingest.inbox.position import SMALL_BYTES, Fetched, Folder, Found
 from schemas.errors import Retry
 from schemas.senders import Credential, Imap
 from schemas.topics import MAX_MAIL_BYTES
@@ -23,7 +24,7 @@ from schemas.topics import MAX_MAIL_BYTES
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
 
-# How many mails' dates and sizes are asked for at once.
+# How many mails' sizes are asked for at once.
 _SOME = 1000
 
 
@@ -55,7 +56,7 @@ def _explained(what: str) -> Iterator[None]:
 def open_line(login: Imap) -> IMAPClient:
     """Connect, secured as the account says; never less. Raises Retry with what failed."""
     with _explained(f"{login.host}:{login.port}"):
-        context = ssl.create_default_context()
+        context = None if login.tls == "none" else ssl.create_default_context()
         timeout = SocketTimeout(CONNECT_SECONDS, ANSWER_SECONDS)
         secured = login.tls == "tls"
         client = IMAPClient(
@@ -126,35 +127,45 @@ class Session:
         with _explained("SEARCH"):
             return [int(uid) for uid in self._client.search(criteria)]
 
-    def look_up(self, uids: Sequence[int]) -> list[Found]:
-        """Date and size of each; mails that are gone meanwhile are left out."""
-        found = []
-        for first in range(0, len(uids), _SOME):
+    def find(self, criteria: list[object], above: int) -> list[Found]:
+        """The mails in the open folder that match and have a uid above this one, in the order of their uids."""
+        uids = sorted(uid for uid in self.search(criteria) if uid > above)
+        large = sorted(set(self.search([*criteria, "LARGER", SMALL_BYTES])).intersection(uids)) if uids else []
+        sizes: dict[int, int] = {}
+        for first in range(0, len(large), _SOME):
             with _explained("FETCH"):
-                answers = self._client.fetch(uids[first : first + _SOME], ["INTERNALDATE", "RFC822.SIZE"])
-            for uid, said in answers.items():
-                if b"RFC822.SIZE" in said:
-                    found.append(Found(uid, _in_utc(said.get(b"INTERNALDATE")), int(said[b"RFC822.SIZE"])))
-        return found
+                answers = self._client.fetch(large[first : first + _SOME], ["RFC822.SIZE"])
+            sizes |= {uid: int(said[b"RFC822.SIZE"]) for uid, said in answers.items() if b"RFC822.SIZE" in said}
+        return [Found(uid, sizes.get(uid, 0)) for uid in uids]
 
-    def fetch(self, mails: Sequence[Found]) -> dict[int, bytes]:
-        """The mails, of a large one its first MAX_MAIL_BYTES; those that are gone meanwhile are left out.
+    def fetch(self, mails: Sequence[Found]) -> list[Fetched]:
+        """The mails in their order, of a large one its first MAX_MAIL_BYTES; without those that are gone meanwhile.
 
         Raises MailRefused when the server says no to one of them.
         """
         whole = [mail.uid for mail in mails if mail.size <= MAX_MAIL_BYTES]
         large = [mail.uid for mail in mails if mail.size > MAX_MAIL_BYTES]
-        answers: dict[int, bytes] = {}
-        for uids, what in ((whole, "BODY.PEEK[]"), (large, f"BODY.PEEK[]<0.{MAX_MAIL_BYTES}>")):
-            with _explained("FETCH"):
-                try:
-                    said = self._client.fetch(uids, [what]) if uids else {}
-                except IMAPClientAbortError:
-                    raise
-                except IMAPClientError as error:
-                    raise MailRefused(_line(error)) from None
-            answers |= {uid: raw for uid, answer in said.items() if (raw := texts(answer)) is not None}
-        return answers
+        given: dict[int, Given] = {}
+        for uids, what in ((whole, b"BODY.PEEK[]"), (large, b"BODY.PEEK[]<0.%d>" % MAX_MAIL_BYTES)):
+            if uids:
+                given |= {one[0]: one for one in self._give(uids, what)}
+        now = datetime.now(UTC)  # a mail without a date is one of now: it is wanted
+        return [
+            Fetched(mail.uid, one[1] or now, mail.size, one[2])
+            for mail in mails
+            if (one := given.get(mail.uid)) is not None
+        ]
+
+    def _give(self, uids: Sequence[int], what: bytes) -> list[Given]:
+        with _explained("FETCH"):
+            ids = ",".join(map(str, uids)).encode()
+            try:
+                # What `fetch` of imapclient does, but for its parser.
+                return read(self._client._raw_command_untagged(b"FETCH", [ids, b"(INTERNALDATE %b)" % what]))
+            except IMAPClientAbortError:
+                raise
+            except IMAPClientError as error:
+                raise MailRefused(_line(error)) from None
 
     def idle(self, seconds: float, waker: int) -> None:
         """Wait until the server says something of the open folder, `waker` (a file) is readable, or time is up."""
@@ -177,11 +188,6 @@ def hang_up(client: IMAPClient) -> None:
     """Close the connection without ceremony: nothing is left to be said, and the server may not be there."""
     with contextlib.suppress(IMAPClientError, OSError, EOFError):
         client.shutdown()
-
-
-def _in_utc(moment: object) -> datetime:
-    """A mail without a date is one of now: it is wanted."""
-    return moment.astimezone(UTC) if isinstance(moment, datetime) else datetime.now(UTC)
 
 
 def _line(error: BaseException) -> str:

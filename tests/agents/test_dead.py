@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import os
 import re
@@ -17,7 +18,7 @@ import pytest
 from agents.dead import letters, replay
 from schemas.events import Dead, lines
 from schemas.settings import load
-from schemas.topics import DEAD, HITS, SENDS, Topic
+from schemas.topics import DEAD, HITS, MAIL, SENDS, Topic
 from tests.support.broker import Broker
 from tests.support.processes import ROOT
 from tests.support.stream import Stream, a_hit, running_stream
@@ -98,6 +99,17 @@ def test_a_record_that_two_stages_complained_of_is_put_back_once(stream: Stream)
     (letter,) = [one for one in letters(stream.settings) if one.number == number]
     done = replay(stream.settings, [letter, letter], dry_run=True, late=False, now=datetime.now(UTC))
     assert (len(done.written), len(done.left)) == (1, 1)
+
+
+def test_lines_of_one_record_that_were_set_aside_alone_are_put_back_each(stream: Stream) -> None:
+    numbers = [bury(stream, MAIL, line) for line in (b'{"id":"one"}', b'{"id":"two"}')]
+    both = [
+        dataclasses.replace(one, dead=msgspec.structs.replace(one.dead, offset=7))
+        for one in letters(stream.settings)
+        if one.number in numbers
+    ]
+    done = replay(stream.settings, both, dry_run=True, late=False, now=datetime.now(UTC))
+    assert [letter.value for letter in done.written] == [b'{"id":"one"}', b'{"id":"two"}']
 
 
 def test_hits_too_old_to_be_judged_well_are_put_back_only_when_asked(stream: Stream) -> None:

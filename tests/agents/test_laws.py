@@ -47,7 +47,7 @@ _SEEN = "SELECT * FROM ({}) ORDER BY ALL".format(
     )
 )
 _SHOWN = ("headline", "by_variant", "hits_by_reason")
-_PERIOD = {"since": START - timedelta(hours=1), "until": START + timedelta(hours=2), "campaigns": []}
+_PERIOD = {"since": START - timedelta(hours=1), "until": START + timedelta(hours=2), "campaigns": [], "steps": []}
 
 # A smaller example is worth minutes only to whoever looks for the fault.
 many = settings(

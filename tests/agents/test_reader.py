@@ -13,7 +13,6 @@ from email.message import Message
 from typing import Any
 from uuid import uuid4
 
-import msgspec
 import pytest
 
 from agents.decisions.instrument import instrument
@@ -82,20 +81,22 @@ def store(stream: Stream, campaign: str, one: Email, at: datetime | None = None)
 
 
 def come_in(stream: Stream, *mails: bytes, mailbox: str = MAILBOX, at: datetime | None = None) -> None:
-    """Put mails on the topic as the inbox does."""
-    for raw in mails:
-        mail = Mail(
-            id=str(uuid4()),
-            mailbox=mailbox,
-            folder="INBOX",
-            uidvalidity=1,
-            uid=1,
-            received_at=at or now(),
-            size=len(raw),
-            digest=hashlib.sha256(raw).hexdigest(),
-            raw=raw,
-        )
-        stream.write(MAIL, msgspec.json.encode(mail))
+    """Put mails on the topic as the inbox does, in one record."""
+    stream.write(MAIL, lines([a_mail(raw, mailbox, at) for raw in mails]))
+
+
+def a_mail(raw: bytes, mailbox: str = MAILBOX, at: datetime | None = None) -> Mail:
+    return Mail(
+        id=str(uuid4()),
+        mailbox=mailbox,
+        folder="INBOX",
+        uidvalidity=1,
+        uid=1,
+        received_at=at or now(),
+        size=len(raw),
+        digest=hashlib.sha256(raw).hexdigest(),
+        raw=raw,
+    )
 
 
 def events(stream: Stream, one: Email) -> list[dict[str, Any]]:
@@ -242,7 +243,10 @@ def test_a_report_that_is_quicker_than_the_store_waits_for_it(watched: Watched) 
 
 def test_poison_is_set_aside_and_mails_of_no_meaning_pass(watched: Watched) -> None:
     before = len(watched.stream.dead())
-    watched.stream.write(MAIL, b"\xff\xfe no mail", b"{}")
+    one = an_email(watched.stream, "beside-poison", "beside")
+    good = a_mail(answers.reply(one.original, one.to, "I stand between two lines of nonsense."))
+    watched.stream.write(MAIL, b"\xff\xfe no mail\n" + lines([good]) + b"{}\n")
+    assert the_event(watched, one)["kind"] == "reply"
     come_in(watched.stream, b"", b"\x00" * 1000, b"Subject: =?utf-8?b?////?=\r\n\r\n\xff", b"From: <" * 10_000)
     one = an_email(watched.stream, "after-poison", "after")
     come_in(watched.stream, answers.reply(one.original, one.to, "Still here?"))

@@ -8,19 +8,32 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from tests.bench import answering, judging, machine, mailboxes, queryable, reading, soak, storing
+from tests.bench import (
+    answering,
+    instrumenting,
+    judging,
+    machine,
+    mailboxes,
+    queryable,
+    reading,
+    sending,
+    soak,
+    storing,
+)
 from tests.bench.broker import described
 from tests.bench.figures import Section, Wrong
 from tests.bench.page import render
 from tests.bench.workshop import ROOT, Workshop
 
-# One row a benchmark: its name, and what measures it. What comes later (instrumentation, analytics) is a module with a
+# One row a benchmark: its name, and what measures it. What comes later is a module with a
 # `measure(workshop, *, quick)` and a row here.
 BENCHMARKS: dict[str, Callable[..., Section]] = {
     "answering": answering.measure,
     "judging": judging.measure,
     "reading": reading.measure,
     "storing": storing.measure,
+    "instrumenting": instrumenting.measure,
+    "sending": sending.measure,
     "mailboxes": mailboxes.measure,
     "queryable": queryable.measure,
     "soak": soak.measure,

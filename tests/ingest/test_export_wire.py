@@ -54,7 +54,7 @@ def database(clickhouse: ClickHouseProcess) -> Settings:
         (lead,) = client.query(last).first_row
         client.command("ALTER TABLE events DROP COLUMN text SETTINGS mutations_sync = 2")
         unreadable = f"throwIf(campaign = 'bad' AND lead = '{lead}', 'unreadable')"
-        client.command(f"ALTER TABLE events ADD COLUMN text String ALIAS if({unreadable} = 0, '', '')")
+        client.command(f"ALTER TABLE events ADD COLUMN text String ALIAS if({unreadable} = 0, '', 'x')")
     return settings
 
 

@@ -17,6 +17,7 @@ from schemas.topics import (
     DELIVERIES,
     EVENTS,
     HITS,
+    MAIL,
     Topic,
     delivery_partition,
     text_partition,
@@ -52,7 +53,7 @@ def test_dead_letters_outlive_what_they_came_from() -> None:
 
 
 def test_only_the_hot_topics_hold_batches() -> None:
-    assert {topic for topic in ALL if topic.batch} == {HITS, EVENTS}
+    assert {topic for topic in ALL if topic.batch} == {HITS, EVENTS, MAIL}
 
 
 def test_a_deployment_decides_partitions_and_prefix() -> None:

@@ -18,6 +18,7 @@ from tests.support.imap import PASSWORD, ImapServer
 from tests.support.processes import Process, start, wait_until
 
 ANNA = "anna@example.com"
+_decode_lines = msgspec.json.Decoder(Mail).decode_lines
 _LONGEST = 20.0
 
 
@@ -105,7 +106,7 @@ class House:
 
         def enough() -> bool:
             nonlocal found
-            found = [msgspec.json.decode(value, type=Mail) for value in self.records(MAIL)]
+            found = [mail for value in self.records(MAIL) for mail in _decode_lines(value)]
             return len(found) >= count
 
         self.until(enough, f"{count} mails on the topic")

@@ -12,7 +12,9 @@ from msgspec.structs import replace
 
 from ingest.inbox.position import (
     BATCH_BYTES,
-    BATCH_MAILS,
+    RECORD_MAILS,
+    SMALL_BYTES,
+    Fetched,
     Folder,
     Found,
     again,
@@ -22,18 +24,19 @@ from ingest.inbox.position import (
     next_pause,
     passed,
     searches,
+    shared,
     wanted,
 )
-from schemas.events import Position
-from schemas.topics import MAX_MAIL_BYTES
+from schemas.events import Position, lines
+from schemas.topics import MAIL, MAX_MAIL_BYTES
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 FOLDER = Folder("anna@example.com", "INBOX", uidvalidity=7, uidnext=101, last=100)
 
 
-def at(days: float, uid: int) -> Found:
-    return Found(uid, NOW - days * DAY, 1000)
+def at(days: float, uid: int) -> Fetched:
+    return Fetched(uid, NOW - days * DAY, 1000, b"x" * 1000)
 
 
 def read_to(uid: int, **more: Any) -> Position:
@@ -94,26 +97,42 @@ def test_the_searches_ask_for_days_that_hold_all_that_is_wanted() -> None:
 
 @given(st.lists(st.tuples(st.integers(1, 5000), st.integers(0, 3 * MAX_MAIL_BYTES)), unique_by=lambda pair: pair[0]))
 def test_batches_hold_every_mail_once_in_order_and_never_too_much(pairs: list[tuple[int, int]]) -> None:
-    mails = [Found(uid, NOW, size) for uid, size in pairs]
+    mails = [Found(uid, size) for uid, size in pairs]
     made = list(batches(mails))
     assert [mail for batch in made for mail in batch] == sorted(mails, key=lambda mail: mail.uid)
     for batch in made:
-        assert 0 < len(batch) <= BATCH_MAILS
-        assert sum(min(mail.size, MAX_MAIL_BYTES) for mail in batch) <= BATCH_BYTES
+        assert batch
+        assert sum(min(mail.size or SMALL_BYTES, MAX_MAIL_BYTES) for mail in batch) <= BATCH_BYTES
+
+
+@given(st.lists(st.integers(0, MAX_MAIL_BYTES), max_size=30), st.integers(0, 3 * RECORD_MAILS))
+def test_records_hold_every_mail_once_in_order_and_fit_the_topic(sizes: list[int], small: int) -> None:
+    mails = [mail_of(FOLDER, Fetched(uid, NOW, 0, b"x" * size)) for uid, size in enumerate([*sizes, *[5] * small], 1)]
+    made = list(shared(mails))
+    assert [mail.uid for some in made for mail in some] == [mail.uid for mail in mails]
+    for some in made:
+        record = len(lines(some))
+        assert 0 < len(some) <= RECORD_MAILS
+        assert record < (MAIL.max_record_bytes or 0)
+        assert len(some) == 1 or record < 1_000_000, "Kafka's own limit, where the topic was made with that"
 
 
 def test_a_mails_id_is_that_of_its_place() -> None:
-    found = Found(5, NOW, 3)
-    mail = mail_of(FOLDER, found, b"abc")
-    assert mail_of(FOLDER, found, b"other").id == mail.id
-    assert mail_of(Folder("anna@example.com", "Junk", 7, 9, 8), found, b"abc").id != mail.id
-    assert mail_of(Folder("anna@example.com", "INBOX", 8, 9, 8), found, b"abc").id != mail.id
-    assert mail_of(FOLDER, Found(6, NOW, 3), b"abc").id != mail.id
+    found = Fetched(5, NOW, 3, b"abc")
+    mail = mail_of(FOLDER, found)
+    assert mail_of(FOLDER, replace_raw(found, b"other")).id == mail.id
+    assert mail_of(Folder("anna@example.com", "Junk", 7, 9, 8), found).id != mail.id
+    assert mail_of(Folder("anna@example.com", "INBOX", 8, 9, 8), found).id != mail.id
+    assert mail_of(FOLDER, Fetched(6, NOW, 3, b"abc")).id != mail.id
+
+
+def replace_raw(mail: Fetched, raw: bytes) -> Fetched:
+    return Fetched(mail.uid, mail.received_at, len(raw), raw)
 
 
 @pytest.mark.parametrize("size", [0, 5, MAX_MAIL_BYTES, MAX_MAIL_BYTES + 1])
 def test_a_server_that_is_wrong_about_a_size_makes_no_mail_too_large(size: int) -> None:
-    mail = mail_of(FOLDER, Found(5, NOW, size), b"x" * (MAX_MAIL_BYTES + 1))
+    mail = mail_of(FOLDER, Fetched(5, NOW, size, b"x" * (MAX_MAIL_BYTES + 1)))
     assert len(mail.raw) == MAX_MAIL_BYTES
     assert mail.truncated
     assert mail.size == MAX_MAIL_BYTES + 1
