@@ -96,7 +96,6 @@ class Activity(Struct, frozen=True, kw_only=True):
     clicked: _Count = 0
     replied: _Count = 0
     unsubscribed: _Count = 0
-    complained: _Count = 0
 
 
 class Day(Stats, frozen=True, kw_only=True):
@@ -142,7 +141,7 @@ _CAMPAIGN_EXAMPLE = {
 }
 _DAY_EXAMPLE = {
     **{"day": "2026-03-02", **_STATS},
-    "happened": {"sent": 1000, "opened": 380, "clicked": 77, "replied": 19, "unsubscribed": 2, "complained": 0},
+    "happened": {"sent": 1000, "opened": 380, "clicked": 77, "replied": 19, "unsubscribed": 2},
 }
 _DAILY_EXAMPLE = {**_PERIOD, "timezone": "UTC", "days": [_DAY_EXAMPLE], "next": None}
 

@@ -21,21 +21,18 @@ ORDER BY day WITH FILL
     TO toDate(subtractMilliseconds(until, 1), timezone) + 1
 
 -- name: daily_activity
--- What happened on each day of the period on which anything did: emails sent, opened and clicked for the first time by a
--- person, replied to, unsubscribed from and complained about, each at its own time, whenever the email was sent. Counts,
+-- What happened on each day of the period on which anything did, as `activity` has it, by the day at any length. Counts,
 -- so no denominator.
 WITH
     -- include: period
     , {timezone:String} AS timezone
+    , 'day' AS grain
 SELECT
-    toDate(assumeNotNull(at), timezone) AS day,
-    countIf(happened = 'sent') AS sent,
-    countIf(happened = 'opened') AS opened,
-    countIf(happened = 'clicked') AS clicked,
-    countIf(happened = 'replied') AS replied,
-    countIf(happened = 'unsubscribed') AS unsubscribed,
-    countIf(happened = 'complained') AS complained
-FROM v_outcomes
--- include: moments
-GROUP BY day
-ORDER BY day
+    toDate(time, timezone) AS day,
+    -- include: happened_counts
+FROM
+(
+    -- include: happenings
+)
+GROUP BY time
+ORDER BY time

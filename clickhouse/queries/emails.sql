@@ -26,13 +26,6 @@ subtractMilliseconds(since, dateDiff('millisecond', since, until)) AS before
 -- The cohort, and that of the period before.
 sent_at >= before AND sent_at < until AND (empty(chosen) OR has(chosen, campaign))
 
--- fragment: moments
--- When each thing first happened to an email, in the period: a row for each, whenever the email was sent.
-ARRAY JOIN
-    [sent_at, first_open_at, first_click_at, replied_at, unsubscribed_at, complained_at] AS at,
-    ['sent', 'opened', 'clicked', 'replied', 'unsubscribed', 'complained'] AS happened
-WHERE at >= since AND at < until AND (empty(chosen) OR has(chosen, campaign))
-
 -- fragment: counts
 -- `raw_` is by anybody, robots and machines included; without it, by a person.
 count() AS sent,
@@ -150,7 +143,10 @@ countIf(happened = 'unsubscribed') AS unsubscribed
 -- What first happened to an email by a person's doing, each at its own time.
 SELECT toDateTime(dateTrunc(grain, assumeNotNull(at), timezone), timezone) AS time, happened
 FROM v_outcomes
--- include: moments
+ARRAY JOIN
+    [sent_at, first_open_at, first_click_at, replied_at, unsubscribed_at] AS at,
+    ['sent', 'opened', 'clicked', 'replied', 'unsubscribed'] AS happened
+WHERE at >= since AND at < until AND (empty(chosen) OR has(chosen, campaign))
 
 -- fragment: quiet_times
 -- Every time of the period, when nothing happened too. Days are added as days, because a day is not always 24 hours.
