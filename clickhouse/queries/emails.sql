@@ -46,22 +46,6 @@ countIf(replied_at IS NOT NULL) AS replied,
 countIf(replied_at IS NOT NULL OR auto_replied_at IS NOT NULL) AS raw_replied,
 countIf(complained_at IS NOT NULL) AS complained
 
--- fragment: count_names
-sent,
-hard_bounced,
-soft_bounced,
-blocked,
-delivered,
-opened,
-raw_opened,
-machine_opened,
-clicked,
-raw_clicked,
-unsubscribed,
-replied,
-raw_replied,
-complained
-
 -- fragment: rates
 -- 0 to 1, and NULL where there is nothing to divide by. Bounces are a share of sent, what people do of delivered.
 delivered / nullIf(sent, 0) AS delivery_rate,
