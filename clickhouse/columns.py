@@ -73,6 +73,7 @@ TIMES = {
 
 OTHERS = {
     "name": "What the campaign is called.",
+    "slot": "The hour of sending.",
     "state": "Paused or Active.",
     "day": "The day (UTC) that the emails were sent on.",
     "first_sent_at": "When the first of its emails was sent.",
