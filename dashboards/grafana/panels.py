@@ -212,5 +212,6 @@ def _link(link: Link, board: Board) -> dict[str, Any]:
         f"${{__data.fields.{link.column}:percentencode}}"
         f"&${{__url_time_range}}&${{datasource:queryparam}}{''.join(kept)}"
     )
-    title = f"This {link.sets.label.lower()} alone" if to is board else f"{to.title if to else link.board} of this one"
+    label = link.sets.label.lower()
+    title = f"This {label} alone" if to is board else f"{to.title if to else link.board}: this {label}"
     return {"title": title, "url": url}
