@@ -253,9 +253,7 @@ _PANELS = (
         description="Each time that a campaign stood still in the period, if only for a part of it, whoever its "
         "senders are: since when, why, and when it was resumed. No denominator.",
         query=get("pause_list"),
-        label=Field(
-            "campaign_name", "Campaign", Unit.TEXT, "The campaign's name. Choose it to see this campaign."
-        ),
+        label=Field("campaign_name", "Campaign", Unit.TEXT, "The campaign's name. Choose it to see this campaign."),
         link=Link("campaign_id", CAMPAIGN, board="campaign"),
         fields=(
             Field("state", "State", Unit.TEXT, "Paused: nothing more is sent."),
