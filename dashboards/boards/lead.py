@@ -104,7 +104,6 @@ _PANELS = (
             Field("step", "Step", Unit.COUNT, "The email's place in the sequence."),
             Field("variant", "Variant", Unit.TEXT, "The version of the text that was sent."),
             Field("wrote", "Wrote", Unit.TEXT, "What the lead answered, without quotes and signature.", Color.GREY),
-            Field("user_agent", "User agent", Unit.TEXT, "What fetched the pixel or followed the link.", Color.GREY),
             Field("rules_version", "Rules", Unit.TEXT, "The version of the rules that judged.", Color.GREY),
             Field("total", "Of", Unit.COUNT, "How many things happened in all."),
         ),
