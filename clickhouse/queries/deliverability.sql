@@ -106,6 +106,7 @@ ORDER BY time
 
 -- name: by_provider
 -- Counts and rates of the emails sent in the period, for each mailbox provider of their recipients, the largest first.
+-- `refusal_rate` is the share, of sent, that bounced in any way.
 -- `Other domains` are those of which only the MX tells who hosts them.
 WITH
     -- include: period_of_senders
@@ -115,6 +116,7 @@ SELECT
     -- include: counts
     ,
     -- include: rates
+    , 1 - delivery_rate AS refusal_rate
 FROM v_sent
 LEFT JOIN
 -- include: known_providers
