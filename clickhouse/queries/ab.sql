@@ -130,6 +130,8 @@ SELECT
     ) AS stepped_down,
     multiIf(isNull(p_value), NULL, stepped_down > 1, 1, stepped_down) AS corrected_p,
     multiIf(isNull(needed), NULL, size > abs(difference), 'fifth', 'seen') AS needed_for,
+    -- 1,234,567
+    reverse(arrayStringConcat(extractAll(reverse(toString(assumeNotNull(missing))), '.{1,3}'), ',')) AS thousands,
     multiIf(
         is_baseline, 'baseline',
         isNull(missing) OR missing > 0, 'short',
@@ -142,7 +144,7 @@ SELECT
         isNull(difference), 'Not enough data: nothing delivered',
         isNull(missing) AND reached = 0, concat('Not enough data: no ', metric, ' yet'),
         isNull(missing), 'Not enough data: all were reached',
-        missing > 0, concat('Not enough data: ', toString(missing), ' more of each'),
+        missing > 0, concat('Not enough data: ', thousands, ' more each'),
         outcome = 'none', 'No difference seen',
         outcome = 'better', concat(variant, ' is better than ', baseline),
         concat(baseline, ' is better than ', variant)
@@ -173,6 +175,7 @@ corrected_p,
 multiIf(isNull(corrected_p), '–', corrected_p < 0.001, '< 0.001', printf('%.3f', corrected_p)) AS p,
 needed,
 needed_for,
+multiIf(isNull(needed_for), '–', needed_for = 'seen', 'as seen', 'a fifth') AS to_find,
 missing,
 outcome,
 finding

@@ -159,8 +159,8 @@ WITH
     , [60, 300, 900, 1800, 3600, 10800, 21600, 43200, 86400, 172800, 604800] AS bounds
 SELECT
     [
-        'Under 1 min', '1–5 min', '5–15 min', '15–30 min', '30–60 min', '1–3 h', '3–6 h', '6–12 h', '12–24 h',
-        '1–2 days', '2–7 days', 'Over 7 days'
+        '< 1 min', '1–5 min', '5–15 min', '15–30 min', '30–60 min', '1–3 h', '3–6 h', '6–12 h', '12–24 h', '1–2 d',
+        '2–7 d', '> 7 d'
     ][place] AS delay,
     sum(emails) AS opened,
     opened / nullIf(sum(opened) OVER (), 0) AS share
