@@ -18,6 +18,7 @@ import typer
 
 from commands import boards, dead, judge, lead, senders, unanswered, webhooks
 from commands.edge import DAYS, explained, read_settings
+from commands.rebuild import rebuild
 from schemas.errors import Misconfigured, Retry
 from schemas.settings import Settings
 
@@ -38,6 +39,7 @@ _GROUPS = {
 }
 for name, group in _GROUPS.items():
     app.add_typer(group.app, name=name)
+app.command()(rebuild)
 
 log = structlog.get_logger()
 T = TypeVar("T")

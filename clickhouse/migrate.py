@@ -11,15 +11,19 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
 from clickhouse_connect.driver.client import Client
 
 from clickhouse import views
 from clickhouse.cluster import on_cluster
+from clickhouse.rebuild import is_rebuilding, rebuild
 from clickhouse.store import connect
 from schemas.errors import Misconfigured
 from schemas.settings import Settings
 
+log = structlog.get_logger()
 FOLDER = Path(__file__).with_name("migrations")
+_LONGEST_STATEMENT = 3600  # seconds
 
 _RECORD = """
 CREATE TABLE IF NOT EXISTS migrations (
@@ -78,7 +82,12 @@ def migrate(settings: Settings, folder: Path = FOLDER) -> list[str]:
         if folder == FOLDER:  # those of an older release have not what the views ask
             for _, statement in views.statements():
                 client.command(statement)
-        return done
+        # Tables that are new are filled; a rebuild that was interrupted is ended.
+        unfilled = folder == FOLDER and is_rebuilding(client)
+    if unfilled:
+        with connect(settings, send_receive_timeout=_LONGEST_STATEMENT) as client:
+            rebuild(client, lambda campaign: log.info("made anew from events", campaign=campaign))
+    return done
 
 
 def rendered(settings: Settings, folder: Path = FOLDER) -> list[tuple[str, str]]:

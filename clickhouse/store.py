@@ -7,6 +7,7 @@ SENDLENS_CLICKHOUSE_URL alone.
 from __future__ import annotations
 
 import re
+import secrets
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalErr
 
 from clickhouse.cluster import SETTINGS as CLUSTER_SETTINGS
 from clickhouse.cluster import spread
+from clickhouse.counting import carry
 from schemas.errors import Misconfigured, Reject, Retry
 from schemas.settings import Settings
 
@@ -64,9 +66,15 @@ def connect(settings: Settings, *, database: str | None = None, **options: Any) 
 
 
 def insert_lines(client: Client, table: str, lines: bytes) -> None:
-    """Insert newline-delimited JSON. Raises Reject when a row is at fault, Retry when the database is."""
+    """Insert newline-delimited JSON; what numbers are counted from follows an insert of events. Raises Reject when a
+    row is at fault, Retry when the database is."""
+    batch = secrets.token_hex(16)
     try:
-        client.raw_insert(table, insert_block=lines, fmt="JSONEachRow", settings=_INSERT_SETTINGS)
+        client.raw_insert(
+            table, insert_block=lines, fmt="JSONEachRow", settings=_INSERT_SETTINGS | {"log_comment": batch}
+        )
+        if table == "events":
+            carry(client, batch)
     except ClickHouseError as error:
         raise _next_move(error) from error
 

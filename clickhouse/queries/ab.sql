@@ -131,7 +131,7 @@ SELECT
     multiIf(isNull(p_value), NULL, stepped_down > 1, 1, stepped_down) AS corrected_p,
     multiIf(isNull(needed), NULL, size > abs(difference), 'fifth', 'seen') AS needed_for,
     -- 1,234,567
-    reverse(arrayStringConcat(extractAll(reverse(toString(assumeNotNull(missing))), '.{1,3}'), ',')) AS thousands,
+    reverse(arrayStringConcat(extractAll(reverse(toString(assumeNotNull(missing))), '..?.?'), ',')) AS thousands,
     multiIf(
         is_baseline, 'baseline',
         isNull(missing) OR missing > 0, 'short',
@@ -154,14 +154,8 @@ FROM
     -- include: ab_sized
 )
 
--- fragment: ab_shown
-campaign AS campaign_id,
-if(known.name = '', campaign, known.name) AS campaign_name,
-step,
-concat('Step ', toString(step)) AS step_name,
-variant,
-metric,
-baseline,
+-- fragment: ab_results
+-- What the head of the file defines.
 delivered,
 reached,
 rate,
@@ -169,16 +163,28 @@ lift,
 difference,
 low,
 high,
-if(isNull(difference), '–', printf('%+.1f to %+.1f pp', 100 * low, 100 * high)) AS interval,
 p_value,
 corrected_p,
-multiIf(isNull(corrected_p), '–', corrected_p < 0.001, '< 0.001', printf('%.3f', corrected_p)) AS p,
 needed,
 needed_for,
-multiIf(isNull(needed_for), '–', needed_for = 'seen', 'as seen', 'a fifth') AS to_find,
 missing,
 outcome,
 finding
+
+-- fragment: ab_shown
+-- And as people read it.
+campaign AS campaign_id,
+if(known.name = '', campaign, known.name) AS campaign_name,
+step,
+concat('Step ', toString(step)) AS step_name,
+variant,
+metric,
+baseline,
+-- include: ab_results
+,
+if(isNull(difference), '–', printf('%+.1f to %+.1f pp', 100 * low, 100 * high)) AS interval,
+multiIf(isNull(corrected_p), '–', corrected_p < 0.001, '< 0.001', printf('%.3f', corrected_p)) AS p,
+multiIf(isNull(needed_for), '–', needed_for = 'seen', 'as seen', 'a fifth') AS to_find
 
 -- name: ab
 -- Every variant of every step that was sent in at least two, of the emails sent in the period, by metric: `reply`,

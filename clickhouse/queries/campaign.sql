@@ -80,6 +80,13 @@ GROUP BY campaign, step, variant
 ORDER BY campaign_name, campaign_id, step, variant
 LIMIT 500
 
+-- fragment: link_counts
+-- Of a link: emails in which it was followed, and how often it was. `raw_` is by anybody, without it by a person.
+uniqExactIf(delivery_id, verdict = 'human') AS clicked,
+uniqExact(delivery_id) AS raw_clicked,
+countIf(verdict = 'human') AS clicks,
+count() AS raw_clicks
+
 -- name: links
 -- The links of the emails sent in the period that were followed, by whom the most people followed first. `clicked` are
 -- emails in which a person followed the link, `clicks` how often people did; raw is by anybody. `click_rate` is
@@ -107,10 +114,7 @@ FROM
     SELECT
         campaign,
         link_id,
-        uniqExactIf(delivery_id, verdict = 'human') AS clicked,
-        uniqExact(delivery_id) AS raw_clicked,
-        countIf(verdict = 'human') AS clicks,
-        count() AS raw_clicks
+        -- include: link_counts
     FROM events FINAL
     -- A click comes after its email was sent, but for a scanner's, which may be seconds sooner.
     WHERE kind = 'click' AND at >= subtractDays(since, 1) AND (empty(chosen) OR has(chosen, campaign))

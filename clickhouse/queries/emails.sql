@@ -5,7 +5,15 @@
 -- What every board query is asked for: since <= t < until, and campaigns (none chosen means all).
 {since:DateTime64(3, 'UTC')} AS since,
 {until:DateTime64(3, 'UTC')} AS until,
-{campaigns:Array(String)} AS chosen
+{campaigns:Array(String)} AS chosen,
+since AS begin
+
+-- fragment: period_and_before
+-- As `period`, and as long a time before it.
+{since:DateTime64(3, 'UTC')} AS since,
+{until:DateTime64(3, 'UTC')} AS until,
+{campaigns:Array(String)} AS chosen,
+subtractMilliseconds(since, dateDiff('millisecond', since, until)) AS begin
 
 -- fragment: of_chosen
 (empty(chosen) OR has(chosen, campaign))
@@ -45,22 +53,6 @@ countIf(unsubscribed_at IS NOT NULL) AS unsubscribed,
 countIf(replied_at IS NOT NULL) AS replied,
 countIf(replied_at IS NOT NULL OR auto_replied_at IS NOT NULL) AS raw_replied,
 countIf(complained_at IS NOT NULL) AS complained
-
--- fragment: count_names
-sent,
-hard_bounced,
-soft_bounced,
-blocked,
-delivered,
-opened,
-raw_opened,
-machine_opened,
-clicked,
-raw_clicked,
-unsubscribed,
-replied,
-raw_replied,
-complained
 
 -- fragment: rates
 -- 0 to 1, and NULL where there is nothing to divide by. Bounces are a share of sent, what people do of delivered.

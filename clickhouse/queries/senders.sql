@@ -91,6 +91,8 @@ ORDER BY health, sender
 -- shares of sent.
 WITH
     -- include: period
+    ,
+    -- include: held
 SELECT
     sender,
     if(is_folded, folded_health, 100) AS health,
@@ -105,12 +107,13 @@ FROM
 (
     SELECT
         sender,
-        -- include: counts
+        -- include: count_sums
         ,
         -- include: rates
-    FROM v_outcomes
-    WHERE
-        -- include: cohort
+    FROM
+    (
+        -- include: counted_emails
+    ) AS counted
     GROUP BY sender
 ) AS counted
 LEFT JOIN

@@ -259,7 +259,6 @@ _PANELS = (
             Field("opens", "Opens", Unit.COUNT, "Pixel fetches."),
             Field("clicks", "Clicks", Unit.COUNT, "Links followed."),
             Field("share", "Share of hits", Unit.RATE, "Of all hits of the period."),
-            Field("emails", "Emails", Unit.COUNT, "Different emails that were hit."),
         ),
         area=Area(10, 26, 14, 10),
         no_value=NO_HITS,

@@ -271,4 +271,5 @@ PIPELINE = Board(
     description="Whether the stream keeps up: hits, lag, latency, the spool and what was set aside, by process.",
     panels=_PANELS,
     variables=(),
+    needs_emails=False,
 )

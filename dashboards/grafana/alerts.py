@@ -68,9 +68,9 @@ RULES: tuple[Rule, ...] = (
     Rule(
         uid="sendlens-lag",
         title="Consumer lag",
-        about="Records of a stage's topics that no worker has acknowledged: more than 10,000 for 10 minutes, a record of "
-        "hits or events being a batch of them. A count, without a denominator. Without any row no worker told of itself "
-        "for a minute: none runs, or ClickHouse is not written to.",
+        about="Records of a stage's topics that no worker has acknowledged: more than 10,000 for 10 minutes; a record "
+        "of hits or events is a batch of them. A count, without a denominator. Without any row no worker told of "
+        "itself for a minute: none runs, or ClickHouse is not written to.",
         summary="Stage {{ .Labels.stage }} lags by {{ humanize .Values.A.Value }} records",
         query=get("alert_lag"),
         above=10_000,
