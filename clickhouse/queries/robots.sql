@@ -97,7 +97,7 @@ WHERE kind IN ('open', 'click') AND at >= since AND at < until AND (empty(chosen
 FROM events FINAL
 WHERE kind IN ('open', 'click') AND (campaign, delivery_id) IN (
     SELECT campaign, delivery_id
-    FROM v_outcomes
+    FROM v_sent
     WHERE
         -- include: cohort
         AND (empty(chosen_steps) OR has(chosen_steps, step))
@@ -166,7 +166,7 @@ WITH
     (
         SELECT
             -- include: counts
-        FROM v_outcomes
+        FROM v_sent
         WHERE
             -- include: cohort
             AND (empty(chosen_steps) OR has(chosen_steps, step))
