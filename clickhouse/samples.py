@@ -54,7 +54,7 @@ _STARTED = "process_start_time_seconds"
 # Of the worst day: a last sample is still wanted, but no process ends later for it. Seconds.
 _CONNECT_PATIENCE = 2
 _INSERT_PATIENCE = 5
-_STOP_PATIENCE = 1.0
+_STOP_PATIENCE = 2.0
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -133,7 +133,7 @@ class Sampler:
             self._thread.start()
 
     def stop(self) -> None:
-        """Write the last sample. Blocks for a second at the most."""
+        """Write the last sample. Blocks for two seconds at the most."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(_STOP_PATIENCE)

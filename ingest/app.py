@@ -99,10 +99,9 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
         await spool.stop()
         await asyncio.gather(
             publisher.stop(_CLOSE_PATIENCE),
-            *(asyncio.to_thread(state.stop) for state in (links, campaigns, pauses, facts)),
+            *(asyncio.to_thread(part.stop) for part in (links, campaigns, pauses, facts, sampler)),
             *(asyncio.to_thread(asked.close) for asked in (reader, exporting)),
         )
-        await asyncio.to_thread(sampler.stop)
         log.info("ingest stopped", hits_lost=commit.in_flight)
 
     app = FastAPI(

@@ -5,7 +5,15 @@
 -- What every board query is asked for: since <= t < until, and campaigns (none chosen means all).
 {since:DateTime64(3, 'UTC')} AS since,
 {until:DateTime64(3, 'UTC')} AS until,
-{campaigns:Array(String)} AS chosen
+{campaigns:Array(String)} AS chosen,
+since AS begin
+
+-- fragment: period_and_before
+-- As `period`, and as long a time before it.
+{since:DateTime64(3, 'UTC')} AS since,
+{until:DateTime64(3, 'UTC')} AS until,
+{campaigns:Array(String)} AS chosen,
+subtractMilliseconds(since, dateDiff('millisecond', since, until)) AS begin
 
 -- fragment: of_chosen
 (empty(chosen) OR has(chosen, campaign))

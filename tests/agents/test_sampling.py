@@ -58,7 +58,7 @@ def test_a_worker_tells_of_its_lag_its_work_and_what_it_set_aside(tmp_path: Path
         told = stream.ask(
             "SELECT max(value) FROM samples WHERE name = 'sendlens_stage_lag_records' AND stage = 'judge'"
         )
-        assert 0 < told[0][0] <= 21
+        assert 0 < told[0][0] <= 25, "batches of ten, each of one partition"
 
 
 def test_two_workers_share_the_lag_of_a_stage(tmp_path: Path, broker: Broker) -> None:

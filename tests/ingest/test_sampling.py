@@ -51,9 +51,6 @@ def test_hits_acks_and_memory_are_told(settings: Settings, clickhouse: ClickHous
             ("ingest", 1)
         ]
         assert metric_of(client.get("/metrics").text, "process_resident_memory_bytes") > 1e7
-        assert client.get(path).status_code == 200
-    # It has stopped, and in good order: the last sample has what came after the one before.
-    assert ask(settings, hits)[0] == ("open", "recorded", 21)
 
 
 def test_clickhouse_away_costs_ingest_its_samples_and_nothing_else(
