@@ -18,6 +18,7 @@ COUNTS = {
     "raw_clicked": "Emails in which anybody followed a link, robots included.",
     "unsubscribed": "Emails whose reader unsubscribed, and did not take it back.",
     "replied": "Emails that a person replied to; automatic answers are none.",
+    "raw_replied": "Emails answered by a person or a machine.",
     "complained": "Emails reported as spam.",
 }
 
@@ -35,6 +36,7 @@ RATES = {
     "raw_click_to_open_rate": "raw_clicked / raw_opened.",
     "unsubscribe_rate": "unsubscribed / delivered.",
     "reply_rate": "replied / delivered.",
+    "raw_reply_rate": "raw_replied / delivered.",
     "complaint_rate": "complained / delivered.",
 }
 
@@ -71,6 +73,7 @@ TIMES = {
 
 OTHERS = {
     "name": "What the campaign is called.",
+    "slot": "The hour of sending.",
     "state": "Paused or Active.",
     "day": "The day (UTC) that the emails were sent on.",
     "first_sent_at": "When the first of its emails was sent.",

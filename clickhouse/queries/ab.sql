@@ -47,10 +47,13 @@ FROM
         campaign,
         step,
         variant,
-        -- include: counts
-    FROM v_outcomes
+        -- include: count_sums
+    FROM
+    (
+        -- include: counted_emails
+    ) AS counted
     WHERE variant != '' AND
-        -- include: cohort_of_steps
+        -- include: of_steps
     GROUP BY campaign, step, variant
 )
 ARRAY JOIN ['reply', 'click', 'open'] AS metric, [replied, clicked, opened] AS count_of_metric
@@ -182,6 +185,8 @@ finding
 -- which decides, `click` and `open`. Rates are of delivered. What the columns mean stands at the head of the file.
 WITH
     -- include: period
+    ,
+    -- include: held
 SELECT
     -- include: ab_shown
 FROM
@@ -199,6 +204,8 @@ LIMIT 3000
 -- As `ab`, by emails that a person replied to, of delivered.
 WITH
     -- include: period
+    ,
+    -- include: held
 SELECT
     -- include: ab_shown
 FROM
@@ -217,6 +224,8 @@ LIMIT 1000
 -- As `ab`, by emails that a person clicked in, of delivered.
 WITH
     -- include: period
+    ,
+    -- include: held
 SELECT
     -- include: ab_shown
 FROM
@@ -235,6 +244,8 @@ LIMIT 1000
 -- As `ab`, by emails that a person opened, of delivered.
 WITH
     -- include: period
+    ,
+    -- include: held
 SELECT
     -- include: ab_shown
 FROM
@@ -255,6 +266,8 @@ LIMIT 1000
 -- tests. Always three rows.
 WITH
     -- include: period
+    ,
+    -- include: held
 SELECT
     ['Decided', 'No difference seen', 'Not enough data'][place] AS state,
     sum(is_test) AS tests,
