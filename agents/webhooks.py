@@ -19,6 +19,7 @@ from agents.decisions.webhooks import Reported, next_attempt, report, signed
 from agents.metrics import WEBHOOK_CALLS
 from agents.records import Handled, Handler, Out, Record, Write, poison
 from agents.sinks.http import Answer, Endpoints
+from schemas.endpoints import endpoints_view
 from schemas.errors import Reject, Retry
 from schemas.events import WebhookDisabled, lines
 from schemas.settings import Settings
@@ -32,11 +33,6 @@ log = structlog.get_logger()
 _LOOK_SECONDS = 0.3
 _AT_ONCE = 50  # calls of one endpoint that are tried again together
 _VIEW_PATIENCE = 5.0
-
-
-def endpoints_view(settings: Settings) -> StateTopic[Endpoint]:
-    """Every endpoint that was not removed."""
-    return StateTopic(settings, WEBHOOKS, Endpoint, key=lambda one: one.id, over=lambda one: one.state == "removed")
 
 
 class Webhooks(Handler):

@@ -26,13 +26,15 @@ from ingest.share import Shares
 from ingest.source import Source
 from ingest.spool import Spool
 from ingest.unsubscribe import unsubscribe_routes
+from ingest.webhooks import webhook_routes
+from schemas.endpoints import endpoints_view
 from schemas.events import Campaign, Link, Pause
 from schemas.facts import Facts
 from schemas.ownsystem import OwnSystem
 from schemas.settings import Settings
 from schemas.snapshot import Snapshot
 from schemas.state import StateTopic
-from schemas.topics import CAMPAIGNS, DELIVERIES, EVENTS, HITS, LEADS, LINKS, PAUSES, SENDS
+from schemas.topics import CAMPAIGNS, DELIVERIES, EVENTS, HITS, LEADS, LINKS, PAUSES, SENDS, WEBHOOKS
 
 log = structlog.get_logger()
 
@@ -55,7 +57,7 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
     send by themselves. Connects when it is started."""
     _keep_kafka_quiet()
     metrics = Metrics()
-    publisher = Publisher(settings, (HITS, EVENTS, SENDS, CAMPAIGNS, PAUSES, LEADS, LINKS, DELIVERIES))
+    publisher = Publisher(settings, (HITS, EVENTS, SENDS, CAMPAIGNS, PAUSES, LEADS, LINKS, DELIVERIES, WEBHOOKS))
     spool = Spool(settings, metrics)
     commit = GroupCommit(settings, publisher, spool, metrics)
     replay = Replay(settings, spool, publisher, metrics, commit.heard)
@@ -65,8 +67,11 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
     links = StateTopic(settings, LINKS, Link, lambda link: link.link_id, snapshot=kept)
     campaigns = StateTopic(settings, CAMPAIGNS, Campaign, lambda campaign: campaign.id)
     pauses = StateTopic(settings, PAUSES, Pause, lambda pause: pause.campaign)
+    endpoints = endpoints_view(settings)
     facts = Facts(settings)
-    for_own = own_system_routes(settings, own, publisher, campaigns, pauses, facts, links, metrics) if own else ()
+    others = [webhook_routes(settings, publisher, endpoints)]
+    if own:
+        others += own_system_routes(settings, own, publisher, campaigns, pauses, facts, links, metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -77,6 +82,7 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
         links.start()
         campaigns.start()
         pauses.start()
+        endpoints.start()
         log.info("ingest serves", host=settings.ingest_host, port=settings.ingest_port)
         yield
         await replay.stop()
@@ -84,7 +90,7 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
         await spool.stop()
         await asyncio.gather(
             publisher.stop(_CLOSE_PATIENCE),
-            *(asyncio.to_thread(state.stop) for state in (links, campaigns, pauses, facts)),
+            *(asyncio.to_thread(state.stop) for state in (links, campaigns, pauses, endpoints, facts)),
         )
         log.info("ingest stopped", hits_lost=commit.in_flight)
 
@@ -98,7 +104,7 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
     )
     answer_with_problems(app)
     app.include_router(unsubscribe_routes(settings, publisher, pages, metrics))
-    app.include_router(api_routes(settings, publisher, campaigns, pauses, metrics, *for_own))
+    app.include_router(api_routes(settings, publisher, campaigns, pauses, metrics, *others))
     app.include_router(health_routes(publisher, (links, campaigns, pauses), metrics))
     app.include_router(docs_routes(app))
     for router in routers:
