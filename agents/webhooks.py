@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from heapq import nsmallest
 
 import msgspec
 import structlog
@@ -159,18 +160,17 @@ class Webhooks(Handler):
     async def _round(self) -> None:
         now = self._clock()
         due: dict[str, list[Call]] = {}
-        for call in sorted(self._calls, key=lambda call: call.first_at):
-            if call.due_at <= now and call.partition in self._owned:
+        for call in self._calls:
+            down = self._down.get(call.endpoint)
+            if call.due_at <= now and call.partition in self._owned and (down is None or down <= now):
                 due.setdefault(call.endpoint, []).append(call)
         for id_, calls in due.items():
             endpoint = self._endpoints.get(id_)
             if endpoint is None or endpoint.state != "enabled":
                 await self._write(self._kept([self._settled(call, "dropped") for call in calls]))
-            elif self._down.get(id_, now) > now:
-                continue
             else:
                 # One that failed is asked with one call until it takes it.
-                some = calls[:1] if id_ in self._down else calls[:_AT_ONCE]
+                some = nsmallest(1 if id_ in self._down else _AT_ONCE, calls, key=lambda call: call.first_at)
                 await self._write(self._kept(await asyncio.gather(*(self._attempt(endpoint, call) for call in some))))
 
     def _kept(self, calls: Iterable[Call]) -> list[Out]:
