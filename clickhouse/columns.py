@@ -95,4 +95,21 @@ OTHERS = {
     "text": "What a person wrote in reply, without quotes.",
 }
 
-ABOUT = EMAIL | TIMES | COUNTS | RATES | OTHERS
+AB = {
+    "metric": "What is compared: reply, which decides, click or open; each by a person, each email once.",
+    "baseline": "The variant that the others are compared with: `control`, else the first by name.",
+    "reached": "Emails delivered in which the metric happened.",
+    "rate": "reached / delivered.",
+    "lift": "How much larger the rate is than the baseline's, of the baseline's rate.",
+    "difference": "The rate minus the baseline's.",
+    "low": "The lower end of the difference's 95 % interval (Newcombe).",
+    "high": "The upper end of it.",
+    "p_value": "How often chance alone gives a difference at least as large, two-sided (pooled z-test).",
+    "corrected_p": "The same, corrected for all variants that are compared with the baseline (Holm).",
+    "needed": "Delivered emails of each of the two that it takes to find such a difference.",
+    "missing": "How many of them the smaller of the two lacks.",
+    "outcome": "baseline, short (not enough data), better, worse or none.",
+    "finding": "The outcome in words.",
+}
+
+ABOUT = AB | EMAIL | TIMES | COUNTS | RATES | OTHERS

@@ -15,6 +15,7 @@ from fastapi import APIRouter, FastAPI
 from clickhouse.reader import Reader
 from clickhouse.samples import Sampler
 from clickhouse.store import connect
+from ingest.ab import ab_routes
 from ingest.api import api_routes
 from ingest.asking import Asking
 from ingest.campaigns import finder
@@ -34,6 +35,7 @@ from ingest.share import Shares
 from ingest.source import Source
 from ingest.spool import Spool
 from ingest.stats import stats_routes
+from ingest.timeline import timeline_routes
 from ingest.unsubscribe import unsubscribe_routes
 from schemas.events import Campaign, Link, Pause
 from schemas.facts import Facts
@@ -79,7 +81,12 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
     reader = Reader(partial(connect, settings, connect_timeout=3, send_receive_timeout=20, query_retries=0))
     exporting = Exporting(partial(connect, settings, connect_timeout=3, send_receive_timeout=300, compress=False))
     asking, known = Asking(reader), finder(campaigns)
-    numbers = (stats_routes(settings, asking, known), export_routes(settings, exporting, metrics))
+    numbers = (
+        stats_routes(settings, asking, known),
+        ab_routes(settings, asking, known),
+        timeline_routes(settings, asking),
+        export_routes(settings, exporting, metrics),
+    )
     for_own = own_system_routes(settings, own, publisher, campaigns, pauses, facts, links, metrics) if own else ()
 
     @asynccontextmanager

@@ -144,3 +144,34 @@ FROM
     SELECT * FROM events FINAL WHERE lead != ''
 ) AS events
 LEFT JOIN (SELECT toString(link_id) AS link_id, url FROM links FINAL) AS links USING (link_id)
+
+-- view: v_ab
+-- Steps sent in at least two variants: each variant beside its baseline, by replies, clicks and opens, with the 95 %
+-- interval of the difference and how often chance alone gives as much. The words stand in clickhouse/queries/ab.sql.
+WITH
+    -- include: period
+    ,
+    -- include: held
+SELECT
+    campaign,
+    step,
+    variant,
+    metric,
+    baseline,
+    delivered,
+    reached,
+    rate,
+    lift,
+    difference,
+    low,
+    high,
+    p_value,
+    corrected_p,
+    needed,
+    missing,
+    outcome,
+    finding
+FROM
+(
+    -- include: ab_tests
+) AS tests
