@@ -96,19 +96,20 @@ OTHERS = {
 }
 
 AB = {
-    "metric": "What is compared: reply, which decides, click or open; each by a person, each email once.",
+    "metric": "What is compared: reply, which decides, click or open; each by a person.",
     "baseline": "The variant that the others are compared with: `control`, else the first by name.",
-    "reached": "Emails delivered in which the metric happened.",
+    "reached": "Emails that were answered, clicked in or opened; at most those delivered.",
     "rate": "reached / delivered.",
-    "lift": "How much larger the rate is than the baseline's, of the baseline's rate.",
-    "difference": "The rate minus the baseline's.",
-    "low": "The lower end of the difference's 95 % interval (Newcombe).",
-    "high": "The upper end of it.",
-    "p_value": "How often chance alone gives a difference at least as large, two-sided (pooled z-test).",
-    "corrected_p": "The same, corrected for all variants that are compared with the baseline (Holm).",
-    "needed": "Delivered emails of each of the two that it takes to find such a difference.",
-    "missing": "How many of them the smaller of the two lacks.",
-    "outcome": "baseline, short (not enough data), better, worse or none.",
+    "lift": "How much larger the rate is than the baseline's: difference / the baseline's rate.",
+    "difference": "The rate minus the baseline's rate.",
+    "low": "Where the difference's 95 % interval (Newcombe's score method) begins.",
+    "high": "Where it ends.",
+    "p_value": "How often chance alone gives such a difference: z-test with pooled variance, two-sided.",
+    "corrected_p": "The same, corrected by Holm for the step's comparisons with its baseline.",
+    "needed": "Delivered emails of each variant for a power of 80 % at 5 %.",
+    "needed_for": "To find which difference: the one `seen`, or a `fifth` of the baseline's rate.",
+    "missing": "How many of them the smaller variant still lacks.",
+    "outcome": "baseline, short (of data), none (no difference seen), better or worse.",
     "finding": "The outcome in words.",
 }
 

@@ -41,6 +41,8 @@ class Happening(Struct, frozen=True, kw_only=True):
     verdict: Annotated[str, Meta(description=ABOUT["verdict"])]
     reason: Annotated[str, Meta(description=ABOUT["reason"])]
     what: Annotated[str, Meta(description="What there is to tell of it: a link's address, a server's answer, ...")]
+    wrote: Annotated[str, Meta(description="What a person wrote in reply, its first 1,000 characters.")]
+    user_agent: Annotated[str, Meta(description="What the client of a hit called itself.")]
     rules_version: Annotated[str, Meta(description="The version of the rules that judged.")]
 
 
@@ -74,7 +76,7 @@ _EXAMPLE = {
         {
             **{"at": "2026-03-02T10:00:00Z", "kind": "open", "happened": "Opened", "campaign": "spring-launch"},
             **{"step": 1, "variant": "A", "verdict": "human", "reason": "mail-client", "what": "Thunderbird"},
-            "rules_version": "2026-11-20",
+            **{"wrote": "", "user_agent": "Mozilla/5.0 ... Thunderbird/128.5.0", "rules_version": "2026-11-20"},
         }
     ],
     "next": None,

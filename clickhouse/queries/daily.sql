@@ -12,7 +12,7 @@ SELECT
     -- include: counts
     ,
     -- include: rates
-FROM v_outcomes
+FROM v_sent
 WHERE
     -- include: cohort
 GROUP BY day

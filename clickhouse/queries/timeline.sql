@@ -103,6 +103,8 @@ SELECT
         ),
         ', '
     ) AS what,
+    left(text, 1000) AS wrote,
+    left(toString(user_agent), 300) AS user_agent,
     toString(rules_version) AS rules_version
 FROM
 (
@@ -141,6 +143,8 @@ SELECT
         ),
         if(of = 'address', ', known of the address, whatever list it is in', '')
     ) AS what,
+    '' AS wrote,
+    '' AS user_agent,
     '' AS rules_version
 FROM
 (
@@ -166,6 +170,8 @@ SELECT
         ),
         if(attempt > 0, concat(', attempts: ', toString(attempt)), '')
     ) AS what,
+    '' AS wrote,
+    '' AS user_agent,
     '' AS rules_version
 FROM
 (
@@ -190,6 +196,8 @@ SELECT
     verdict,
     reason,
     what,
+    wrote,
+    user_agent,
     rules_version,
     count() OVER () AS total
 FROM
@@ -217,6 +225,8 @@ SELECT
     verdict,
     reason,
     what,
+    wrote,
+    user_agent,
     rules_version
 FROM
 (

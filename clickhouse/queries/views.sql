@@ -52,6 +52,23 @@ FROM v_outcomes
 WHERE sent_at IS NOT NULL
 GROUP BY campaign, step, variant
 
+-- view: v_ab
+-- Variants compared with their step's baseline, by metric: reply, which decides, click and open. Only steps that were sent
+-- in at least two variants.
+WITH
+    -- include: period
+SELECT
+    campaign,
+    step,
+    variant,
+    metric,
+    baseline,
+    -- include: ab_results
+FROM
+(
+    -- include: ab_tests
+)
+
 -- view: v_senders
 -- Senders: health now, counts and rates of all their emails.
 SELECT
@@ -100,10 +117,7 @@ FROM
     SELECT
         campaign,
         link_id,
-        uniqExactIf(delivery_id, verdict = 'human') AS clicked,
-        uniqExact(delivery_id) AS raw_clicked,
-        countIf(verdict = 'human') AS clicks,
-        count() AS raw_clicks
+        -- include: link_counts
     FROM events FINAL
     WHERE kind = 'click'
     GROUP BY campaign, link_id
@@ -144,34 +158,3 @@ FROM
     SELECT * FROM events FINAL WHERE lead != ''
 ) AS events
 LEFT JOIN (SELECT toString(link_id) AS link_id, url FROM links FINAL) AS links USING (link_id)
-
--- view: v_ab
--- Steps sent in at least two variants: each variant beside its baseline, by replies, clicks and opens, with the 95 %
--- interval of the difference and how often chance alone gives as much. The words stand in clickhouse/queries/ab.sql.
-WITH
-    -- include: period
-    ,
-    -- include: held
-SELECT
-    campaign,
-    step,
-    variant,
-    metric,
-    baseline,
-    delivered,
-    reached,
-    rate,
-    lift,
-    difference,
-    low,
-    high,
-    p_value,
-    corrected_p,
-    needed,
-    missing,
-    outcome,
-    finding
-FROM
-(
-    -- include: ab_tests
-) AS tests

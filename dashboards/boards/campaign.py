@@ -15,7 +15,7 @@ from dashboards.boards.rates import (
     RATES,
 )
 from dashboards.panels import Across, Area, Better, Board, Color, Field, Kind, Link, Of, Panel, Unit
-from dashboards.variables import CAMPAIGN, STEP
+from dashboards.variables import CAMPAIGN, LEAD, STEP
 
 _HEADLINE = get("campaign_headline")
 _CAMPAIGN = Field("campaign_name", "Campaign", Unit.TEXT, "The campaign's name.")
@@ -179,7 +179,8 @@ _PANELS = (
         description="What people answered to the emails sent in the period, newest first. A row is a reply, so an "
         "email may have several. Words, not a share: the reply rate, of delivered, stands above.",
         query=get("replies"),
-        label=Field("lead", "Lead", Unit.TEXT, "The lead's id, as the campaign platform calls it."),
+        label=Field("lead", "Lead", Unit.TEXT, "The lead's id. Choose it to see all that happened to it."),
+        link=Link("lead", LEAD, board="lead"),
         fields=(
             Field("time", "When", Unit.TIME, "When the reply came."),
             Field("step_name", "Step", Unit.TEXT, "The email that was answered: its place in the sequence."),
