@@ -36,6 +36,8 @@ _ENGINES = frozenset(
         "VersionedCollapsingMergeTree",
     }
 )
+# Tables that a view fills from another, and of which rows that merge must therefore be where those of the other are.
+_SHARDED_BY = {"samples": "name, instance", "samples_by_half_hour": "name, instance"}
 _NAME = r"(?P<name>[A-Za-z_]\w*)"
 _TABLE = re.compile(rf"CREATE TABLE IF NOT EXISTS {_NAME}\s*(?P<columns>\(.*\))\s*ENGINE = (?P<rest>.*)", re.DOTALL)
 _ENGINE = re.compile(r"(?P<engine>\w+)(?:\((?P<arguments>[^()]*)\))?(?P<rest>\s.*|)", re.DOTALL)
@@ -133,6 +135,8 @@ def _local(table: re.Match[str], where: str, database: str) -> str:
 def _sharding(table: re.Match[str]) -> str:
     if re.search(r"\bdelivery_id UUID\b", table["columns"]):
         return "cityHash64(delivery_id)"
+    if table["name"] in _SHARDED_BY:
+        return f"cityHash64({_SHARDED_BY[table['name']]})"
     order = _ORDER.search(table["rest"])
     columns = (order["several"] or order["one"] or "") if order else ""
     if not columns.strip():

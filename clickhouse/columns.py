@@ -18,7 +18,7 @@ COUNTS = {
     "raw_clicked": "Emails in which anybody followed a link, robots included.",
     "unsubscribed": "Emails whose reader unsubscribed, and did not take it back.",
     "replied": "Emails that a person replied to; automatic answers are none.",
-    "raw_replied": "Emails that anybody replied to, automatic answers included.",
+    "raw_replied": "Emails answered by a person or a machine.",
     "complained": "Emails reported as spam.",
 }
 
@@ -73,6 +73,7 @@ TIMES = {
 
 OTHERS = {
     "name": "What the campaign is called.",
+    "slot": "The hour of sending.",
     "state": "Paused or Active.",
     "day": "The day (UTC) that the emails were sent on.",
     "first_sent_at": "When the first of its emails was sent.",

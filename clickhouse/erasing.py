@@ -153,15 +153,13 @@ class Erasing:
             done.append(Row(table, self._mutate(table, "DELETE", deletes, dry_run), what))
         updates = [(f"message_id = '' WHERE {one}", one) for one in these]
         done.append(Row("attempts", self._update("attempts", updates, dry_run), "blanked: Message-ID"))
+        # `emails` comes after `outcomes`, from which it is filled.
         for table, more, what in (
             ("outcomes", "", "kept under a pseudonym"),
-            ("emails", None, "kept; a domain in which nobody else was mailed blanked"),
+            ("emails", "", "kept under a pseudonym"),
             ("events", f", {_BLANKED}", "kept under a pseudonym; texts, agents, IP addresses, hashes blanked"),
         ):
-            # `emails` comes after `outcomes`, from which it is filled. It names nobody.
-            updates = list(
-                _renamed(pseudonyms, emails, more, domains) if more is not None else _unplaced(these, domains)
-            )
+            updates = list(_renamed(pseudonyms, emails, more, domains))
             done.append(Row(table, self._update(table, updates, dry_run), what))
         return done
 
@@ -202,13 +200,6 @@ def _renamed(
         for chunk in _chunks([email.delivery_id for email in emails if email.lead == lead]):
             condition = f"delivery_id IN ({_quoted(chunk)})"
             yield f"lead = '{pseudonym}'{domain}{more} WHERE {condition}", condition
-
-
-def _unplaced(these: Sequence[str], domains: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """For some emails each, the change that blanks these domains, and its condition."""
-    for one in these if domains else ():
-        condition = f"{one} AND {_among('recipient_domain', domains)}"
-        yield f"recipient_domain = '' WHERE {condition}", condition
 
 
 def _chunks(ids: Sequence[str]) -> Iterator[list[str]]:

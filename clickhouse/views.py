@@ -19,9 +19,11 @@ _EVERYTHING = {
     "senders": "[]::Array(String)",
     "timezone": "'UTC'",
 }
-# v_outcomes is older than the views, and a migration's: the queries' fragments stand on it.
+# Views of migrations: what the queries' fragments stand on.
 _ABOUT_VIEWS = {
     "v_outcomes": "Emails, a row each: when each thing first happened to it, NULL for never.",
+    "v_sent": "Emails sent, a row each, found by the hour of sending.",
+    "v_reactions": "Emails to which something rare came back, a row each.",
     **{name: view.about for name, view in VIEWS.items()},
 }
 

@@ -21,7 +21,7 @@ def boards_render() -> None:
     for path, text in render().items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-        print(f"boards render: {path.name}")
+        print(f"boards render: {path.parent.name}/{path.name}")
 
 
 @app.command("check")

@@ -44,6 +44,7 @@ class Counts(Struct, frozen=True, kw_only=True):
     raw_clicked: Annotated[int, Meta(ge=0, description=ABOUT["raw_clicked"])]
     unsubscribed: Annotated[int, Meta(ge=0, description=ABOUT["unsubscribed"])]
     replied: Annotated[int, Meta(ge=0, description=ABOUT["replied"])]
+    raw_replied: Annotated[int, Meta(ge=0, description=ABOUT["raw_replied"])]
     complained: Annotated[int, Meta(ge=0, description=ABOUT["complained"])]
 
 
@@ -63,6 +64,7 @@ class Stats(Counts, frozen=True, kw_only=True):
     raw_click_to_open_rate: Annotated[float | None, Meta(description=ABOUT["raw_click_to_open_rate"])]
     unsubscribe_rate: Annotated[float | None, Meta(description=ABOUT["unsubscribe_rate"])]
     reply_rate: Annotated[float | None, Meta(description=ABOUT["reply_rate"])]
+    raw_reply_rate: Annotated[float | None, Meta(description=ABOUT["raw_reply_rate"])]
     complaint_rate: Annotated[float | None, Meta(description=ABOUT["complaint_rate"])]
 
 
@@ -126,11 +128,11 @@ _DAILY, _ACTIVITY = get("daily"), get("daily_activity")
 _STATS = {
     **{"sent": 1000, "delivered": 980, "hard_bounced": 12, "soft_bounced": 6, "blocked": 2, "opened": 441},
     **{"raw_opened": 702, "machine_opened": 220, "clicked": 98, "raw_clicked": 260, "unsubscribed": 4, "replied": 31},
-    **{"complained": 1, "delivery_rate": 0.98, "hard_bounce_rate": 0.012, "soft_bounce_rate": 0.006},
+    **{"raw_replied": 52, "complained": 1, "delivery_rate": 0.98, "hard_bounce_rate": 0.012, "soft_bounce_rate": 0.006},
     **{"block_rate": 0.002, "open_rate": 0.45, "raw_open_rate": 0.7163265, "machine_open_rate": 0.2244898},
     **{"click_rate": 0.1, "raw_click_rate": 0.2653061, "click_to_open_rate": 0.2222222},
     **{"raw_click_to_open_rate": 0.3703704, "unsubscribe_rate": 0.0040816, "reply_rate": 0.0316327},
-    "complaint_rate": 0.0010204,
+    **{"raw_reply_rate": 0.0530612, "complaint_rate": 0.0010204},
 }
 _PERIOD = {"since": "2026-03-02T00:00:00Z", "until": "2026-03-09T00:00:00Z"}
 _CAMPAIGN_EXAMPLE = {

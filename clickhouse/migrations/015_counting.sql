@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS emails (
     variant LowCardinality(String),
     delivery_id UUID,
     void SimpleAggregateFunction(max, UInt8),
+    lead SimpleAggregateFunction(max, String),
     sender SimpleAggregateFunction(max, LowCardinality(String)),
     recipient_domain SimpleAggregateFunction(max, String),
     sent_at SimpleAggregateFunction(min, DateTime64(3, 'UTC')),

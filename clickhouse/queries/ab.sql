@@ -47,10 +47,13 @@ FROM
         campaign,
         step,
         variant,
-        -- include: counts
-    FROM v_outcomes
+        -- include: count_sums
+    FROM
+    (
+        -- include: counted_emails
+    ) AS counted
     WHERE variant != '' AND
-        -- include: cohort_of_steps
+        -- include: of_steps
     GROUP BY campaign, step, variant
 )
 ARRAY JOIN ['reply', 'click', 'open'] AS metric, [replied, clicked, opened] AS count_of_metric
@@ -191,6 +194,8 @@ multiIf(isNull(needed_for), '–', needed_for = 'seen', 'as seen', 'a fifth') AS
 -- which decides, `click` and `open`. Rates are of delivered. What the columns mean stands at the head of the file.
 WITH
     -- include: period
+    ,
+    -- include: held
 SELECT
     -- include: ab_shown
 FROM
@@ -208,6 +213,8 @@ LIMIT 3000
 -- As `ab`, by emails that a person replied to, of delivered.
 WITH
     -- include: period
+    ,
+    -- include: held
 SELECT
     -- include: ab_shown
 FROM
@@ -226,6 +233,8 @@ LIMIT 1000
 -- As `ab`, by emails that a person clicked in, of delivered.
 WITH
     -- include: period
+    ,
+    -- include: held
 SELECT
     -- include: ab_shown
 FROM
@@ -244,6 +253,8 @@ LIMIT 1000
 -- As `ab`, by emails that a person opened, of delivered.
 WITH
     -- include: period
+    ,
+    -- include: held
 SELECT
     -- include: ab_shown
 FROM
@@ -264,6 +275,8 @@ LIMIT 1000
 -- tests. Always three rows.
 WITH
     -- include: period
+    ,
+    -- include: held
 SELECT
     ['Decided', 'No difference seen', 'Not enough data'][place] AS state,
     sum(is_test) AS tests,

@@ -16,9 +16,10 @@ FROM
         -- include: counts
         ,
         -- include: rates
-    FROM v_outcomes
+    FROM v_sent
     LEFT JOIN (SELECT id, name FROM campaigns FINAL) AS known ON known.id = campaign
-    WHERE sent_at >= {since:DateTime64(3, 'UTC')} AND sent_at < {until:DateTime64(3, 'UTC')}
+    WHERE slot >= toStartOfHour({since:DateTime64(3, 'UTC')}) AND slot < {until:DateTime64(3, 'UTC')}
+        AND sent_at >= {since:DateTime64(3, 'UTC')} AND sent_at < {until:DateTime64(3, 'UTC')}
     GROUP BY campaign
 )
 WHERE sent >= 100

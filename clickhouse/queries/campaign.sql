@@ -2,7 +2,8 @@
 -- cohort (emails.sql), of the steps chosen; whatever is counted of an email is counted whenever it happened.
 
 -- fragment: cohort_of_steps
-sent_at >= since AND sent_at < until AND (empty(chosen) OR has(chosen, campaign)) AND
+-- include: cohort
+AND
 -- include: of_steps
 
 -- fragment: names
@@ -14,23 +15,24 @@ SELECT id, name FROM campaigns FINAL
 -- two rows: `period` 0 is the one before, 1 is the one asked for. `bounce_limit` is the share of hard bounces, of
 -- emails sent, beyond which the campaign is paused: the lowest where several are chosen, NULL where none is declared.
 WITH
-    -- include: period
+    -- include: period_and_before
     ,
-    -- include: period_before
+    -- include: held
 SELECT
     *,
     (SELECT minOrNull(bounce_limit) FROM campaigns FINAL WHERE empty(chosen) OR has(chosen, id)) AS bounce_limit
 FROM
 (
     SELECT
-        sent_at >= since AS period,
-        -- include: counts
+        period,
+        -- include: count_sums
         ,
         -- include: rates
-    FROM v_outcomes
+    FROM
+    (
+        -- include: counted_emails
+    ) AS counted
     WHERE
-        -- include: cohorts
-        AND
         -- include: of_steps
     GROUP BY period
     ORDER BY period WITH FILL FROM 0 TO 2
@@ -60,23 +62,29 @@ ORDER BY time
 -- Counts and rates of the emails sent in the period, for each variant of each step of each campaign.
 WITH
     -- include: period
+    ,
+    -- include: held
 SELECT
     campaign AS campaign_id,
     if(any(known.name) = '', campaign, any(known.name)) AS campaign_name,
     step,
     concat('Step ', toString(step)) AS step_name,
     variant,
-    -- include: counts
+    -- include: count_sums
     ,
     -- include: rates
-FROM v_outcomes
+FROM
+(
+    -- include: counted_emails
+) AS counted
 LEFT JOIN
 (
     -- include: names
 ) AS known ON known.id = campaign
 WHERE
-    -- include: cohort_of_steps
+    -- include: of_steps
 GROUP BY campaign, step, variant
+HAVING sent > 0
 ORDER BY campaign_name, campaign_id, step, variant
 LIMIT 500
 
@@ -93,6 +101,8 @@ count() AS raw_clicks
 -- `clicked` of the emails of the campaign (and of the steps chosen) that were delivered, with the link or without.
 WITH
     -- include: period
+    ,
+    -- include: held
 SELECT
     followed.campaign AS campaign_id,
     if(known.name = '', followed.campaign, known.name) AS campaign_name,
@@ -121,7 +131,7 @@ FROM
     AND delivery_id IN
     (
         SELECT delivery_id
-        FROM v_outcomes
+        FROM v_sent
         WHERE first_raw_click_at IS NOT NULL AND
             -- include: cohort_of_steps
     )
@@ -134,10 +144,13 @@ LEFT JOIN
     (
         SELECT
             campaign,
-            -- include: counts
-        FROM v_outcomes
+            -- include: count_sums
+        FROM
+        (
+            -- include: counted_emails
+        ) AS counted
         WHERE
-            -- include: cohort_of_steps
+            -- include: of_steps
         GROUP BY campaign
     )
 ) AS emails ON emails.campaign = followed.campaign
@@ -175,7 +188,7 @@ FROM
             -- include: open_delay
             >= bound, bounds) AS place,
         count() AS emails
-    FROM v_outcomes
+    FROM v_sent
     WHERE first_open_at IS NOT NULL AND
         -- include: cohort_of_steps
     GROUP BY place
@@ -206,7 +219,7 @@ FROM
         quantilesExactInclusive(0.5, 0.9)(
             -- include: open_delay
         ) AS quantiles
-    FROM v_outcomes
+    FROM v_sent
     WHERE first_open_at IS NOT NULL AND
         -- include: cohorts
         AND
@@ -233,7 +246,7 @@ FROM
         toDayOfWeek(assumeNotNull(first_open_at), 0, timezone) AS day,
         toHour(assumeNotNull(first_open_at), timezone) AS hour,
         count() AS emails
-    FROM v_outcomes
+    FROM v_sent
     WHERE first_open_at IS NOT NULL AND
         -- include: cohort_of_steps
     GROUP BY day, hour
@@ -267,7 +280,7 @@ FROM
 INNER JOIN
 (
     SELECT delivery_id, lead, campaign, step, variant, sent_at, delivered_at
-    FROM v_outcomes
+    FROM v_sent
     WHERE replied_at IS NOT NULL AND
         -- include: cohort_of_steps
 ) AS emails USING (delivery_id)
@@ -301,7 +314,7 @@ SELECT
 FROM
 (
     SELECT campaign, sent_at, hard_bounced_at, resumed_at, resumed_at IS NULL OR sent_at >= resumed_at AS is_counted
-    FROM v_outcomes
+    FROM v_sent
     LEFT JOIN
     (
         SELECT campaign AS id, maxOrNull(at) AS resumed_at

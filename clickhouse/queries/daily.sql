@@ -12,7 +12,7 @@ SELECT
     -- include: counts
     ,
     -- include: rates
-FROM v_outcomes
+FROM v_sent
 WHERE
     -- include: cohort
 GROUP BY day
@@ -21,23 +21,18 @@ ORDER BY day WITH FILL
     TO toDate(subtractMilliseconds(until, 1), timezone) + 1
 
 -- name: daily_activity
--- What happened on each day of the period on which anything did: emails sent, opened and clicked for the first time by a
--- person, replied to and unsubscribed from, each at its own time, whenever the email was sent. Counts, so no denominator.
+-- What happened on each day of the period on which anything did, as `activity` has it, by the day at any length. Counts,
+-- so no denominator.
 WITH
     -- include: period
     , {timezone:String} AS timezone
+    , 'day' AS grain
 SELECT
-    toDate(assumeNotNull(at), timezone) AS day,
-    countIf(happened = 'sent') AS sent,
-    countIf(happened = 'opened') AS opened,
-    countIf(happened = 'clicked') AS clicked,
-    countIf(happened = 'replied') AS replied,
-    countIf(happened = 'unsubscribed') AS unsubscribed
-FROM v_outcomes
-ARRAY JOIN
-    [sent_at, first_open_at, first_click_at, replied_at, unsubscribed_at] AS at,
-    ['sent', 'opened', 'clicked', 'replied', 'unsubscribed'] AS happened
-WHERE at >= since AND at < until AND
-    -- include: of_chosen
-GROUP BY day
-ORDER BY day
+    toDate(time, timezone) AS day,
+    -- include: happened_counts
+FROM
+(
+    -- include: happenings
+)
+GROUP BY time
+ORDER BY time

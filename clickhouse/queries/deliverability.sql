@@ -27,7 +27,7 @@ AND (empty(chosen_senders) OR has(chosen_senders, sender))
     FROM events
     WHERE kind = 'bounce' AND (campaign, delivery_id) IN (
         SELECT campaign, delivery_id
-        FROM v_outcomes
+        FROM v_sent
         WHERE
             -- include: cohort_of_senders
             AND (hard_bounced_at IS NOT NULL OR soft_bounced_at IS NOT NULL OR blocked_at IS NOT NULL)
@@ -43,18 +43,21 @@ left(replaceRegexpAll(diagnostic, '[^\\s<>"\'(),;:]+@[^\\s<>"\'(),;:]+', '…'),
 -- Counts and rates of the emails sent in the period, and of those sent in the period of equal length before it, of the
 -- campaigns and by the senders chosen. Always two rows: `period` 0 is the one before, 1 is the one asked for.
 WITH
-    -- include: period_of_senders
-    , subtractMilliseconds(since, dateDiff('millisecond', since, until)) AS before
+    -- include: period_and_before
+    , {senders:Array(String)} AS chosen_senders
+    ,
+    -- include: held
 SELECT
-    sent_at >= since AS period,
-    -- include: counts
+    period,
+    -- include: count_sums
     ,
     hard_bounced + soft_bounced + blocked AS refusals,
     -- include: rates
-FROM v_outcomes
-WHERE sent_at >= before AND sent_at < until AND
-    -- include: of_chosen
-    AND (empty(chosen_senders) OR has(chosen_senders, sender))
+FROM
+(
+    -- include: counted_emails
+) AS counted
+WHERE empty(chosen_senders) OR has(chosen_senders, sender)
 GROUP BY period
 ORDER BY period WITH FILL FROM 0 TO 2
 
@@ -88,7 +91,7 @@ FROM
             -- include: counts
             ,
             -- include: rates
-        FROM v_outcomes
+        FROM v_sent
         WHERE
             -- include: cohort_of_senders
         GROUP BY time
@@ -103,6 +106,7 @@ ORDER BY time
 
 -- name: by_provider
 -- Counts and rates of the emails sent in the period, for each mailbox provider of their recipients, the largest first.
+-- `refusal_rate` is the share, of sent, that bounced in any way.
 -- `Other domains` are those of which only the MX tells who hosts them.
 WITH
     -- include: period_of_senders
@@ -112,7 +116,8 @@ SELECT
     -- include: counts
     ,
     -- include: rates
-FROM v_outcomes
+    , 1 - delivery_rate AS refusal_rate
+FROM v_sent
 LEFT JOIN
 -- include: known_providers
 AS known ON known.domain = lower(recipient_domain)
@@ -132,7 +137,7 @@ SELECT
     -- include: counts
     ,
     -- include: rates
-FROM v_outcomes
+FROM v_sent
 LEFT JOIN
 -- include: known_providers
 AS known ON known.domain = lower(recipient_domain)
@@ -155,7 +160,7 @@ SELECT
     count() AS emails,
     emails / nullIf((
         SELECT count()
-        FROM v_outcomes
+        FROM v_sent
         WHERE
             -- include: cohort_of_senders
     ), 0) AS share
@@ -190,7 +195,7 @@ INNER JOIN
         delivery_id,
         if(known.provider = '', 'Other domains', toString(known.provider)) AS provider_name,
         count() OVER (PARTITION BY provider_name) AS sent_to_provider
-    FROM v_outcomes
+    FROM v_sent
     LEFT JOIN
     -- include: known_providers
     AS known ON known.domain = lower(recipient_domain)
@@ -254,7 +259,7 @@ LIMIT 100
         -- include: email_costs
         WHERE sender IN (
             SELECT sender
-            FROM v_outcomes
+            FROM v_sent
             WHERE
                 -- include: cohort_of_senders
         )
@@ -286,6 +291,8 @@ ORDER BY day
 -- of it (see sender_health_over_time), and what became of these emails. Bounces are shares of sent.
 WITH
     -- include: period_of_senders
+    ,
+    -- include: held
     , {timezone:String} AS timezone
 SELECT
     sender,
@@ -302,12 +309,14 @@ FROM
 (
     SELECT
         sender,
-        -- include: counts
+        -- include: count_sums
         ,
         -- include: rates
-    FROM v_outcomes
-    WHERE
-        -- include: cohort_of_senders
+    FROM
+    (
+        -- include: counted_emails
+    ) AS counted
+    WHERE empty(chosen_senders) OR has(chosen_senders, sender)
     GROUP BY sender
 ) AS counted
 LEFT JOIN

@@ -1,5 +1,6 @@
--- What became of the emails that were sent: counted from v_outcomes, where a row is one email. So everything counts an
--- email once, however often it happened and however often its event was delivered.
+-- What became of the emails that were sent. A row of v_outcomes is one email, and so is one of v_sent, so everything counts
+-- an email once, however often it happened and however often its event was delivered. What only counts, and needs no
+-- more than campaign, step, variant and sender, reads `counted_emails` (counting.sql).
 
 -- fragment: period
 -- What every board query is asked for: since <= t < until, and campaigns (none chosen means all).
@@ -19,8 +20,8 @@ subtractMilliseconds(since, dateDiff('millisecond', since, until)) AS begin
 (empty(chosen) OR has(chosen, campaign))
 
 -- fragment: cohort
--- The cohort: emails sent in the period, whenever they were opened. A skipped email was never sent.
-sent_at >= since AND sent_at < until AND (empty(chosen) OR has(chosen, campaign))
+-- The cohort, of v_sent: emails sent in the period, whenever they were opened. A skipped email was never sent.
+slot >= toStartOfHour(since) AND slot < until AND sent_at >= since AND sent_at < until AND (empty(chosen) OR has(chosen, campaign))
 
 -- fragment: of_steps
 -- Those of the steps chosen; none chosen means all.
@@ -32,7 +33,7 @@ subtractMilliseconds(since, dateDiff('millisecond', since, until)) AS before
 
 -- fragment: cohorts
 -- The cohort, and that of the period before.
-sent_at >= before AND sent_at < until AND (empty(chosen) OR has(chosen, campaign))
+slot >= toStartOfHour(before) AND slot < until AND sent_at >= before AND sent_at < until AND (empty(chosen) OR has(chosen, campaign))
 
 -- fragment: counts
 -- `raw_` is by anybody, robots and machines included; without it, by a person.
@@ -76,17 +77,18 @@ complained / nullIf(delivered, 0) AS complaint_rate
 -- Counts and rates of the emails sent in the period, and of those sent in the period of equal length before it. Always
 -- two rows: `period` 0 is the one before, 1 is the one asked for.
 WITH
-    -- include: period
+    -- include: period_and_before
     ,
-    -- include: period_before
+    -- include: held
 SELECT
-    sent_at >= since AS period,
-    -- include: counts
+    period,
+    -- include: count_sums
     ,
     -- include: rates
-FROM v_outcomes
-WHERE
-    -- include: cohorts
+FROM
+(
+    -- include: counted_emails
+) AS counted
 GROUP BY period
 ORDER BY period WITH FILL FROM 0 TO 2
 
@@ -94,6 +96,8 @@ ORDER BY period WITH FILL FROM 0 TO 2
 -- Of the emails sent in the period, how many got how far. `share` and `raw_share` are of sent. Five rows in order.
 WITH
     -- include: period
+    ,
+    -- include: held
 SELECT
     row.1 AS stage,
     row.2 AS emails,
@@ -103,10 +107,11 @@ SELECT
 FROM
 (
     SELECT
-        -- include: counts
-    FROM v_outcomes
-    WHERE
-        -- include: cohort
+        -- include: count_sums
+    FROM
+    (
+        -- include: counted_emails
+    ) AS counted
 )
 ARRAY JOIN [
     ('Sent', sent, NULL),
@@ -175,18 +180,21 @@ ORDER BY time
 -- Counts and rates of the emails sent in the period, for each campaign, the largest first.
 WITH
     -- include: period
+    ,
+    -- include: held
 SELECT
     campaign AS campaign_id,
     if(any(known.name) = '', campaign, any(known.name)) AS campaign_name,
     if(any(pauses.paused), 'Paused', 'Active') AS state,
-    -- include: counts
+    -- include: count_sums
     ,
     -- include: rates
-FROM v_outcomes
+FROM
+(
+    -- include: counted_emails
+) AS counted
 LEFT JOIN (SELECT id, name FROM campaigns FINAL) AS known ON known.id = campaign
 LEFT JOIN (SELECT campaign AS id, paused FROM pauses FINAL) AS pauses ON pauses.id = campaign
-WHERE
-    -- include: cohort
 GROUP BY campaign
 ORDER BY sent DESC, campaign_name, campaign_id
 LIMIT 500

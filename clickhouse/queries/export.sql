@@ -34,7 +34,7 @@ SELECT
     auto_replied_at,
     unsubscribed_at,
     complained_at
-FROM v_outcomes
+FROM v_sent
 WHERE
     -- include: cohort
 

@@ -97,7 +97,7 @@ WHERE kind IN ('open', 'click') AND at >= since AND at < until AND (empty(chosen
 FROM events FINAL
 WHERE kind IN ('open', 'click') AND (campaign, delivery_id) IN (
     SELECT campaign, delivery_id
-    FROM v_outcomes
+    FROM v_sent
     WHERE
         -- include: cohort
         AND (empty(chosen_steps) OR has(chosen_steps, step))
@@ -166,7 +166,7 @@ WITH
     (
         SELECT
             -- include: counts
-        FROM v_outcomes
+        FROM v_sent
         WHERE
             -- include: cohort
             AND (empty(chosen_steps) OR has(chosen_steps, step))
@@ -243,7 +243,7 @@ WITH
     -- include: period_of_steps
 SELECT
     if(agent = '', 'Not recorded', toString(agent)) AS agent_name,
-    toString(verdict) AS whose,
+    verdict,
     countIf(kind = 'open') AS opens,
     countIf(kind = 'click') AS clicks,
     count() AS hits,
@@ -252,8 +252,8 @@ SELECT
     uniqExactIf(ip, ip != '') AS addresses
 -- include: hits_of_steps
 AND verdict != 'human'
-GROUP BY agent_name, whose
-ORDER BY hits DESC, agent_name, whose
+GROUP BY agent_name, verdict
+ORDER BY hits DESC, agent_name, verdict
 LIMIT 50
 
 -- name: robots_by_user_agent

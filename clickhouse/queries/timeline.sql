@@ -53,6 +53,8 @@ SELECT
     verdict,
     reason,
     what,
+    wrote,
+    user_agent,
     rules_version,
     count() OVER () AS total
 FROM
@@ -118,6 +120,8 @@ FROM
             ),
             ', '
         ) AS what,
+        left(text, 1000) AS wrote,
+        left(toString(user_agent), 300) AS user_agent,
         toString(rules_version) AS rules_version
     FROM
     (
@@ -154,6 +158,8 @@ FROM
             ),
             if(of = 'address', ', known of the address, whatever list it is in', '')
         ) AS what,
+        '' AS wrote,
+        '' AS user_agent,
         '' AS rules_version
     FROM
     (
@@ -177,6 +183,8 @@ FROM
             ),
             if(attempt > 0, concat(', attempts: ', toString(attempt)), '')
         ) AS what,
+        '' AS wrote,
+        '' AS user_agent,
         '' AS rules_version
     FROM
     (

@@ -1,6 +1,7 @@
 -- What keeps the numbers fast: see clickhouse/counting.py and docs/architecture.md, "Counting".
 
 -- fragment: email_columns
+lead,
 sender,
 recipient_domain,
 sent_at,

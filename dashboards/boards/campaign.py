@@ -179,7 +179,7 @@ _PANELS = (
         description="What people answered to the emails sent in the period, newest first. A row is a reply, so an "
         "email may have several. Words, not a share: the reply rate, of delivered, stands above.",
         query=get("replies"),
-        label=Field("lead", "Lead", Unit.TEXT, "The lead's id, which leads to everything that happened to it."),
+        label=Field("lead", "Lead", Unit.TEXT, "The lead's id. Choose it to see all that happened to it."),
         link=Link("lead", LEAD, board="lead"),
         fields=(
             Field("time", "When", Unit.TIME, "When the reply came."),

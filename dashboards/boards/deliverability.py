@@ -147,13 +147,13 @@ _PANELS = (
     ),
     Panel(
         id=8,
-        key="delivery-by-provider",
+        key="refused-by-provider",
         kind=Kind.BAR,
-        title="Delivered by provider",
-        description=f"Of the emails sent in the period to each provider, the share that did not bounce. {_HOSTED}",
+        title="Refused by provider",
+        description=f"Of the emails sent in the period to each provider, the share that bounced in any way. {_HOSTED}",
         query=get("by_provider"),
         label=Field("provider_name", "Provider", Unit.TEXT),
-        fields=(Field("delivery_rate", "Delivered", Unit.RATE, "Of sent.", Color.GREEN),),
+        fields=(Field("refusal_rate", "Refused", Unit.RATE, "Of sent.", Color.VERMILLION),),
         area=Area(0, 14, 8, 10),
         no_value=NOTHING_SENT,
     ),
@@ -253,10 +253,8 @@ _PANELS = (
         description="Each time that a campaign stood still in the period, if only for a part of it, whoever its "
         "senders are: since when, why, and when it was resumed. No denominator.",
         query=get("pause_list"),
-        label=Field(
-            "campaign_name", "Campaign", Unit.TEXT, "The campaign's name. Choose it to see this campaign alone."
-        ),
-        link=Link("campaign_id", CAMPAIGN),
+        label=Field("campaign_name", "Campaign", Unit.TEXT, "The campaign's name. Choose it to see this campaign."),
+        link=Link("campaign_id", CAMPAIGN, board="campaign"),
         fields=(
             Field("state", "State", Unit.TEXT, "Paused: nothing more is sent."),
             Field("paused_at", "Paused", Unit.TIME),

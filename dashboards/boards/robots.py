@@ -123,7 +123,7 @@ _PANELS = (
             Field("emails", "Emails", Unit.COUNT, "Different emails that were hit."),
             Field("agents", "Calls itself", Unit.TEXT, "Up to three of its robots' and machines' names."),
         ),
-        area=Area(0, 23, 12, 10),
+        area=Area(0, 23, 24, 10),
         no_value=_NO_ROBOTS,
     ),
     Panel(
@@ -137,14 +137,14 @@ _PANELS = (
         query=get("robots_by_agent"),
         label=Field("agent_name", "Agent", Unit.TEXT, "The robot's own name, or what kind of program it says it is."),
         fields=(
-            Field("whose", "Verdict", Unit.TEXT, "bot, or machine for a privacy proxy."),
+            Field("verdict", "Verdict", Unit.TEXT, "bot, or machine for a privacy proxy."),
             Field("opens", "Opens", Unit.COUNT, "Pixel fetches."),
             Field("clicks", "Clicks", Unit.COUNT, "Links followed."),
             Field("share", "Share", Unit.RATE, "Of all hits by robots and machines."),
             Field("emails", "Emails", Unit.COUNT, "Different emails that were hit."),
             Field("addresses", "Addresses", Unit.COUNT, "Different IP addresses it came from."),
         ),
-        area=Area(12, 23, 12, 10),
+        area=Area(0, 33, 24, 9),
         no_value=_NO_ROBOTS,
     ),
     Panel(
@@ -163,7 +163,7 @@ _PANELS = (
             Field("share", "Share", Unit.RATE, "Of all hits by robots."),
             Field("emails", "Emails", Unit.COUNT, "Different emails that were hit."),
         ),
-        area=Area(0, 33, 24, 9),
+        area=Area(0, 42, 24, 9),
         no_value=_NO_ROBOTS,
     ),
 )

@@ -106,6 +106,7 @@ def _options(panel: Panel) -> tuple[str, dict[str, Any]]:
         return "timeseries", {"legend": legend, "tooltip": tooltip}
     if panel.kind in BARS:
         is_histogram = panel.kind is Kind.HISTOGRAM
+        drawn = [field for field in panel.fields if field.unit is panel.fields[0].unit]
         return "barchart", {
             "orientation": "vertical" if is_histogram else "horizontal",
             "stacking": "normal" if panel.stacked else "none",
@@ -114,7 +115,7 @@ def _options(panel: Panel) -> tuple[str, dict[str, Any]]:
             "barWidth": 0.97 if is_histogram else 0.8,
             "groupWidth": 0.8,
             "fullHighlight": False,
-            "legend": legend | {"showLegend": len(panel.fields) > 1 or not is_histogram},
+            "legend": legend | {"showLegend": len(drawn) > 1 or not is_histogram},
             "tooltip": tooltip,
         }
     return "table", {"showHeader": True, "cellHeight": "sm", "sortBy": []}
@@ -122,7 +123,8 @@ def _options(panel: Panel) -> tuple[str, dict[str, Any]]:
 
 def _custom(panel: Panel) -> dict[str, Any]:
     if _over_time(panel):
-        return {"drawStyle": "bars", "fillOpacity": 40, "lineWidth": 1, "axisSoftMin": 0, "showPoints": "never"}
+        custom = {"drawStyle": "bars", "fillOpacity": 40, "lineWidth": 1, "axisSoftMin": 0, "showPoints": "never"}
+        return custom | ({"stacking": {"mode": "normal", "group": "A"}} if panel.stacked else {})
     if panel.kind in BARS:
         return {"fillOpacity": 85, "lineWidth": 0, "axisSoftMin": 0}
     if panel.kind is Kind.HEATMAP:
@@ -189,6 +191,8 @@ def _properties(panel: Panel, field: Field, board: Board) -> list[dict[str, Any]
         return [{"id": "unit", "value": field.unit.value}] if field.unit is not Unit.TEXT else []
     if field.unit is not panel.fields[0].unit:
         properties.append({"id": "unit", "value": field.unit.value})
+        if panel.kind in BARS:  # it would be the same bar again on an axis of its own: the tooltip tells it
+            properties.append({"id": "custom.hideFrom", "value": {"viz": True, "legend": True, "tooltip": False}})
     if panel.kind is Kind.STAT:
         properties.append({"id": "thresholds", "value": _thresholds(field)})
     else:
@@ -212,5 +216,6 @@ def _link(link: Link, board: Board) -> dict[str, Any]:
         f"${{__data.fields.{link.column}:percentencode}}"
         f"&${{__url_time_range}}&${{datasource:queryparam}}{''.join(kept)}"
     )
-    title = f"This {link.sets.label.lower()} alone" if to is board else f"{to.title if to else link.board} of this one"
+    label = link.sets.label.lower()
+    title = f"This {label} alone" if to is board else f"{to.title if to else link.board}: this {label}"
     return {"title": title, "url": url}

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -208,22 +209,33 @@ def _complaint(grafana: _Grafana) -> str:
 
 
 def _board(grafana: _Grafana, wanted: Mapping[str, Any]) -> Change:
+    """Grafana may bring a board to a newer form, so its history is asked too: our message there names what we saved."""
     thing = f"board {wanted['title']}"
-    there = grafana.get(f"/api/dashboards/uid/{wanted['uid']}")
+    path = f"/api/dashboards/uid/{wanted['uid']}"
+    there = grafana.get(path)
     model = {name: value for name, value in wanted.items() if name != "version"}
-    body = {"folderUid": FOLDER_UID, "message": "sendlens boards push", "overwrite": False}
+    message = f"sendlens boards push {sha256(json.dumps(model, sort_keys=True).encode()).hexdigest()[:16]}"
+    body = {"folderUid": FOLDER_UID, "message": message, "overwrite": False}
     if there is None:
         grafana.send(RequestsMethods.POST, "/api/dashboards/db", body | {"dashboard": model})
         return Change(thing, Outcome.CREATED)
     meta, old = there.get("meta", {}), there.get("dashboard", {})
     if meta.get("provisioned"):
         return Change(thing, Outcome.LEFT_ALONE, "provisioned from a file of Grafana's")
-    if says(old, model) and meta.get("folderUid", FOLDER_UID) == FOLDER_UID:
+    is_in_place = meta.get("folderUid", FOLDER_UID) == FOLDER_UID
+    if is_in_place and (says(old, model) or _newest_message(grafana, path) == message):
         return Change(thing, Outcome.UNCHANGED)
     # With the version that was read and without `overwrite`, somebody else's change in between is not lost unseen.
     model |= {"id": old.get("id"), "version": old.get("version")}
     grafana.send(RequestsMethods.POST, "/api/dashboards/db", body | {"dashboard": model})
     return Change(thing, Outcome.UPDATED)
+
+
+def _newest_message(grafana: _Grafana, path: str) -> str:
+    """What was said of the newest version of a board; nothing where Grafana does not tell."""
+    status, answer = grafana.probe(f"{path}/versions?limit=1")
+    versions = answer.get("versions") if status == 200 else None
+    return str(versions[0].get("message", "")) if versions else ""
 
 
 def _rule(grafana: _Grafana, rule: alerts.Rule) -> Change:

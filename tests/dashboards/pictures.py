@@ -16,6 +16,7 @@ from dashboards.boards import BOARDS
 from dashboards.page import router
 from tests.dashboards.conftest import settings_for
 from tests.dashboards.month import SHOWN_LEAD, insert_month
+from tests.dashboards.running import insert_samples
 from tests.support.browser import CHROMIUM, chromium
 from tests.support.processes import ROOT, start_clickhouse
 from tests.support.served import served
@@ -30,7 +31,7 @@ _LOOKS: tuple[tuple[str, str, str, dict[str, int | bool]], ...] = (
     ("overview-phone", "overview", "", PHONE),
     ("lead-phone", "lead", f"&lead={SHOWN_LEAD}", PHONE),
 )
-_CHOSEN = {"campaign": "&campaign=spring-launch", "lead": f"&lead={SHOWN_LEAD}"}
+_CHOSEN = {"campaign": "&campaign=spring-launch", "lead": f"&lead={SHOWN_LEAD}", "pipeline": "&since=now-6h"}
 
 
 def pictures() -> Iterator[tuple[str, str, dict[str, int | bool]]]:
@@ -55,6 +56,7 @@ def main() -> int:
             migrate(settings)
             with connect(settings) as client:
                 insert_month(client, datetime.now(UTC))
+                insert_samples(client, datetime.now(UTC))
             app = FastAPI()
             app.include_router(router(settings))
             with served(app) as url, chromium() as browser:

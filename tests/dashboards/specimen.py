@@ -23,7 +23,8 @@ GROUP BY toDayOfWeek(sent_at), weekday, hour
 ORDER BY toDayOfWeek(sent_at) DESC, hour""",
 )
 BUCKETS = query(
-    "buckets", f"SELECT toString(step) AS bucket, count() AS emails FROM v_outcomes WHERE {_PERIOD} GROUP BY step"
+    "buckets",
+    f"SELECT toString(step) AS bucket, count() AS emails, 0.5 AS share FROM v_outcomes WHERE {_PERIOD} GROUP BY step",
 )
 STORY = query(
     "story",
@@ -83,7 +84,13 @@ SPECIMEN = Board(
             label=Field("campaign", "Campaign", Unit.TEXT),
             link=Link("campaign", CAMPAIGN, board="overview"),
         ),
-        _panel(4, Kind.HISTOGRAM, BUCKETS, (_EMAILS,), label=Field("bucket", "Step", Unit.TEXT)),
+        _panel(
+            4,
+            Kind.HISTOGRAM,
+            BUCKETS,
+            (_EMAILS, Field("share", "Share", Unit.RATE)),
+            label=Field("bucket", "Step", Unit.TEXT),
+        ),
         _panel(
             5,
             Kind.HEATMAP,

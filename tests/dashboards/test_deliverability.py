@@ -70,6 +70,7 @@ def test_providers_go_by_their_domains_whatever_their_case(troubled: Client) -> 
         "Microsoft": [1, 3, 1, 1, 1, 1, 1],
         "Other domains": [1, 3, 0, 1, 0, 2, 0],
     }
+    assert rows["Google"]["refusal_rate"] == pytest.approx(2 / 4)
     domains = ask(troubled, "by_domain", campaigns=("launch",))
     assert [(row["domain_name"], row["provider_name"], row["sent"]) for row in domains] == [
         ("example.org", "Other domains", 3),

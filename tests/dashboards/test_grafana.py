@@ -84,7 +84,11 @@ def test_a_histogram_is_upright_bars_in_the_order_of_the_rows(model: Model, clie
     histogram = panel(model, "histogram")
     assert (histogram["type"], histogram["options"]["orientation"]) == ("barchart", "vertical")
     assert histogram["options"]["xField"] == "Step"
-    assert sorted(rows(histogram, client)) == [("1", 40), ("2", 10)]
+    assert sorted(rows(histogram, client)) == [("1", 40, 0.5), ("2", 10, 0.5)]
+    # What has another unit is told by the tooltip: as a bar it would say the same again on an axis of its own.
+    assert override(histogram, "Share")["custom.hideFrom"] == {"viz": True, "legend": True, "tooltip": False}
+    assert histogram["options"]["legend"]["showLegend"] is False
+    assert "custom.hideFrom" not in override(histogram, "Emails")
     assert panel(model, "bar")["options"]["orientation"] == "horizontal"
 
 

@@ -71,6 +71,13 @@ def test_a_bounce_says_what_the_server_said_and_what_follows(troubled: Client) -
     assert reported[3] == "hard, user-unknown, 5.1.1, 550 5.1.1 <person-0@gmail.com>: no such user, reported later"
 
 
+def test_details_hold_the_reply_and_the_whole_user_agent(troubled: Client) -> None:
+    replied = ask(troubled, "lead_timeline", lead="person-3")[0]
+    assert (replied["wrote"], replied["user_agent"]) == ("Yes, please.", "")
+    opened = ask(troubled, "lead_timeline", lead="person-2")[3]
+    assert (opened["wrote"], opened["user_agent"]) == ("", "(via ggpht.com GoogleImageProxy)")
+
+
 def test_answers_complaints_and_skips_are_told(troubled: Client) -> None:
     assert [row[1:] for row in timeline(troubled, "person-3")][:2] == [
         ("Replied", "", "Re: Launch"),

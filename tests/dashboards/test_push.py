@@ -86,20 +86,37 @@ def test_a_second_time_nothing_changes(grafana: Grafana) -> None:
 
 def test_what_somebody_changed_is_put_right_and_named_and_the_rest_let_be(grafana: Grafana) -> None:
     pushed(grafana)
-    grafana.dashboards[OVERVIEW]["dashboard"]["panels"][3]["title"] = "Mine"
+    grafana.edit(OVERVIEW, lambda board: board["panels"][3].update(title="Mine"))
     grafana.rules[RULES[0].uid]["data"][1]["model"]["conditions"][0]["evaluator"]["params"] = [0.5]
     grafana.folders["sendlens"]["title"] = "Mails"
     changes = {change.thing for change in pushed(grafana) if change.outcome is Outcome.UPDATED}
     assert changes == {"board Sendlens Overview", f"alert {RULES[0].title}", "folder Sendlens"}
-    assert grafana.dashboards[OVERVIEW]["dashboard"]["version"] == 2
+    assert grafana.dashboards[OVERVIEW]["dashboard"]["version"] == 3
     assert {change.outcome for change in pushed(grafana)} == {Outcome.UNCHANGED}
 
 
 def test_a_panel_that_was_added_is_taken_away(grafana: Grafana) -> None:
     pushed(grafana)
-    grafana.dashboards[OVERVIEW]["dashboard"]["panels"].append({"id": 99, "title": "Mine"})
+    grafana.edit(OVERVIEW, lambda board: board["panels"].append({"id": 99, "title": "Mine"}))
     assert outcome(pushed(grafana), "board Sendlens Overview").outcome is Outcome.UPDATED
     assert all(panel["title"] != "Mine" for panel in grafana.dashboards[OVERVIEW]["dashboard"]["panels"])
+
+
+def test_a_grafana_that_writes_boards_anew_is_not_told_the_same_twice(grafana: Grafana) -> None:
+    """As later versions do, which bring a board's schema up to their own."""
+
+    def up_to_date(model: dict[str, Any]) -> dict[str, Any]:
+        model["schemaVersion"] += 1
+        for panel in model["panels"]:
+            panel["title"] = panel["title"].upper()
+        return model
+
+    pushed(grafana)
+    grafana.shows = up_to_date
+    assert {change.outcome for change in pushed(grafana)} == {Outcome.UNCHANGED}
+    grafana.edit(OVERVIEW, lambda board: board["panels"][3].update(title="Mine"))
+    assert outcome(pushed(grafana), "board Sendlens Overview").outcome is Outcome.UPDATED
+    assert grafana.dashboards[OVERVIEW]["dashboard"]["panels"][3]["title"] != "Mine"
 
 
 def test_a_board_that_was_moved_is_brought_back(grafana: Grafana) -> None:
@@ -154,7 +171,7 @@ def test_what_grafana_provisions_from_its_own_files_is_left_alone(grafana: Grafa
 
 def test_a_change_in_between_is_not_overwritten_unseen(grafana: Grafana) -> None:
     pushed(grafana)
-    grafana.dashboards[OVERVIEW]["dashboard"]["panels"][3]["title"] = "Mine"
+    grafana.edit(OVERVIEW, lambda board: board["panels"][3].update(title="Mine"))
 
     def somebody_saves(path: str) -> None:
         if path.endswith(OVERVIEW):

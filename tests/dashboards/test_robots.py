@@ -178,7 +178,7 @@ def test_networks_go_by_name_or_by_the_first_part_of_the_address(judged: Client,
 
 
 def test_agents_go_by_their_own_name(judged: Client, world: World) -> None:
-    rows = {(row["agent_name"], row["whose"]): row for row in ask(judged, "robots_by_agent")}
+    rows = {(row["agent_name"], row["verdict"]): row for row in ask(judged, "robots_by_agent")}
     robots = [hit for hit in world.hits if hit.verdict != "human"]
     assert set(rows) == {(hit.agent, hit.verdict) for hit in robots}
     curl = [hit for hit in robots if hit.agent == "curl"]

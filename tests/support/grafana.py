@@ -44,6 +44,8 @@ class Grafana(ThreadingHTTPServer):
         self.datasources: dict[str, Body] = {}
         self.passwords: dict[str, str] = {}
         self.dashboards: dict[str, Body] = {}  # dashboard and meta
+        self.messages: dict[str, list[str]] = {}  # of a dashboard's versions, the newest last
+        self.shows: Callable[[Body], Body] = lambda model: model  # what a dashboard is answered as
         self.rules: dict[str, Body] = {}
         self.reaches = reaches
         self.requests = 0
@@ -123,7 +125,20 @@ class Grafana(ThreadingHTTPServer):
         return 400, {"status": "ERROR", "message": "Authentication failed"}
 
     def dashboard(self, body: Body, asked: object, uid: str) -> Answer:
-        return 200, _found(self.dashboards, uid, "Dashboard not found")
+        there = _found(self.dashboards, uid, "Dashboard not found")
+        return 200, {**there, "dashboard": self.shows(copy.deepcopy(there["dashboard"]))}
+
+    def versions(self, body: Body, asked: dict[str, list[str]], uid: str) -> Answer:
+        _found(self.dashboards, uid, "Dashboard not found")
+        newest = reversed(list(enumerate(self.messages[uid], 1)))
+        told = [{"uid": uid, "version": number, "message": message} for number, message in newest]
+        return 200, {"continueToken": "", "versions": told[: int(asked.get("limit", ["1000"])[0])]}
+
+    def edit(self, uid: str, change: Callable[[Body], None]) -> None:
+        """Somebody changes a dashboard and saves it."""
+        model = copy.deepcopy(self.dashboards[uid]["dashboard"])
+        change(model)
+        self.save_dashboard({"dashboard": model, "folderUid": self.dashboards[uid]["meta"]["folderUid"]}, None)
 
     def save_dashboard(self, body: Body, asked: object, **_: str) -> Answer:
         model = body["dashboard"]
@@ -141,6 +156,7 @@ class Grafana(ThreadingHTTPServer):
         meta = {"folderUid": body.get("folderUid", ""), "provisioned": False, "version": version}
         saved = {"dashboard": {**model, "id": number, "version": version}, "meta": meta}
         self.dashboards[model["uid"]] = saved
+        self.messages.setdefault(model["uid"], []).append(body.get("message", ""))
         return 200, {"id": number, "uid": model["uid"], "status": "success", "version": version}
 
     def rule(self, body: Body, asked: object, uid: str) -> Answer:
@@ -204,6 +220,7 @@ ROUTES: tuple[tuple[str, str, Callable[..., Answer]], ...] = (
     ("PUT", "/api/datasources/uid/(?P<uid>[^/]+)", Grafana.change_datasource),
     ("GET", "/api/datasources/uid/(?P<uid>[^/]+)/health", Grafana.health),
     ("GET", "/api/dashboards/uid/(?P<uid>[^/]+)", Grafana.dashboard),
+    ("GET", "/api/dashboards/uid/(?P<uid>[^/]+)/versions", Grafana.versions),
     ("POST", "/api/dashboards/db", Grafana.save_dashboard),
     ("GET", "/api/v1/provisioning/alert-rules/(?P<uid>[^/]+)", Grafana.rule),
     ("POST", "/api/v1/provisioning/alert-rules", Grafana.add_rule),
