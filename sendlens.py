@@ -17,7 +17,8 @@ import structlog
 import typer
 
 from commands import boards, dead, judge, lead, senders, unanswered, webhooks
-from commands.edge import explained, read_settings
+from commands.edge import DAYS, explained, read_settings
+from commands.rebuild import rebuild
 from schemas.errors import Misconfigured, Retry
 from schemas.settings import Settings
 
@@ -38,6 +39,7 @@ _GROUPS = {
 }
 for name, group in _GROUPS.items():
     app.add_typer(group.app, name=name)
+app.command()(rebuild)
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -61,7 +63,6 @@ _DEMO_ALONE = {
     "SENDLENS_NOTIFY_TO": "",
     "SENDLENS_RELAY_LIST_URL": "",
 }
-_DAYS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
 
 @app.command()
@@ -152,10 +153,16 @@ def clickhouse() -> None:
     with explained():
         from urllib.parse import urlsplit
 
+        from prometheus_client import CollectorRegistry, ProcessCollector
+
         from clickhouse.embedded import serve
+        from clickhouse.samples import Sampler
 
         settings = read_settings()
         url = urlsplit(settings.clickhouse_url)
+        registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        Sampler(settings, "clickhouse", registry).start()  # a client of itself; its last sample dies with it
         serve(
             url.hostname or "127.0.0.1",
             url.port or 8123,
@@ -168,9 +175,18 @@ def clickhouse() -> None:
 @app.command()
 def migrate(
     wait: Annotated[float, typer.Option(help="Seconds to wait for Kafka and ClickHouse to answer.")] = 60.0,
+    show: Annotated[
+        bool, typer.Option("--print", help="Only print what makes ClickHouse's tables, for one server or the cluster.")
+    ] = False,
 ) -> None:
     """Bring ClickHouse's tables and Kafka's topics to today's shape, and refill an empty broker. Safe to repeat."""
     with explained():
+        if show:
+            from clickhouse.migrate import rendered
+
+            for name, statement in rendered(read_settings()):
+                print(f"-- {name}\n{statement};\n")
+            return
         from agents.restore import restore
         from agents.topics import create_topics, raise_limits
         from clickhouse.migrate import migrate as migrate_tables
@@ -264,8 +280,8 @@ def inbox() -> None:
 
 @app.command()
 def reclassify(
-    start: Annotated[datetime, typer.Option("--from", formats=_DAYS, help="First moment, UTC.")],
-    end: Annotated[datetime | None, typer.Option("--to", formats=_DAYS, help="End, UTC. Default: 10 min ago.")] = None,
+    start: Annotated[datetime, typer.Option("--from", formats=DAYS, help="First moment, UTC.")],
+    end: Annotated[datetime | None, typer.Option("--to", formats=DAYS, help="End, UTC. Default: 10 min ago.")] = None,
 ) -> None:
     """Judge stored hits again under today's rules and rebuild the numbers. Interrupted, the same command goes on."""
     with explained():

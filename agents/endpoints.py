@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -14,10 +13,11 @@ from agents.records import Out
 from agents.webhooks import endpoint_record
 from agents.writing import write_all
 from schemas.endpoints import endpoints_view, new_endpoint, secret
-from schemas.errors import Misconfigured, Reject, Retry
+from schemas.errors import Misconfigured, Reject
 from schemas.events import EVENTS as EVERY_EVENT
 from schemas.events import lines
 from schemas.settings import Settings
+from schemas.state import read_to_end
 from schemas.topics import CALLS, EVENTS, delivery_partition, text_partition
 from schemas.webhooks import Call, Endpoint
 
@@ -49,16 +49,8 @@ def add(settings: Settings, url: str, kinds: Sequence[str], now: datetime) -> tu
 def listed(settings: Settings) -> list[Endpoint]:
     """Every endpoint, oldest first. Raises Retry when the broker can't say."""
     view = endpoints_view(settings)
-    view.start()
-    try:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while not view.ready:
-            if time.monotonic() > deadline:
-                raise Retry(f"Kafka at {settings.kafka}: topic {view.topic} can't be read to its end")
-            time.sleep(0.02)
+    with read_to_end(view, patience=_PATIENCE_SECONDS):
         return sorted(view, key=lambda endpoint: endpoint.created_at)
-    finally:
-        view.stop()
 
 
 def named(settings: Settings, start_of_id: str) -> Endpoint:

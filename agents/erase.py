@@ -19,7 +19,7 @@ from agents.writing import write_all
 from clickhouse.erasing import PSEUDONYM, Email, Erasing, Row
 from clickhouse.store import insert_lines
 from schemas.errors import Misconfigured, Reject
-from schemas.events import Lead, lead_key, lines
+from schemas.events import Lead, lead_key, lines, to_ms
 from schemas.settings import Settings
 from schemas.topics import (
     ATTEMPTS,
@@ -101,7 +101,7 @@ def _erase(
     links: Sequence[str],
 ) -> Erased:
     erasing, keyring = Erasing(client), settings.keyring
-    at = now.replace(microsecond=now.microsecond // 1000 * 1000)
+    at = to_ms(now)
     emails = erasing.emails(leads) if leads else []
     facts = [Lead(lead=hashed, fact="erased", at=at, of="address") for hashed in addresses[:1]]
     facts += [Lead(lead=keyring.lead_ids(lead)[0], fact="erased", at=at, of="hashed-lead") for lead in leads]

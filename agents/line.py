@@ -78,6 +78,7 @@ class Line:
         self._read_until: dict[tuple[str, int], float] = {}
         self._stop_asked = asyncio.Event()
         HELD.labels(stage).set_function(lambda: len(self._tickets))
+        HANDLED.labels(stage)  # 0 is a figure: a rate needs one to begin at
 
     async def feed(self, record: Record, ack: Callable[[], object]) -> None:
         """Join the line; waits while it is full, so that the stage stops reading."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from prometheus_client import Counter, Gauge
 
 HANDLED = Counter("sendlens_records_handled", "Records that a stage took, handled and acknowledged.", ["stage"])
+LAG = Gauge("sendlens_stage_lag_records", "Records of a stage's topics that no worker has acknowledged yet.", ["stage"])
+OWN_LAG = Gauge("sendlens_own_lag_records", "Of these, the ones in this worker's own partitions.", ["stage"])
 HELD = Gauge("sendlens_records_held", "Records that a stage holds unacknowledged, waiting their turn.", ["stage"])
 RETRIES = Counter("sendlens_stage_retries", "Times a stage waited for something it needs to come back.", ["stage"])
 DEAD_LETTERS = Counter("sendlens_dead_letters", "Records set aside in the topic dead.", ["stage", "reason"])

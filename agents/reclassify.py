@@ -64,7 +64,7 @@ _WRONG = """
 WITH touched AS (
     SELECT delivery_id FROM hits WHERE at >= {start:DateTime64(3, 'UTC')} AND at < {end:DateTime64(3, 'UTC')}
 )
-SELECT toString(told.delivery_id)
+SELECT DISTINCT toString(told.delivery_id)
 FROM (
     SELECT delivery_id,
         minOrNullIf(at, kind = 'open' AND verdict = 'human') AS opened,
@@ -76,6 +76,16 @@ LEFT JOIN (
     SELECT delivery_id, 1 AS there, min(first_open_at) AS opened, min(first_click_at) AS clicked,
         min(first_machine_open_at) AS fetched
     FROM outcomes WHERE delivery_id IN touched GROUP BY delivery_id
+    UNION ALL
+    -- As the page counts them; what was never sent is not counted there.
+    SELECT delivery_id, max(stands) AS there, min(opened), min(clicked), min(fetched)
+    FROM (
+        SELECT delivery_id, 1 AS stands, first_open_at AS opened, first_click_at AS clicked,
+            first_machine_open_at AS fetched
+        FROM emails WHERE delivery_id IN touched
+        UNION ALL
+        SELECT delivery_id, 0, NULL, NULL, NULL FROM outcomes WHERE delivery_id IN touched AND sent_at IS NOT NULL
+    ) GROUP BY delivery_id
 ) AS counted ON counted.delivery_id = told.delivery_id
 WHERE counted.there = 0
     OR ifNull(told.opened, toDateTime64(0, 3)) != ifNull(counted.opened, toDateTime64(0, 3))

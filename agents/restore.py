@@ -7,7 +7,6 @@ published, also where an earlier run was killed half-way: a lead that is missing
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -18,10 +17,9 @@ from clickhouse_connect.driver.client import Client
 from agents.records import Out
 from agents.writing import write_all
 from schemas.attempts import Attempt, Waiting
-from schemas.errors import Retry
 from schemas.events import Campaign, Delivery, Lead, Link, Pause, Send
 from schemas.settings import Settings
-from schemas.state import StateTopic
+from schemas.state import StateTopic, read_to_end
 from schemas.topics import (
     ATTEMPTS,
     CALLS,
@@ -133,13 +131,5 @@ def _partition(settings: Settings, topic: Topic, key: str) -> int:
 def _keys(settings: Settings, topic: Topic) -> set[str]:
     """The keys that the topic holds a record of."""
     view = StateTopic(settings, topic, *_HOLDS[topic])
-    view.start()
-    try:
-        deadline = time.monotonic() + _PATIENCE
-        while not view.ready:
-            if time.monotonic() > deadline:
-                raise Retry(f"Kafka at {settings.kafka}: topic {view.topic} can't be read to its end")
-            time.sleep(0.02)
+    with read_to_end(view, patience=_PATIENCE):
         return set(view.keys())
-    finally:
-        view.stop()

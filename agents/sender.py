@@ -29,7 +29,7 @@ from agents.turns import Turns
 from agents.waiting import waiting
 from schemas.attempts import Attempt, Wait, WaitState
 from schemas.errors import Reject, Retry
-from schemas.events import Link, Send
+from schemas.events import Link, Send, to_ms
 from schemas.senders import Senders
 from schemas.settings import Settings
 
@@ -192,7 +192,7 @@ class Sender:
             delivery_id=send.delivery_id,
             request_id=send.request_id,
             attempt=number,
-            at=now.replace(microsecond=now.microsecond // 1000 * 1000),
+            at=to_ms(now),
             sender=mail.sender,
             message_id=mail.message_id,
         )

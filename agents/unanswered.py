@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +17,7 @@ from schemas.attempts import Wait, Waiting
 from schemas.errors import Retry
 from schemas.events import Delivery, Send, lines
 from schemas.settings import Settings
-from schemas.state import StateTopic
+from schemas.state import StateTopic, read_to_end
 from schemas.topics import DELIVERIES, EVENTS, RETRIES, Topic, delivery_partition
 
 _PATIENCE_SECONDS = 60.0
@@ -43,6 +42,7 @@ class Unanswered:
         self._deliveries: StateTopic[Delivery] = StateTopic(
             settings, DELIVERIES, Delivery, key=lambda delivery: delivery.delivery_id
         )
+        self._reading = read_to_end(self._heads, self._deliveries, patience=_PATIENCE_SECONDS)
         self._waits = Waits(settings, self._heads)
 
     def list(self) -> list[Wait]:
@@ -95,19 +95,11 @@ class Unanswered:
             write_all(self._settings, [Out(topic, partition, key, value)])
 
     def __enter__(self) -> Unanswered:
-        for view in (self._heads, self._deliveries):
-            view.start()
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while not (self._heads.ready and self._deliveries.ready):
-            if time.monotonic() > deadline:
-                self.__exit__()
-                raise Retry(f"Kafka at {self._settings.kafka}: the topics can't be read to their end")
-            time.sleep(0.02)
+        self._reading.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for view in (self._heads, self._deliveries):
-            view.stop()
+        self._reading.__exit__(None, None, None)
         self._waits.close()
 
 

@@ -15,10 +15,9 @@ import structlog
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
-from agents.decisions.answers import to_ms
 from schemas.attempts import Wait, Waiting, WaitState
 from schemas.errors import Retry
-from schemas.events import Send
+from schemas.events import Send, to_ms
 from schemas.settings import Settings
 from schemas.state import StateTopic
 from schemas.topics import RETRIES, SENDS, text_partition

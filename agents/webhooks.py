@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from heapq import nsmallest
 
 import msgspec
@@ -22,7 +22,7 @@ from agents.records import Handled, Handler, Out, Record, Write, poison
 from agents.sinks.http import Answer, Endpoints
 from schemas.endpoints import endpoints_view
 from schemas.errors import Reject, Retry
-from schemas.events import WebhookDisabled, lines
+from schemas.events import WebhookDisabled, lines, to_ms
 from schemas.settings import Settings
 from schemas.state import StateTopic
 from schemas.tokens import event_id
@@ -110,12 +110,12 @@ class Webhooks(Handler):
             kind=told.kind,
             partition=partition,
             attempt=0,
-            first_at=_ms(now),
-            due_at=_ms(now),
+            first_at=to_ms(now),
+            due_at=to_ms(now),
             body=told.body.decode(),
         )
         if endpoint.id in self._down:
-            return msgspec.structs.replace(call, due_at=max(_ms(now), _ms(self._down[endpoint.id])))
+            return msgspec.structs.replace(call, due_at=max(to_ms(now), to_ms(self._down[endpoint.id])))
         after = await self._attempt(endpoint, call)
         return None if after.state == "taken" else after
 
@@ -136,7 +136,7 @@ class Webhooks(Handler):
         WEBHOOK_CALLS.labels("failed").inc()
         if _is_down(answer):
             self._down[endpoint.id] = due
-        return msgspec.structs.replace(call, attempt=attempt, due_at=_ms(due), answer=said)
+        return msgspec.structs.replace(call, attempt=attempt, due_at=to_ms(due), answer=said)
 
     def _settled(self, call: Call, state: str, **changes: object) -> Call:
         WEBHOOK_CALLS.labels(state).inc()
@@ -186,7 +186,7 @@ class Webhooks(Handler):
         return out
 
     def _disabled(self, endpoint: Endpoint, call: Call) -> list[Out]:
-        now = _ms(self._clock())
+        now = to_ms(self._clock())
         disabled = msgspec.structs.replace(endpoint, state="disabled", since=call.first_at, reason=call.answer)
         self._endpoints.put(disabled)
         log.warning(
@@ -213,8 +213,3 @@ def endpoint_record(endpoint: Endpoint) -> Out:
 def _is_down(answer: Answer) -> bool:
     """Whether the answer says something of the endpoint, not of the one event."""
     return answer.status == 0 or answer.status == 429 or answer.status >= 500
-
-
-def _ms(at: datetime) -> datetime:
-    """To the millisecond, which is what ClickHouse keeps."""
-    return at - timedelta(microseconds=at.microsecond % 1000)

@@ -74,6 +74,7 @@ class StageApp:
         self._handler = handler
         self._settings = settings
         self._running: asyncio.Task[None] | None = None
+        self.owned: frozenset[tuple[str, int]] = frozenset()  # partitions, by topic's name and number
         self.left = False  # the group; without Kafka, Faust tries for over a minute, and is not to be cancelled
         self._app = faust.App(
             group_of(settings, stage),
@@ -175,6 +176,7 @@ class StageApp:
         return take
 
     async def _on_revoked(self, _app: Any, /, *revoked: Any, signal: Any, **_kwargs: Any) -> None:
+        self.owned = frozenset()
         self._line.drop()
         await self._handler.revoked()
         log.debug("partitions revoked, what was held will come again", stage=self.stage.name)
@@ -182,7 +184,8 @@ class StageApp:
     async def _on_assigned(self, _app: Any, /, *assigned: Any, signal: Any, **_kwargs: Any) -> None:
         # The names of the topics as the pipeline has them, without the deployment's prefix.
         prefix = len(self._settings.topic_prefix)
-        self._handler.assigned({(tp.topic[prefix:], tp.partition) for tp in assigned[0]})
+        self.owned = frozenset((tp.topic[prefix:], tp.partition) for tp in assigned[0])
+        self._handler.assigned(self.owned)
 
     async def _write(self, out: Sequence[Out], dead: Sequence[Poison] = ()) -> None:
         """Write all and return when the broker has acknowledged all; raises Retry when it has not."""

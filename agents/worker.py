@@ -8,15 +8,16 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 import structlog
-from prometheus_client import start_http_server
+from prometheus_client import REGISTRY, start_http_server
 
 from agents.asn import asn_lookup
 from agents.decisions.judge import Rules
 from agents.guard import Guard
 from agents.judging import Judge
-from agents.lag import lag
+from agents.lag import Watch, lag
 from agents.pipeline import GUARD, JUDGE, READER, SENDER, STAGES, STORE, TELLER, Stage
 from agents.reader import Reader
 from agents.records import Handler
@@ -25,6 +26,7 @@ from agents.sinks.store import Store
 from agents.topics import topics_at_fault
 from agents.webhooks import Webhooks
 from agents.wiring import StageApp
+from clickhouse.samples import Sampler
 from schemas.errors import Misconfigured, Retry
 from schemas.settings import Settings
 
@@ -79,7 +81,11 @@ async def work(settings: Settings, stages: Sequence[Stage], *, drain: bool = Fal
     if settings.worker_metrics_port:
         start_http_server(settings.worker_metrics_port)
     apps = [StageApp(stage, handler_of(stage, settings), settings) for stage in stages]
+    watch = Watch(settings, {app.stage: partial(getattr, app, "owned") for app in apps})
+    sampler = Sampler(settings, "worker", REGISTRY)
     await asyncio.gather(*(app.start() for app in apps))
+    watch.start()
+    sampler.start()
     spare_the_collector()
     log.info("worker is ready", stages=[stage.name for stage in stages])
     ends = [asyncio.create_task(app.done()) for app in apps]
@@ -97,6 +103,8 @@ async def work(settings: Settings, stages: Sequence[Stage], *, drain: bool = Fal
             end.cancel()
         log.info("worker stops")
         await asyncio.gather(*(app.stop() for app in apps), return_exceptions=True)
+        watch.stop()
+        await asyncio.to_thread(sampler.stop)
     if not all(app.left for app in apps):
         sys.stdout.flush()
         os._exit(0)  # nothing is left to do, and Faust's threads would keep the process

@@ -153,8 +153,10 @@ class Erasing:
             done.append(Row(table, self._mutate(table, "DELETE", deletes, dry_run), what))
         updates = [(f"message_id = '' WHERE {one}", one) for one in these]
         done.append(Row("attempts", self._update("attempts", updates, dry_run), "blanked: Message-ID"))
+        # `emails` comes after `outcomes`, from which it is filled.
         for table, more, what in (
             ("outcomes", "", "kept under a pseudonym"),
+            ("emails", "", "kept under a pseudonym"),
             ("events", f", {_BLANKED}", "kept under a pseudonym; texts, agents, IP addresses, hashes blanked"),
         ):
             updates = list(_renamed(pseudonyms, emails, more, domains))
@@ -172,7 +174,7 @@ class Erasing:
         """Carry out each change, after counting the rows of its condition, in which no person is named."""
         rows = 0
         for change, condition in changes:
-            found = int(self._ask(f"SELECT count() FROM {table} WHERE {condition}")[0][0])  # noqa: S608  # ours
+            found = int(self._ask(f"SELECT count() FROM {table} FINAL WHERE {condition}")[0][0])  # noqa: S608  # ours
             rows += found
             if found and not dry_run:
                 try:

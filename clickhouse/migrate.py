@@ -1,4 +1,4 @@
-"""Brings a ClickHouse database to today's schema: every migration once, in order, forward only.
+"""Brings a ClickHouse database to today's schema: every migration once, in order, forward only; then the views anew.
 
 Statements are written to be repeatable (IF NOT EXISTS), because ClickHouse has no transactions over DDL: a run that
 was killed is simply run again, and two at once do no harm.
@@ -11,13 +11,19 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
 from clickhouse_connect.driver.client import Client
 
+from clickhouse import views
+from clickhouse.cluster import on_cluster
+from clickhouse.rebuild import is_rebuilding, rebuild
 from clickhouse.store import connect
 from schemas.errors import Misconfigured
 from schemas.settings import Settings
 
+log = structlog.get_logger()
 FOLDER = Path(__file__).with_name("migrations")
+_LONGEST_STATEMENT = 3600  # seconds
 
 _RECORD = """
 CREATE TABLE IF NOT EXISTS migrations (
@@ -73,7 +79,26 @@ def migrate(settings: Settings, folder: Path = FOLDER) -> list[str]:
                 client.command(statement)
             client.insert("migrations", [[migration.name, migration.sha256]], column_names=["name", "sha256"])
             done.append(migration.name)
-        return done
+        if folder == FOLDER:  # those of an older release have not what the views ask
+            for _, statement in views.statements():
+                client.command(statement)
+        # Tables that are new are filled; a rebuild that was interrupted is ended.
+        unfilled = folder == FOLDER and is_rebuilding(client)
+    if unfilled:
+        with connect(settings, send_receive_timeout=_LONGEST_STATEMENT) as client:
+            rebuild(client, lambda campaign: log.info("made anew from events", campaign=campaign))
+    return done
+
+
+def rendered(settings: Settings, folder: Path = FOLDER) -> list[tuple[str, str]]:
+    """What `migrate` would run on an empty server or cluster, in order: the migration's name, and a statement."""
+    found = [("database", f"CREATE DATABASE IF NOT EXISTS {settings.clickhouse_database}"), ("migrations", _RECORD)]
+    found += [(migration.name, statement) for migration in migrations(folder) for statement in migration.statements]
+    return [
+        (name, text.strip())
+        for name, statement in (*found, *views.statements())
+        for text in on_cluster(statement, settings.clickhouse_cluster, settings.clickhouse_database)
+    ]
 
 
 def is_current(client: Client) -> bool:

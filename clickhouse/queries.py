@@ -2,8 +2,9 @@
 
 A file holds blocks. `-- name: x` starts a query; the comment that follows says what it means, denominators included.
 `-- fragment: x` starts a part that several queries share, put in place of a line `-- include: x`, so that a rate is
-written once even when three queries give it. Parameters are ClickHouse's own (`{since:DateTime64(3, 'UTC')}`): the
-server binds them, and no value is ever pasted into SQL.
+written once even when three queries give it; a fragment may include others. Parameters are ClickHouse's own
+(`{since:DateTime64(3, 'UTC')}`): the server binds them, and no value is ever pasted into SQL. `-- view: x` is a
+question that ClickHouse itself keeps, for analysts (views.py).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from schemas.errors import Misconfigured
 FOLDER = Path(__file__).with_name("queries")
 
 PARAMETER = re.compile(r"\{(?P<name>[A-Za-z_]\w*):(?P<type>[^{}]+)\}")
-_TAG = re.compile(r"^-- (?P<kind>name|fragment): *(?P<name>\w+) *$", re.MULTILINE)
+_TAG = re.compile(r"^-- (?P<kind>name|view|fragment): *(?P<name>\w+) *$", re.MULTILINE)
 _INCLUDE = re.compile(r"^(?P<indent> *)-- include: *(?P<name>\w+) *$", re.MULTILINE)
 
 
@@ -36,8 +37,9 @@ class Query:
         return {name: given[name] for name in self.parameters}
 
 
-def read(texts: Iterable[tuple[str, str]]) -> dict[str, Query]:
-    """Read (file name, text) pairs. Raises Misconfigured on a name used twice or an include of nothing."""
+def read(texts: Iterable[tuple[str, str]], what: str = "name") -> dict[str, Query]:
+    """Read (file name, text) pairs: their queries, or their views. Raises Misconfigured on a name used twice or an
+    include of nothing."""
     blocks: dict[tuple[str, str], str] = {}
     for file, text in texts:
         tags = list(_TAG.finditer(text))
@@ -46,7 +48,7 @@ def read(texts: Iterable[tuple[str, str]]) -> dict[str, Query]:
             if key in blocks:
                 raise Misconfigured(f"{file}: {tag['kind']} {tag['name']} is there twice")
             blocks[key] = text[tag.end() : end].strip("\n")
-    return {name: _query(name, body, blocks) for (kind, name), body in blocks.items() if kind == "name"}
+    return {name: _query(name, body, blocks) for (kind, name), body in blocks.items() if kind == what}
 
 
 def get(name: str) -> Query:
@@ -59,18 +61,26 @@ def get(name: str) -> Query:
 
 def _query(name: str, body: str, blocks: Mapping[tuple[str, str], str]) -> Query:
     about, sql = _split(body)
-
-    def put(include: re.Match[str]) -> str:
-        try:
-            _, part = _split(blocks["fragment", include["name"]])
-        except KeyError:
-            raise Misconfigured(f"query {name} includes {include['name']}, which is no fragment") from None
-        return "\n".join(include["indent"] + line if line else line for line in part.split("\n"))
-
-    sql = _INCLUDE.sub(put, sql).rstrip().removesuffix(";")
+    sql = _with_fragments(name, sql, blocks, ()).rstrip().removesuffix(";")
     if not about or not sql:
         raise Misconfigured(f"query {name} needs a comment that defines it, then its SQL")
     return Query(name, sql, about, {found["name"]: found["type"] for found in PARAMETER.finditer(_code(sql))})
+
+
+def _with_fragments(name: str, sql: str, blocks: Mapping[tuple[str, str], str], within: tuple[str, ...]) -> str:
+    """The SQL with each include replaced by its fragment, and those that the fragment includes by theirs."""
+
+    def put(include: re.Match[str]) -> str:
+        fragment = include["name"]
+        if ("fragment", fragment) not in blocks:
+            raise Misconfigured(f"query {name} includes {fragment}, which is no fragment")
+        if fragment in within:
+            raise Misconfigured(f"query {name}: fragment {fragment} includes itself")
+        _, part = _split(blocks["fragment", fragment])
+        part = _with_fragments(name, part, blocks, (*within, fragment))
+        return "\n".join(include["indent"] + line if line else line for line in part.split("\n"))
+
+    return _INCLUDE.sub(put, sql)
 
 
 def _split(body: str) -> tuple[str, str]:
@@ -87,4 +97,6 @@ def _code(sql: str) -> str:
     return re.sub(r"--.*", "", sql)
 
 
-ALL = read((path.name, path.read_text()) for path in sorted(FOLDER.glob("*.sql")))
+_TEXTS = [(path.name, path.read_text()) for path in sorted(FOLDER.glob("*.sql"))]
+ALL = read(_TEXTS)
+VIEWS = read(_TEXTS, "view")

@@ -1,35 +1,78 @@
-"""Makes `outcomes` anew out of `events`, of which it is derived, by the very query of the materialised view."""
+"""Makes what is derived from `events` anew, by the very queries of the materialised views and of counting.py."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from clickhouse_connect.driver.client import Client
 
+from clickhouse.counting import DERIVED, carried_anew, carry_campaign
 from schemas.errors import Misconfigured
 
-_VIEW = (
-    "SELECT database, as_select FROM system.tables WHERE database = currentDatabase() AND name = 'outcomes_from_events'"
-)
+# Tables that a view fills from events, row by row or email by email.
+_FILLED = ("outcomes", "reactions", "judged_hits")
+_VIEW = "SELECT database, as_select FROM system.tables WHERE database = currentDatabase() AND name = {view:String}"
+_CAMPAIGNS = """
+SELECT campaign, count() AS events
+FROM events
+WHERE delivery_id != toUUID('00000000-0000-0000-0000-000000000000')
+    AND campaign NOT IN (SELECT campaign FROM rebuilding)
+GROUP BY campaign
+ORDER BY campaign
+"""
+_MOST_EVENTS = 5_000_000  # of one statement: some 2 GB while emails are made of them
+
+
+def rebuild(client: Client, report: Callable[[str], object]) -> int:
+    """Make everything that is derived from `events` anew, campaign by campaign, telling `report` of each; returns how
+    many. Interrupted, the next call goes on. Until it is done, numbers lack what was not reached."""
+    if not is_rebuilding(client):
+        client.insert("rebuilding", [[""]], column_names=["campaign"])
+        for table in DERIVED:
+            if table != "touched":  # only ever grows, for counts are held against it
+                client.command(f"TRUNCATE TABLE {table}")
+    done = 0
+    for campaign, events in client.query(_CAMPAIGNS).result_rows:
+        pieces = 1 + int(events) // _MOST_EVENTS
+        for piece in range(pieces):
+            for table in _FILLED:
+                where = "campaign = {campaign:String} AND cityHash64(delivery_id) % {pieces:UInt32} = {piece:UInt32}"
+                client.command(
+                    _through_view(client, table, where),
+                    parameters={"campaign": campaign, "pieces": pieces, "piece": piece},
+                )
+        carry_campaign(client, str(campaign))
+        client.insert("rebuilding", [[campaign]], column_names=["campaign"])
+        report(f"{campaign}: {events} events")
+        done += 1
+    client.command("TRUNCATE TABLE rebuilding")
+    return done
+
+
+def is_rebuilding(client: Client) -> bool:
+    """Whether a rebuild has begun and is not done."""
+    return bool(client.query("SELECT count() FROM rebuilding").result_rows[0][0])
 
 
 def rebuild_outcomes(client: Client, deliveries: Sequence[str]) -> None:
-    """Write anew the outcomes of these emails, given by the ids that ClickHouse has of them.
+    """Write anew the outcomes of these emails, given by the ids that ClickHouse has of them, and all that follows.
 
     A minimum can't be taken back, so the rows are deleted first: for a moment these emails are missing. Raises
     Misconfigured when the view is not the one that `sendlens migrate` makes.
     """
     these = ", ".join(f"'{delivery}'" for delivery in deliveries)
-    client.command(f"DELETE FROM outcomes WHERE delivery_id IN ({these})")  # noqa: S608  # our UUIDs
-    client.command(_outcomes_of(client, these))
+    with carried_anew(client, deliveries):
+        client.command(f"DELETE FROM outcomes WHERE delivery_id IN ({these})")  # noqa: S608  # our UUIDs
+        client.command(_through_view(client, "outcomes", f"delivery_id IN ({these})"))
 
 
-def _outcomes_of(client: Client, these: str) -> str:
-    """What the materialised view does with a new event, done with all events of some emails."""
-    database, select = map(str, client.query(_VIEW).result_rows[0])
+def _through_view(client: Client, table: str, where: str) -> str:
+    """What the table's materialised view does with a new event, done with all events of some emails."""
+    view = f"{table}_from_events"
+    database, select = map(str, client.query(_VIEW, parameters={"view": view}).result_rows[0])
     source = f"FROM {database}.events"
     if select.count(source) != 1:
-        raise Misconfigured("the view outcomes_from_events is not as `sendlens migrate` makes it")
-    columns = ", ".join(row[0] for row in client.query("DESCRIBE TABLE outcomes_from_events").result_rows)
-    chosen = f"FROM (SELECT * FROM {database}.events FINAL WHERE delivery_id IN ({these})) AS events"  # noqa: S608
-    return f"INSERT INTO outcomes ({columns}) {select.replace(source, chosen)}"
+        raise Misconfigured(f"the view {view} is not as `sendlens migrate` makes it")
+    columns = ", ".join(row[0] for row in client.query(f"DESCRIBE TABLE {view}").result_rows)
+    chosen = f"FROM (SELECT * FROM {database}.events FINAL WHERE {where}) AS events"  # noqa: S608  # ours
+    return f"INSERT INTO {table} ({columns}) {select.replace(source, chosen)}"

@@ -7,6 +7,7 @@ SENDLENS_CLICKHOUSE_URL alone.
 from __future__ import annotations
 
 import re
+import secrets
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +15,9 @@ import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
 
+from clickhouse.cluster import SETTINGS as CLUSTER_SETTINGS
+from clickhouse.cluster import spread
+from clickhouse.counting import carry
 from schemas.errors import Misconfigured, Reject, Retry
 from schemas.settings import Settings
 
@@ -41,8 +45,9 @@ def connect(settings: Settings, *, database: str | None = None, **options: Any) 
     """
     url = urlsplit(settings.clickhouse_url)
     https = url.scheme == "https"
+    cluster = settings.clickhouse_cluster
     try:
-        return clickhouse_connect.get_client(
+        client = clickhouse_connect.get_client(
             host=url.hostname or "127.0.0.1",
             port=url.port or (8443 if https else 8123),
             interface=url.scheme,
@@ -50,16 +55,26 @@ def connect(settings: Settings, *, database: str | None = None, **options: Any) 
             password=settings.clickhouse_password,
             database=settings.clickhouse_database if database is None else database,
             autogenerate_session_id=False,  # a session would make queries of several threads wait for each other
+            settings=CLUSTER_SETTINGS if cluster else None,
             **options,
         )
     except ClickHouseError as error:
         raise _next_move(error) from error
+    if cluster:
+        spread(client, cluster, settings.clickhouse_database)
+    return client
 
 
 def insert_lines(client: Client, table: str, lines: bytes) -> None:
-    """Insert newline-delimited JSON. Raises Reject when a row is at fault, Retry when the database is."""
+    """Insert newline-delimited JSON; what numbers are counted from follows an insert of events. Raises Reject when a
+    row is at fault, Retry when the database is."""
+    batch = secrets.token_hex(16)
     try:
-        client.raw_insert(table, insert_block=lines, fmt="JSONEachRow", settings=_INSERT_SETTINGS)
+        client.raw_insert(
+            table, insert_block=lines, fmt="JSONEachRow", settings=_INSERT_SETTINGS | {"log_comment": batch}
+        )
+        if table == "events":
+            carry(client, batch)
     except ClickHouseError as error:
         raise _next_move(error) from error
 

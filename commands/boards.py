@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 
 import typer
 
 from commands.edge import BAD_INPUT, explained, read_settings
+from schemas.errors import Reject
 
 app = typer.Typer(no_args_is_help=True, help="The dashboards, written once as data.")
 
 
 @app.command("render")
 def boards_render() -> None:
-    """Write the Grafana JSON of every board to dashboards/dist/."""
+    """Write the JSON of every board, and of the alert rules, for Grafana to read."""
     from dashboards.grafana import render
 
     for path, text in render().items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-        print(f"boards render: {path.name}")
+        print(f"boards render: {path.parent.name}/{path.name}")
 
 
 @app.command("check")
@@ -36,3 +38,20 @@ def boards_check() -> None:
         print(f"boards check: {len(problems)} problems")
         if problems:
             raise typer.Exit(BAD_INPUT)
+
+
+@app.command("push")
+def boards_push() -> None:
+    """Bring the Grafana at SENDLENS_GRAFANA_URL up to date: folders, datasource, boards and alert rules."""
+    with explained():
+        from dashboards.grafana.push import Outcome, push
+
+        outcomes: Counter[Outcome] = Counter()
+        try:
+            for change in push(read_settings()):
+                outcomes[change.outcome] += 1
+                print(f"boards push: {change}", flush=True)
+        except Reject as refused:
+            print(f"sendlens: {refused.detail}", file=sys.stderr)
+            raise typer.Exit(BAD_INPUT) from None
+        print("boards push: " + ", ".join(f"{outcomes[outcome]} {outcome}" for outcome in Outcome))

@@ -19,6 +19,8 @@ from schemas.settings import Settings
 BAD_INPUT = 1
 MISCONFIGURED = 2
 
+DAYS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]  # how a moment is written on the command line
+
 
 @contextmanager
 def explained() -> Iterator[None]:

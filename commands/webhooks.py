@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
-from commands.edge import explained, read_settings
+from commands.edge import DAYS, explained, read_settings
 
 app = typer.Typer(no_args_is_help=True, help="Webhooks: who is told of events, and what they missed.")
 
-_DAYS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 Which = Annotated[str, typer.Argument(help="The endpoint's id, or its beginning.")]
 
 
@@ -74,8 +73,8 @@ def webhooks_enable(endpoint: Which) -> None:
 @app.command("redeliver")
 def webhooks_redeliver(
     endpoint: Which,
-    start: Annotated[datetime, typer.Option("--from", formats=_DAYS, help="First moment, UTC.")],
-    end: Annotated[datetime | None, typer.Option("--to", formats=_DAYS, help="End, UTC. Default: now.")] = None,
+    start: Annotated[datetime, typer.Option("--from", formats=DAYS, help="First moment, UTC.")],
+    end: Annotated[datetime | None, typer.Option("--to", formats=DAYS, help="End, UTC. Default: now.")] = None,
 ) -> None:
     """Tell it again of the stored events of a time, under the ids that they had."""
     with explained():

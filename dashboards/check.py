@@ -1,4 +1,4 @@
-"""Checks rendered boards: their form, and that every query of theirs runs.
+"""Checks rendered boards and alert rules: their form, that links lead somewhere, and that every query of theirs runs.
 
 It reads the JSON that Grafana reads, not our own data, so that it sees what a viewer would meet.
 """
@@ -10,54 +10,54 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from clickhouse import queries
-from dashboards import grafana
-from dashboards.expand import Choice, expand
-from dashboards.panels import Area
+from dashboards import grafana, links, trial
+from dashboards.panels import Area, Unit
 
 GRID_COLUMNS = 24
-_UNITS = frozenset({"short", "percentunit", "s", "string"})
+LONGEST_UID = 40  # characters, Grafana's limit
+_UNITS = frozenset(Unit)
 _DENOMINATOR = re.compile(r"\b(of (all|the|sent|delivered|opened)\b|denominator)", re.IGNORECASE)
-_SINCE, _UNTIL = datetime(2026, 3, 28, 12, tzinfo=UTC), datetime(2026, 4, 4, tzinfo=UTC)
-
-# What viewers choose: one campaign, many, all; ids with what breaks quoting.
-CHOICES = {
-    "one campaign": Choice(_SINCE, _UNTIL, ["spring"], "utc"),
-    "many campaigns": Choice(_SINCE, _UNTIL, ["spring", "autumn", "a,b&id=c"], "Europe/Paris"),
-    "all campaigns": Choice(_SINCE, _UNTIL, None, "America/New_York"),
-    "an apostrophe": Choice(_SINCE, _UNTIL, ["owner's pick", 'say "hi"', "back\\"], "Asia/Kolkata"),
-}
 
 
-def check(client: Client | None = None, boards: Mapping[str, Any] | None = None) -> list[str]:
-    """What is wrong with the boards (those of `dashboards/dist` as rendered, unless given), one line a problem.
+def check(
+    client: Client | None = None,
+    boards: Mapping[str, Any] | None = None,
+    alerting: Mapping[str, Any] | None = None,
+) -> list[str]:
+    """What is wrong with the boards and alert rules (those rendered now, unless given), one line a problem.
 
-    With a client, whose database must be migrated, every target and variable is run as well, for each of CHOICES.
+    With a client, whose database must be migrated, every target, variable, annotation and rule is run as well, for each
+    of `trial.CHOICES`.
     """
-    models = boards if boards is not None else _rendered()
+    models = boards if boards is not None else _rendered(grafana.DIST)
+    (rules,) = (alerting,) if alerting is not None else _rendered(grafana.PROVISIONING / "alerting").values()
     problems = [f"{name}: {problem}" for name, model in models.items() for problem in _form(model)]
     uids = Counter(model.get("uid") for model in models.values())
     problems += [f"uid {uid} is used by {count} boards" for uid, count in uids.items() if count > 1]
+    problems += [f"{name}: {problem}" for name, model in models.items() for problem in links.wrong(model, models)]
+    problems += [f"alert {problem}" for problem in _rules_form(rules)]
     if client is not None:
         for name, model in models.items():
-            problems += [f"{name}: {problem}" for problem in _runs(model, client)]
+            problems += [f"{name}: {problem}" for problem in trial.run_board(model, client)]
+        problems += [f"alert {problem}" for problem in trial.run_rules(rules, client)]
     return problems
 
 
-def _rendered() -> dict[str, Any]:
-    return {path.name: json.loads(text) for path, text in grafana.render().items()}
+def _rendered(folder: Any) -> dict[str, Any]:
+    return {path.name: json.loads(text) for path, text in grafana.render().items() if path.parent == folder}
 
 
 def _form(model: Mapping[str, Any]) -> Iterator[str]:
     for key in ("uid", "title", "description", "tags"):
         if not model.get(key):
             yield f"the board has no {key}"
+    if len(model.get("uid", "")) > LONGEST_UID:
+        yield f"the uid is longer than {LONGEST_UID} characters"
     if model.get("schemaVersion") != grafana.SCHEMA_VERSION:
         yield f"schemaVersion is not {grafana.SCHEMA_VERSION}"
     if model.get("editable") is not False:
@@ -112,6 +112,43 @@ def _panel_form(panel: Mapping[str, Any]) -> Iterator[str]:
             yield "its SQL is no query of clickhouse/queries"
 
 
+def _rules_form(alerting: Mapping[str, Any]) -> Iterator[str]:
+    rules = [rule for group in alerting["groups"] for rule in group["rules"]]
+    for key in ("uid", "title"):
+        for value, count in Counter(rule.get(key) for rule in rules).items():
+            if count > 1:
+                yield f"{key} {value} is on {count} rules"
+    for rule in rules:
+        for problem in _rule_form(rule):
+            yield f"{rule.get('title') or rule.get('uid')}: {problem}"
+
+
+def _rule_form(rule: Mapping[str, Any]) -> Iterator[str]:
+    if not 0 < len(rule.get("uid", "")) <= LONGEST_UID:
+        yield f"its uid must have 1 to {LONGEST_UID} characters"
+    if not rule.get("title"):
+        yield "no title"
+    said = rule.get("annotations", {})
+    for name in ("summary", "description"):
+        if not said.get(name):
+            yield f"no {name}"
+        elif "$" in said[name]:
+            yield f"its {name} has a dollar, which a file of provisioning takes for the environment's"
+    if not _DENOMINATOR.search(said.get("description", "")):
+        yield "the description does not state the denominator"
+    if not rule.get("dashboardUid"):
+        yield "it leads to no panel"
+    asked = {query["refId"]: query for query in rule["data"]}
+    if rule.get("condition") not in asked:
+        yield "its condition is none of its queries"
+    for query in asked.values():
+        model = query["model"]
+        if model.get("datasource", {}).get("uid") != query["datasourceUid"]:
+            yield f"query {query['refId']} names two datasources"
+        if "expression" in model and model["expression"] not in asked:
+            yield f"query {query['refId']} compares what is not asked"
+
+
 def _datasources(part: Any) -> Iterator[str]:
     """Every datasource reference must go through the variable: a fixed uid fits one Grafana only. Every Grafana has its
     own store of annotations."""
@@ -124,19 +161,6 @@ def _datasources(part: Any) -> Iterator[str]:
     elif isinstance(part, list):
         for item in part:
             yield from _datasources(item)
-
-
-def _runs(model: Mapping[str, Any], client: Client) -> Iterator[str]:
-    variables = [v for v in model["templating"]["list"] if v["type"] == "query"]
-    all_value = next((v["allValue"] for v in variables if v["name"] == "campaign"), "")
-    asked = [(f"variable {v['name']}", v["query"]["rawSql"]) for v in variables]
-    asked += [(f"panel {p['title']}", target["rawSql"]) for p in model["panels"] for target in p["targets"]]
-    for what, raw_sql in asked:
-        for choice_name, choice in CHOICES.items():
-            try:
-                client.query(expand(raw_sql, choice, all_value))
-            except (ClickHouseError, ValueError) as error:
-                yield f"{what}, {choice_name}: {str(error).splitlines()[0][:300]}"
 
 
 def _inner(raw_sql: str) -> str:

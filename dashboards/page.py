@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import gzip
 import hashlib
+import html
 import mimetypes
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,12 +20,12 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from clickhouse import queries, store
-from dashboards.asked import DEFAULT_SINCE, DEFAULT_UNTIL, ask
+from clickhouse.asked import DEFAULT_SINCE, DEFAULT_UNTIL, ask
+from clickhouse.reader import Reader
 from dashboards.boards import BOARDS
-from dashboards.panels import Board, Field, Panel
-from dashboards.reader import Reader
+from dashboards.login import Door, login_routes
+from dashboards.panels import Board, Field, Link, Panel
 from schemas.errors import Misconfigured, Reject, Retry
-from schemas.keys import find
 from schemas.settings import Settings
 
 STATIC = Path(__file__).with_name("static")
@@ -39,21 +38,28 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+_FORM_HEADERS = _HEADERS | {
+    "Content-Security-Policy": _HEADERS["Content-Security-Policy"].replace("form-action 'none'", "form-action 'self'"),
+    "Cache-Control": "no-store",
+}
+_OF_FORM = frozenset({"style.css", "theme.js", "favicon.svg"})  # what the form to log in needs
 _RETRY = {"Retry-After": "3"}
+_EVER = datetime.min.replace(tzinfo=UTC)
 
-_CAMPAIGNS, _ANY_EMAILS = queries.get("campaigns"), queries.get("any_emails")
+_ANY_EMAILS = queries.get("any_emails")
 
 
-def router(settings: Settings, connect: Callable[[], Client] | None = None) -> APIRouter:
-    """The page's routes. Connects to ClickHouse when a board is first asked for.
+def router(
+    settings: Settings, connect: Callable[[], Client] | None = None, offered: Sequence[Board] = BOARDS
+) -> APIRouter:
+    """The page's routes, with these boards. Connects to ClickHouse when a board is first asked for.
 
-    With SENDLENS_API_KEY set the page wants it too: as the password of HTTP Basic, which browsers ask for, with any
-    user name, or as a bearer token.
+    With API keys set the page wants one too: see dashboards/login.py.
     """
     # Short, because a viewer waits and the page asks again by itself.
     patience: dict[str, Any] = {"connect_timeout": 3, "send_receive_timeout": 20, "query_retries": 0}
     reader = Reader(connect or partial(store.connect, settings, **patience))
-    boards = {board.key: board for board in BOARDS}
+    boards = {board.key: board for board in offered}
     files = {str(path.relative_to(STATIC)): _File.read(path) for path in STATIC.rglob("*") if path.is_file()}
 
     @asynccontextmanager
@@ -61,45 +67,70 @@ def router(settings: Settings, connect: Callable[[], Client] | None = None) -> A
         yield
         await asyncio.to_thread(reader.close)
 
-    routes = APIRouter(lifespan=lifespan, dependencies=[Depends(_viewer_of(settings))], include_in_schema=False)
+    door = Door(settings)
+    routes = APIRouter(lifespan=lifespan, include_in_schema=False)
+    inside = [Depends(door.check)]
 
-    @routes.get("/")
+    def form(wrong: str, status: int) -> Response:
+        page = files["login.html"].plain.replace(b"{wrong}", html.escape(wrong).encode())
+        return Response(page, status, _FORM_HEADERS, "text/html")
+
+    routes.include_router(login_routes(door, form))
+
+    @routes.get("/", dependencies=inside)
     async def page(request: Request) -> Response:
         return files["index.html"].answer(request, keep=False)
 
     @routes.get("/static/{name:path}")
     async def static(name: str, request: Request) -> Response:
+        if name not in _OF_FORM:
+            await door.check(request)
         if name not in files:
             raise HTTPException(404, "There is no such file.")
         return files[name].answer(request, keep=name.startswith("vendor/"))
 
-    @routes.get("/boards/{key}.json")
+    @routes.get("/boards/{key}.json", dependencies=inside)
     async def numbers(
+        request: Request,
         key: str,
         since: str = DEFAULT_SINCE,
         until: str = DEFAULT_UNTIL,
         campaign: Annotated[list[str] | None, Query()] = None,
+        step: Annotated[list[str] | None, Query()] = None,
+        sender: Annotated[list[str] | None, Query()] = None,
+        lead: str = "",
         timezone: str = "UTC",
     ) -> Response:
         if key not in boards:
             raise HTTPException(404, f"There is no board {key[:40]!r}. There are: {', '.join(boards)}.")
         try:
-            asked = ask(since, until, campaign or [], timezone, datetime.now(UTC))
+            asked = ask(
+                since,
+                until,
+                campaign or [],
+                timezone,
+                datetime.now(UTC),
+                steps=step or [],
+                senders=sender or [],
+                lead=lead,
+            )
         except Reject as reject:
             raise HTTPException(422, str(reject)) from None
         board = boards[key]
-        same = (key, since, until, asked.campaigns, timezone)
+        options = {variable.name: variable.options for variable in board.variables if variable.options}
+        same = (key, since, until, replace(asked, since=_EVER, until=_EVER))  # a moment later it is the same question
         try:
-            answers = await reader.answers(same, [*board.queries, _CAMPAIGNS, _ANY_EMAILS], asked.parameters())
+            answers = await reader.answers(same, [*board.queries, *options.values(), _ANY_EMAILS], asked.parameters())
         except (Retry, Misconfigured) as error:
             raise HTTPException(503, f"{error}. The page tries again by itself.", _RETRY) from error
         return JSONResponse(
             {
-                "board": _board(board),
+                "board": _board(board, offered),
                 "since": asked.since.isoformat(),
                 "until": asked.until.isoformat(),
                 "timezone": asked.timezone,
-                "campaigns": answers[_CAMPAIGNS.name].get("rows", []),
+                "options": {name: answers[query.name].get("rows", []) for name, query in options.items()},
+                "logged_in": door.by_cookie(request),
                 "any_emails": any(row["any_emails"] for row in answers[_ANY_EMAILS.name].get("rows", [])),
                 "answers": {query.name: answers[query.name] for query in board.queries},
             },
@@ -136,40 +167,32 @@ class _File:
         return Response(self.plain, headers=headers, media_type=self.media_type)
 
 
-def _viewer_of(settings: Settings) -> Callable[[Request], Awaitable[None]]:
-    keys = settings.callers
-
-    async def check(request: Request) -> None:  # async, so that it needs no thread
-        if not keys:
-            return
-        key = find(keys, _given_key(request.headers.get("Authorization", "")))
-        if key is None or "page" not in key.scopes:
-            raise HTTPException(401, "Log in with an API key as the password.", {"WWW-Authenticate": _CHALLENGE})
-
-    return check
-
-
-_CHALLENGE = 'Basic realm="Sendlens", charset="UTF-8"'
-
-
-def _given_key(authorization: str) -> bytes:
-    scheme, _, given = authorization.partition(" ")
-    if scheme.lower() == "bearer":
-        return given.strip().encode()
-    if scheme.lower() == "basic":
-        try:
-            return base64.b64decode(given, validate=True).partition(b":")[2]
-        except (binascii.Error, ValueError):
-            return b""
-    return b""
-
-
-def _board(board: Board) -> dict[str, Any]:
-    """The board as the page draws it."""
+def _board(board: Board, offered: Sequence[Board]) -> dict[str, Any]:
+    """The board as the page draws it, and which boards it can go to."""
     return {
         "key": board.key,
         "title": board.title,
         "description": board.description,
+        "boards": [
+            {
+                "key": other.key,
+                "title": other.title,
+                "since": other.since,
+                "variables": [variable.name for variable in other.variables],
+            }
+            for other in offered
+        ],
+        "variables": [
+            {
+                "name": variable.name,
+                "label": variable.label,
+                "about": variable.about,
+                "typed": variable.options is None,
+            }
+            for variable in board.variables
+        ],
+        "marks": board.marks.name if board.marks else None,
+        "needs_emails": board.needs_emails,
         "panels": [_panel(panel) for panel in board.panels],
     }
 
@@ -183,13 +206,18 @@ def _panel(panel: Panel) -> dict[str, Any]:
         "query": panel.query.name,
         "label": _field(panel.label) if panel.label else None,
         "fields": [_field(field) for field in panel.fields],
-        "link": panel.link,
+        "link": _link(panel.link) if panel.link else None,
+        "across": asdict(panel.across) if panel.across else None,
         "of": asdict(panel.of) if panel.of else None,
         "better": panel.better.value,
         "stacked": panel.stacked,
         "no_value": panel.no_value,
-        "width": panel.area.width,
+        "area": asdict(panel.area),
     }
+
+
+def _link(link: Link) -> dict[str, str]:
+    return {"column": link.column, "sets": link.sets.name, "board": link.board}
 
 
 def _field(field: Field) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from clickhouse.queries import Query
+from dashboards.variables import CAMPAIGN, Variable
 
 
 class Kind(StrEnum):
@@ -16,6 +17,9 @@ class Kind(StrEnum):
     TIME_SERIES = "time-series"
     BAR = "bar"  # a horizontal bar, or a group of them, per row
     TABLE = "table"
+    HISTOGRAM = "histogram"  # a column per row, in the order of the rows
+    HEATMAP = "heatmap"  # a coloured cell per row: `label` names its line, `across` its column
+    TIMELINE = "timeline"  # what happened, newest first: `label` is the moment; Grafana shows it as a table
 
 
 class Unit(StrEnum):
@@ -24,6 +28,10 @@ class Unit(StrEnum):
     COUNT = "short"
     RATE = "percentunit"  # 0 to 1, shown as percent
     TEXT = "string"
+    SECONDS = "s"
+    TIME = "dateTimeAsIso"
+    BYTES = "bytes"
+    PER_SECOND = "cps"
 
 
 class Color(StrEnum):
@@ -77,6 +85,27 @@ class Of:
 
 
 @dataclass(frozen=True)
+class Link:
+    """Where a row's label leads: to a board with a variable set to what a column of the row says.
+
+    `board` is a board's key, empty for the board itself. The period and the other choices stay.
+    """
+
+    column: str
+    sets: Variable
+    board: str = ""
+
+
+@dataclass(frozen=True)
+class Across:
+    """The columns of a heatmap: which column of the query says where a row belongs, and what there is, in order."""
+
+    column: str
+    title: str
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Area:
     """Where a panel sits on Grafana's grid of 24 columns; a row is 30 pixels."""
 
@@ -99,7 +128,7 @@ class Panel:
     """One question on a board. `id` and `key` are for good: links point at them.
 
     `label` names the column that tells rows apart: the time of a series, the name of a bar, a table's first column.
-    `link` names a column with a campaign id: choosing the label narrows the board to that campaign.
+    `link` makes it lead somewhere. `across` is a heatmap's.
     """
 
     id: int
@@ -112,7 +141,8 @@ class Panel:
     area: Area
     no_value: str
     label: Field | None = None
-    link: str = ""
+    link: Link | None = None
+    across: Across | None = None
     of: Of | None = None
     better: Better = Better.NEITHER
     stacked: bool = False
@@ -125,16 +155,27 @@ class Panel:
 
 @dataclass(frozen=True)
 class Board:
-    """Panels under one heading. `uid` is for good: it is the board's address in Grafana, `key` the one on our page."""
+    """Panels under one heading. `uid` is for good: it is the board's address in Grafana, `key` the one on our page.
+
+    `variables` is what the viewer may choose, and every choice that its queries take. `marks` is a query with the
+    columns `time` and `text`: what stands as a line across every panel over time, such as a pause. `needs_emails`:
+    before the first email it has nothing to say, and our page says how to send one. `since` is where its period begins
+    until the viewer chooses another.
+    """
 
     key: str
     uid: str
     title: str
     description: str
     panels: tuple[Panel, ...]
+    variables: tuple[Variable, ...] = (CAMPAIGN,)
+    marks: Query | None = None
+    needs_emails: bool = True
+    since: str = "now-30d"
     tags: tuple[str, ...] = ("sendlens",)
 
     @property
     def queries(self) -> Sequence[Query]:
-        """The queries behind the panels, each once, in the order of the panels."""
-        return list({panel.query.name: panel.query for panel in self.panels}.values())
+        """The queries behind the panels and of the marks, each once, in the order of the panels."""
+        asked = [panel.query for panel in self.panels] + ([self.marks] if self.marks else [])
+        return list({query.name: query for query in asked}.values())

@@ -7,13 +7,21 @@ import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import structlog
 from fastapi import APIRouter, FastAPI
 
+from clickhouse.reader import Reader
+from clickhouse.samples import Sampler
+from clickhouse.store import connect
 from ingest.api import api_routes
+from ingest.asking import Asking
+from ingest.campaigns import finder
 from ingest.commit import GroupCommit
 from ingest.docs import docs_routes
+from ingest.export import export_routes
+from ingest.exporting import Exporting
 from ingest.health import health_routes
 from ingest.hits import App, Hits
 from ingest.metrics import Metrics
@@ -25,6 +33,7 @@ from ingest.replay import Replay
 from ingest.share import Shares
 from ingest.source import Source
 from ingest.spool import Spool
+from ingest.stats import stats_routes
 from ingest.unsubscribe import unsubscribe_routes
 from ingest.webhooks import webhook_routes
 from schemas.endpoints import endpoints_view
@@ -69,7 +78,14 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
     pauses = StateTopic(settings, PAUSES, Pause, lambda pause: pause.campaign)
     endpoints = endpoints_view(settings)
     facts = Facts(settings)
-    others = [webhook_routes(settings, publisher, endpoints)]
+    sampler = Sampler(settings, "ingest", metrics.registry)
+    reader = Reader(partial(connect, settings, connect_timeout=3, send_receive_timeout=20, query_retries=0))
+    exporting = Exporting(partial(connect, settings, connect_timeout=3, send_receive_timeout=300, compress=False))
+    others = [
+        stats_routes(settings, Asking(reader), finder(campaigns)),
+        export_routes(settings, exporting, metrics),
+        webhook_routes(settings, publisher, endpoints),
+    ]
     if own:
         others += own_system_routes(settings, own, publisher, campaigns, pauses, facts, links, metrics)
 
@@ -83,6 +99,7 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
         campaigns.start()
         pauses.start()
         endpoints.start()
+        sampler.start()
         log.info("ingest serves", host=settings.ingest_host, port=settings.ingest_port)
         yield
         await replay.stop()
@@ -90,7 +107,8 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
         await spool.stop()
         await asyncio.gather(
             publisher.stop(_CLOSE_PATIENCE),
-            *(asyncio.to_thread(state.stop) for state in (links, campaigns, pauses, endpoints, facts)),
+            *(asyncio.to_thread(part.stop) for part in (links, campaigns, pauses, endpoints, facts, sampler)),
+            *(asyncio.to_thread(asked.close) for asked in (reader, exporting)),
         )
         log.info("ingest stopped", hits_lost=commit.in_flight)
 

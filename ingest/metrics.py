@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from schemas.events import HitKind
 
@@ -21,6 +21,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self.hits = Counter(
             "sendlens_hits",
             "Pixel and link requests: recorded (Kafka has it), spooled (it is on this machine's disk), unacknowledged "
@@ -91,6 +92,12 @@ class Metrics:
         self.spool_damaged = Counter(
             "sendlens_spool_damaged_bytes",
             "Bytes of left spool files that are no whole frame: what a crash tore, or a bad disk.",
+            registry=self.registry,
+        )
+        self.exports = Counter(
+            "sendlens_exports",
+            "Exports that began: whole, broken (the caller got a part, and could see it), left (by the caller).",
+            ("table", "format", "result"),
             registry=self.registry,
         )
         # Bound once: a look-up by label costs as much as the count itself on the hot path.

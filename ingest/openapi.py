@@ -28,9 +28,10 @@ def schema(struct: type[msgspec.Struct]) -> dict[str, Any]:
     return whole
 
 
-def content(struct: type[msgspec.Struct]) -> dict[str, Any]:
-    """The `content` of an answer that is this struct."""
-    return {"content": {"application/json": {"schema": schema(struct)}}}
+def content(struct: type[msgspec.Struct], example: object = None) -> dict[str, Any]:
+    """The `content` of an answer that is this struct, and what one may look like."""
+    described = {"schema": schema(struct)} | ({"example": example} if example is not None else {})
+    return {"content": {"application/json": described}}
 
 
 def body(struct: type[msgspec.Struct], **properties: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from http import HTTPStatus
 
 import structlog
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
@@ -61,6 +62,11 @@ def answer_with_problems(app: FastAPI) -> None:
     @app.exception_handler(Reject)
     async def reject(request: Request, error: Reject) -> Response:
         return _response(422, str(error), {}, {"reason": error.reason})
+
+    @app.exception_handler(RequestValidationError)
+    async def parameters(request: Request, error: RequestValidationError) -> Response:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
+        return _response(422, wrong, {}, {"reason": "parameter-invalid"})
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:

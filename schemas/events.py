@@ -18,6 +18,12 @@ Name = Annotated[str, Meta(min_length=1, max_length=64, description="An id chose
 Step = Annotated[int, Meta(ge=0, le=255)]
 Time = Annotated[datetime, Meta(tz=True)]
 
+
+def to_ms(at: datetime) -> datetime:
+    """To the millisecond, which is what ClickHouse keeps: a replay, and what is restored, must have the same time."""
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
+
+
 HitKind = Literal["open", "click"]
 Verdict = Literal["human", "bot", "machine"]
 BounceClass = Literal["hard", "soft", "block", "unknown"]
@@ -146,13 +152,16 @@ class Complained(_Answer, tag="complaint", frozen=True, kw_only=True):
 
 
 class _Judged(Event, frozen=True, kw_only=True):
-    """A hit and the verdict on it."""
+    """A hit and the verdict on it. `agent` and `network` are what the user agent and the address are known as, empty
+    where nothing is."""
 
     verdict: Verdict
     reason: str
     rules_version: str
     user_agent: str = ""
+    agent: str = ""
     ip: str = ""
+    network: str = ""
 
 
 class Opened(_Judged, tag="open", frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from schemas.events import CampaignPaused, CampaignResumed, Pause
+from schemas.events import CampaignPaused, CampaignResumed, Pause, to_ms
 from schemas.tokens import event_id
 
 Reason = Literal["bounces", "operator"]
@@ -30,7 +30,7 @@ def paused(
     A campaign is paused once in each of its runs, so the run is the event's cause: whoever pauses, and however often,
     writes the same id.
     """
-    at = _ms(at)
+    at = to_ms(at)
     event = CampaignPaused(
         id=str(event_id(campaign, f"campaign_paused\x1f{_moment(before)}")),
         at=at,
@@ -45,7 +45,7 @@ def paused(
 
 def resumed(pause: Pause, at: datetime) -> tuple[CampaignResumed, Pause]:
     """Take a pause back. What bounced of the emails sent before is not counted against the campaign again."""
-    at = _ms(at)
+    at = to_ms(at)
     id_ = str(event_id(pause.campaign, f"campaign_resumed\x1f{_moment(pause)}"))
     event = CampaignResumed(id=id_, at=at, campaign=pause.campaign)
     return event, Pause(campaign=pause.campaign, paused=False, at=at)
@@ -58,8 +58,3 @@ def running_since(pause: Pause | None) -> datetime | None:
 
 def _moment(pause: Pause | None) -> str:
     return "" if pause is None else str(int(pause.at.timestamp() * 1000))
-
-
-def _ms(at: datetime) -> datetime:
-    """To the millisecond, which is what ClickHouse keeps: what is restored from it must name the same run."""
-    return at.replace(microsecond=at.microsecond // 1000 * 1000)

@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     api_keys: str = Field(
         "",
         description="Keys to parts of it, `name=scope+scope=sha256:HASH,...`, made by `sendlens key NAME`. Scopes: "
-        "`campaigns`, `sends`, `page`, `webhooks`.",
+        "`campaigns`, `sends`, `read`, `export`, `page`, `webhooks`.",
     )
 
     kafka: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, `host:port,host:port`.")
@@ -60,6 +60,12 @@ class Settings(BaseSettings):
     clickhouse_user: str = Field("default", description="ClickHouse user that may write.")
     clickhouse_password: str = Field("", description="Its password.")
     clickhouse_database: str = Field("sendlens", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Database to use.")
+    clickhouse_cluster: str = Field(
+        "",
+        pattern=r"^(\{cluster\}|[A-Za-z_][\w-]*)?$",
+        description="ClickHouse's cluster, by its name in the servers' configuration, or `{cluster}` for their macro: "
+        "tables are made on all its nodes, replicated. Empty: one server.",
+    )
     clickhouse_reader_password: str = Field(
         "reader", description="Password of the read-only user `reader`, for Grafana and SQL. Cluster: set your own."
     )
@@ -145,8 +151,15 @@ class Settings(BaseSettings):
     asn_database: str = Field(
         "", description="A MaxMind DB file of AS numbers (GeoLite2-ASN); with it more scanners' networks are known."
     )
-    grafana_url: str = Field("", description="Grafana's address: pauses of campaigns become annotations there.")
-    grafana_token: str = Field("", description="Token of a Grafana service account that may write annotations.")
+    grafana_url: str = Field(
+        "", description="Grafana's address: pauses of campaigns become annotations there, and `boards push` goes there."
+    )
+    grafana_token: str = Field(
+        "", description="Token of a Grafana service account: Editor for annotations, Admin for `boards push`."
+    )
+    grafana_clickhouse_url: str = Field(
+        "", description="ClickHouse's HTTP interface as Grafana reaches it; empty: as we do. For `boards push`."
+    )
     notify_to: str = Field(
         "", description="Who gets an email when a campaign was paused for its bounces: `a@example.com,b@example.com`."
     )
@@ -162,14 +175,20 @@ class Settings(BaseSettings):
         0.2, ge=0, le=60, description="How long rows may wait for others to share their insert."
     )
     worker_metrics_port: int = Field(0, ge=0, le=65535, description="Port of the worker's `/metrics`; 0 for none.")
+    sample_seconds: float = Field(
+        10.0,
+        ge=0,
+        le=20,
+        description="How often each process writes its own figures to ClickHouse, for the board Pipeline; 0: never.",
+    )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")
     log_format: Literal["console", "json"] = Field("console", description="Logs for eyes or for machines.")
 
-    @field_validator("public_url", "clickhouse_url", "grafana_url")
+    @field_validator("public_url", "clickhouse_url", "grafana_url", "grafana_clickhouse_url")
     @classmethod
     def _is_http(cls, url: str, info: ValidationInfo) -> str:
-        if not url and info.field_name == "grafana_url":
+        if not url and info.field_name in ("grafana_url", "grafana_clickhouse_url"):
             return url
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:

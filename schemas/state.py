@@ -10,14 +10,16 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice, takewhile
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 import structlog
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
+from schemas.errors import Retry
 from schemas.settings import Settings
 from schemas.snapshot import Mark, Snapshot
 from schemas.topics import Topic
@@ -320,3 +322,23 @@ def _is_behind(consumer: KafkaConsumer, partition: TopicPartition, end: int) -> 
 
 def _place(record: object) -> str:
     return f"{record.partition}/{record.offset}"  # type: ignore[attr-defined]
+
+
+@contextmanager
+def read_to_end(*views: StateTopic[Any], patience: float) -> Iterator[None]:
+    """Views as a command wants them: within, they are read to the end and followed; afterwards stopped.
+
+    Raises Retry when the broker does not let them be read within `patience` seconds.
+    """
+    try:
+        for view in views:
+            view.start()
+        deadline = time.monotonic() + patience
+        while behind := [view.topic for view in views if not view.ready]:
+            if time.monotonic() > deadline:
+                raise Retry(f"Kafka: topic {behind[0]} can't be read to its end")
+            time.sleep(0.02)
+        yield
+    finally:
+        for view in views:
+            view.stop()

@@ -18,6 +18,8 @@ KINDS = ("tansu", "kafka")
 
 # No test asks anybody outside this machine, in whatever mode it starts a worker.
 os.environ["SENDLENS_RELAY_LIST_URL"] = ""
+# Nor does it write its figures to a ClickHouse that it did not start: who asks for samples switches them on.
+os.environ["SENDLENS_SAMPLE_SECONDS"] = "0"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from clickhouse.migrate import migrate
 from clickhouse.store import connect, insert_lines
-from dashboards.boards.overview import OVERVIEW
+from dashboards.boards.campaign import CAMPAIGN_BOARD
 from schemas.events import AnyEvent, AutoReplied, Complained, Lead, Replied, Resubscribed, Skipped, lines
 from schemas.settings import load
 from schemas.tokens import Keyring
@@ -146,7 +146,7 @@ def test_a_lead_who_is_kept_from_mail_for_no_reason_is_found(client: Client) -> 
 
 
 def test_the_page_is_asked_for_what_its_table_shows() -> None:
-    (table,) = (panel for panel in OVERVIEW.panels if panel.key == "variants")
+    (table,) = (panel for panel in CAMPAIGN_BOARD.panels if panel.key == "variants")
     row = dict.fromkeys(["sent", "delivered", "hard_bounced", "soft_bounced", "blocked"], 1)
     row |= dict.fromkeys(["opened", "clicked", "unsubscribed", "replied", "complained"], 1)
     board = {"answers": {table.query.name: {"rows": [row | {"campaign_id": "x", "step": 1, "variant": "A"}]}}}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import cast, get_args
 
@@ -22,6 +22,7 @@ from agents.decisions.tables import rows
 from schemas.events import Verdict
 
 CRAWLERS = "@crawlers"
+_BY_WORD = "@"  # before a label: call it by the word that matched
 
 _CACHED_AGENTS = 32_768
 _CACHED_LENGTH = 512  # longer agents are rare and mostly hostile: judged each time rather than kept
@@ -34,9 +35,15 @@ _PHONE = re.compile(r"(\(Linux;(?: U;)? ?Android[^;()]*)((?:; ?[a-z]{2}[-_][A-Za
 _NO_PHONE = re.compile(r"compatible|http|www\.|@", re.IGNORECASE)
 
 
+# A name ends where a version, a list or a comment begins.
+_AFTER_NAME = re.compile(r"[\s/;:,(]+[\d.v].*$|[\s/;:,(]+$")
+_IN_NAME = re.compile(r"[\w.-]")
+_NAME_LENGTH = 40  # longer names are no robot's
+
+
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """What one kind of agent means for an open and for a click, and the word that says why."""
+    """What one kind of agent means for an open and for a click, the word that says why, and what it is called."""
 
     open: Judgement
     click: Judgement
@@ -102,12 +109,14 @@ class Agents:
             return NO_AGENT
         at = self._match_known.first(text.encode("utf-8", "replace"))
         if at is not None:
-            return self._known[at][1]
-        raw = _without_phone(text).encode("utf-8", "replace")
-        if self._match_crawler.first(raw) is not None:
-            return self._crawler
+            return _named(self._known[at][1], self._known[at][0], text)
+        text = _without_phone(text)
+        raw = text.encode("utf-8", "replace")
+        at = self._match_crawler.first(raw)
+        if at is not None:
+            return _named(self._crawler, self._crawlers[at], text)
         at = self._match_other.first(raw)
-        return UNKNOWN if at is None else self._other[at][1]
+        return UNKNOWN if at is None else _named(self._other[at][1], self._other[at][0], text)
 
 
 def crawler_patterns() -> list[str]:
@@ -124,6 +133,24 @@ def _table() -> list[tuple[str, Agent]]:
             raise ValueError(f"{place}: a verdict is one of {', '.join(get_args(Verdict))}")
         table.append((pattern, agent(cast(Verdict, on_open), cast(Verdict, on_click), reason, label)))
     return table
+
+
+def _named(known: Agent, pattern: str, text: str) -> Agent:
+    """The agent by its own name, where the table has none for it: the word of the text in which the pattern stands."""
+    if not known.label.startswith(_BY_WORD):
+        return known
+    found = re2.search(pattern, text)
+    name = ""
+    if found is not None:
+        start, end = found.span()
+        while start and _IN_NAME.match(text[start - 1]):
+            start -= 1
+        while end < len(text) and _IN_NAME.match(text[end]):
+            end += 1
+        name = _AFTER_NAME.sub("", text[start:end].strip())
+    if not 1 < len(name) <= _NAME_LENGTH or not name.isprintable() or {*"@/"} & {*name}:
+        name = known.label.removeprefix(_BY_WORD)
+    return replace(known, label=name)
 
 
 def _without_phone(text: str) -> str:

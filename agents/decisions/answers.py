@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from agents.decisions.refusal import Stage, categorise
 from schemas.attempts import Attempt
-from schemas.events import Bounced, Deferred, Delivered, Delivery, EmailEvent, Send, Sent, Skipped, Unanswered
+from schemas.events import Bounced, Deferred, Delivered, Delivery, EmailEvent, Send, Sent, Skipped, Unanswered, to_ms
 from schemas.tokens import event_id
 
 
@@ -123,8 +123,3 @@ def _of(send: Send, cause: str, at: datetime) -> dict[str, Any]:
         "variant": send.variant,
         "lead": send.lead,
     }
-
-
-def to_ms(at: datetime) -> datetime:
-    """To the millisecond, which is what ClickHouse keeps: a replay must write the same time."""
-    return at.replace(microsecond=at.microsecond // 1000 * 1000)

@@ -14,8 +14,11 @@ class Judgement(Struct, frozen=True, gc=False):
     reason: str
 
 
-def to_event(hit: Hit, judgement: Judgement, version: str) -> Opened | Clicked:
-    """The event of a judged hit. Its id is the hit's, so that judging again writes the same event again."""
+def to_event(hit: Hit, judgement: Judgement, version: str, agent: str = "", network: str = "") -> Opened | Clicked:
+    """The event of a judged hit. Its id is the hit's, so that judging again writes the same event again.
+
+    `agent` and `network` are what its user agent and address are known as.
+    """
     if hit.kind == "open":
         return Opened(
             id=hit.id,
@@ -29,7 +32,9 @@ def to_event(hit: Hit, judgement: Judgement, version: str) -> Opened | Clicked:
             reason=judgement.reason,
             rules_version=version,
             user_agent=hit.user_agent,
+            agent=agent,
             ip=hit.ip,
+            network=network,
         )
     return Clicked(
         id=hit.id,
@@ -43,6 +48,8 @@ def to_event(hit: Hit, judgement: Judgement, version: str) -> Opened | Clicked:
         reason=judgement.reason,
         rules_version=version,
         user_agent=hit.user_agent,
+        agent=agent,
         ip=hit.ip,
+        network=network,
         link_id=hit.link_id,
     )

@@ -10,13 +10,24 @@ from datetime import datetime
 from typing import Any
 
 from agents.decisions.again import LONGEST_TRANSACTION
-from agents.decisions.answers import to_ms
 from agents.decisions.gate import Go, Skip, gate
 from agents.decisions.instrument import parts_of
 from agents.decisions.mime import mailbox
 from agents.decisions.refusal import Assessment, assess
 from schemas.errors import Reject
-from schemas.events import Bounced, Campaign, Complained, Deferred, Delivered, Delivery, EmailEvent, Pause, Send, Sent
+from schemas.events import (
+    Bounced,
+    Campaign,
+    Complained,
+    Deferred,
+    Delivered,
+    Delivery,
+    EmailEvent,
+    Pause,
+    Send,
+    Sent,
+    to_ms,
+)
 from schemas.ownsystem import Fact, OwnEvent, Ready, Withheld
 from schemas.tokens import Keyring, delivery_id, event_id
 

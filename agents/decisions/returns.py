@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from agents.decisions.mail.verdict import MailVerdict, Recipient
-from schemas.events import AutoReplied, Bounced, Complained, EmailEvent, Replied, Unsubscribed
+from schemas.events import AutoReplied, Bounced, Complained, EmailEvent, Replied, Unsubscribed, to_ms
 from schemas.tokens import BadToken, Keyring, Purpose, event_id
 
 MAX_TEXT = 20_000  # characters of a reply that are kept; a longer one is hardly read
@@ -46,7 +46,7 @@ def unsubscribe_of(verdict: MailVerdict, keyring: Keyring, *, at: datetime, dige
     delivery = str(claim.delivery_id)
     return Unsubscribed(
         id=str(event_id(delivery, f"unsubscribe\x1f{verdict.message_id or digest}")),
-        at=at.replace(microsecond=at.microsecond // 1000 * 1000),
+        at=to_ms(at),
         delivery_id=delivery,
         campaign=claim.campaign,
         step=claim.step,
@@ -73,7 +73,7 @@ def event_of(
     kind = "bounce" if verdict.kind == "bounce" else verdict.kind
     of: dict[str, Any] = {
         "id": str(event_id(email.delivery_id, f"{kind}\x1f{verdict.message_id or digest}")),
-        "at": at.replace(microsecond=at.microsecond // 1000 * 1000),
+        "at": to_ms(at),
         "delivery_id": email.delivery_id,
         "campaign": email.campaign,
         "step": email.step,

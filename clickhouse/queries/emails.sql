@@ -1,18 +1,39 @@
--- What became of the emails that were sent: counted from v_outcomes, where a row is one email. So everything counts an
--- email once, however often it happened and however often its event was delivered.
+-- What became of the emails that were sent. A row of v_outcomes is one email, and so is one of v_sent, so everything counts
+-- an email once, however often it happened and however often its event was delivered. What only counts, and needs no
+-- more than campaign, step, variant and sender, reads `counted_emails` (counting.sql).
 
 -- fragment: period
 -- What every board query is asked for: since <= t < until, and campaigns (none chosen means all).
 {since:DateTime64(3, 'UTC')} AS since,
 {until:DateTime64(3, 'UTC')} AS until,
-{campaigns:Array(String)} AS chosen
+{campaigns:Array(String)} AS chosen,
+since AS begin
+
+-- fragment: period_and_before
+-- As `period`, and as long a time before it.
+{since:DateTime64(3, 'UTC')} AS since,
+{until:DateTime64(3, 'UTC')} AS until,
+{campaigns:Array(String)} AS chosen,
+subtractMilliseconds(since, dateDiff('millisecond', since, until)) AS begin
 
 -- fragment: of_chosen
 (empty(chosen) OR has(chosen, campaign))
 
 -- fragment: cohort
--- The cohort: emails sent in the period, whenever they were opened. A skipped email was never sent.
-sent_at >= since AND sent_at < until AND (empty(chosen) OR has(chosen, campaign))
+-- The cohort, of v_sent: emails sent in the period, whenever they were opened. A skipped email was never sent.
+slot >= toStartOfHour(since) AND slot < until AND sent_at >= since AND sent_at < until AND (empty(chosen) OR has(chosen, campaign))
+
+-- fragment: of_steps
+-- Those of the steps chosen; none chosen means all.
+(empty({steps:Array(UInt8)}) OR has({steps:Array(UInt8)}, step))
+
+-- fragment: period_before
+-- As long as the period, and just before it.
+subtractMilliseconds(since, dateDiff('millisecond', since, until)) AS before
+
+-- fragment: cohorts
+-- The cohort, and that of the period before.
+slot >= toStartOfHour(before) AND slot < until AND sent_at >= before AND sent_at < until AND (empty(chosen) OR has(chosen, campaign))
 
 -- fragment: counts
 -- `raw_` is by anybody, robots and machines included; without it, by a person.
@@ -31,6 +52,7 @@ countIf(first_raw_click_at IS NOT NULL) AS raw_clicked,
 countIf(unsubscribed_at IS NOT NULL) AS unsubscribed,
 -- By a person: that a machine answered for them (out of office) is no reply.
 countIf(replied_at IS NOT NULL) AS replied,
+countIf(replied_at IS NOT NULL OR auto_replied_at IS NOT NULL) AS raw_replied,
 countIf(complained_at IS NOT NULL) AS complained
 
 -- fragment: rates
@@ -48,29 +70,34 @@ clicked / nullIf(opened, 0) AS click_to_open_rate,
 raw_clicked / nullIf(raw_opened, 0) AS raw_click_to_open_rate,
 unsubscribed / nullIf(delivered, 0) AS unsubscribe_rate,
 replied / nullIf(delivered, 0) AS reply_rate,
+raw_replied / nullIf(delivered, 0) AS raw_reply_rate,
 complained / nullIf(delivered, 0) AS complaint_rate
 
 -- name: headline
 -- Counts and rates of the emails sent in the period, and of those sent in the period of equal length before it. Always
 -- two rows: `period` 0 is the one before, 1 is the one asked for.
 WITH
-    -- include: period
-    , subtractMilliseconds(since, dateDiff('millisecond', since, until)) AS before
+    -- include: period_and_before
+    ,
+    -- include: held
 SELECT
-    sent_at >= since AS period,
-    -- include: counts
+    period,
+    -- include: count_sums
     ,
     -- include: rates
-FROM v_outcomes
-WHERE sent_at >= before AND sent_at < until AND
-    -- include: of_chosen
+FROM
+(
+    -- include: counted_emails
+) AS counted
 GROUP BY period
 ORDER BY period WITH FILL FROM 0 TO 2
 
 -- name: funnel
--- Of the emails sent in the period, how many got how far. `share` and `raw_share` are of sent. Four rows in order.
+-- Of the emails sent in the period, how many got how far. `share` and `raw_share` are of sent. Five rows in order.
 WITH
     -- include: period
+    ,
+    -- include: held
 SELECT
     row.1 AS stage,
     row.2 AS emails,
@@ -80,54 +107,71 @@ SELECT
 FROM
 (
     SELECT
-        -- include: counts
-    FROM v_outcomes
-    WHERE
-        -- include: cohort
+        -- include: count_sums
+    FROM
+    (
+        -- include: counted_emails
+    ) AS counted
 )
 ARRAY JOIN [
     ('Sent', sent, NULL),
     ('Delivered', delivered, NULL),
     ('Opened', opened, raw_opened),
-    ('Clicked', clicked, raw_clicked)
+    ('Clicked', clicked, raw_clicked),
+    ('Replied', replied, raw_replied)
 ]::Array(Tuple(String, UInt64, Nullable(UInt64))) AS row
 
+-- fragment: grain
+-- Into which times a period is cut: minutes up to 3 hours, hours up to 3 days, else days of {timezone}.
+{timezone:String} AS timezone,
+dateDiff('second', since, until) AS seconds,
+multiIf(seconds <= 10800, 'minute', seconds <= 259200, 'hour', 'day') AS grain,
+toDateTime(dateTrunc(grain, since, timezone), timezone) AS start
+
+-- fragment: happened_counts
+time,
+countIf(happened = 'sent') AS sent,
+countIf(happened = 'opened') AS opened,
+countIf(happened = 'clicked') AS clicked,
+countIf(happened = 'replied') AS replied,
+countIf(happened = 'unsubscribed') AS unsubscribed
+
+-- fragment: happenings
+-- What first happened to an email by a person's doing, each at its own time.
+SELECT toDateTime(dateTrunc(grain, assumeNotNull(at), timezone), timezone) AS time, happened
+FROM v_outcomes
+ARRAY JOIN
+    [sent_at, first_open_at, first_click_at, replied_at, unsubscribed_at] AS at,
+    ['sent', 'opened', 'clicked', 'replied', 'unsubscribed'] AS happened
+WHERE at >= since AND at < until AND (empty(chosen) OR has(chosen, campaign))
+
+-- fragment: quiet_times
+-- Every time of the period, when nothing happened too. Days are added as days, because a day is not always 24 hours.
+SELECT
+    multiIf(
+        grain = 'minute', addMinutes(start, number),
+        grain = 'hour', addHours(start, number),
+        addDays(start, number)
+    ) AS time,
+    '' AS happened
+FROM numbers(5000)
+WHERE time < until
+
 -- name: activity
--- What happened when: emails sent, opened and clicked for the first time by a person, and unsubscribed from, each at
--- its own time, whenever the email was sent. Counts, so no denominator. By minute up to 3 hours, by hour up to 3 days,
--- else by day of {timezone}; quiet times are rows of zeros.
+-- What happened when: emails sent, opened, clicked and replied to for the first time by a person, and unsubscribed
+-- from, each at its own time, whenever the email was sent. Counts, so no denominator. By minute up to 3 hours, by hour
+-- up to 3 days, else by day of {timezone}; quiet times are rows of zeros.
 WITH
     -- include: period
-    , {timezone:String} AS timezone
-    , dateDiff('second', since, until) AS seconds
-    , multiIf(seconds <= 10800, 'minute', seconds <= 259200, 'hour', 'day') AS grain
-    , toDateTime(dateTrunc(grain, since, timezone), timezone) AS start
+    ,
+    -- include: grain
 SELECT
-    time,
-    countIf(happened = 'sent') AS sent,
-    countIf(happened = 'opened') AS opened,
-    countIf(happened = 'clicked') AS clicked,
-    countIf(happened = 'unsubscribed') AS unsubscribed
+    -- include: happened_counts
 FROM
 (
-    SELECT toDateTime(dateTrunc(grain, assumeNotNull(at), timezone), timezone) AS time, happened
-    FROM v_outcomes
-    ARRAY JOIN
-        [sent_at, first_open_at, first_click_at, unsubscribed_at] AS at,
-        ['sent', 'opened', 'clicked', 'unsubscribed'] AS happened
-    WHERE at >= since AND at < until AND
-        -- include: of_chosen
+    -- include: happenings
     UNION ALL
-    -- Days are added as days, because a day is not always 24 hours.
-    SELECT
-        multiIf(
-            grain = 'minute', addMinutes(start, number),
-            grain = 'hour', addHours(start, number),
-            addDays(start, number)
-        ) AS time,
-        '' AS happened
-    FROM numbers(5000)
-    WHERE time < until
+    -- include: quiet_times
 )
 GROUP BY time
 ORDER BY time
@@ -136,38 +180,21 @@ ORDER BY time
 -- Counts and rates of the emails sent in the period, for each campaign, the largest first.
 WITH
     -- include: period
+    ,
+    -- include: held
 SELECT
     campaign AS campaign_id,
     if(any(known.name) = '', campaign, any(known.name)) AS campaign_name,
     if(any(pauses.paused), 'Paused', 'Active') AS state,
-    -- include: counts
+    -- include: count_sums
     ,
     -- include: rates
-FROM v_outcomes
+FROM
+(
+    -- include: counted_emails
+) AS counted
 LEFT JOIN (SELECT id, name FROM campaigns FINAL) AS known ON known.id = campaign
 LEFT JOIN (SELECT campaign AS id, paused FROM pauses FINAL) AS pauses ON pauses.id = campaign
-WHERE
-    -- include: cohort
 GROUP BY campaign
 ORDER BY sent DESC, campaign_name, campaign_id
-LIMIT 500
-
--- name: by_variant
--- Counts and rates of the emails sent in the period, for each variant of each step of each campaign.
-WITH
-    -- include: period
-SELECT
-    campaign AS campaign_id,
-    if(any(known.name) = '', campaign, any(known.name)) AS campaign_name,
-    step,
-    variant,
-    -- include: counts
-    ,
-    -- include: rates
-FROM v_outcomes
-LEFT JOIN (SELECT id, name FROM campaigns FINAL) AS known ON known.id = campaign
-WHERE
-    -- include: cohort
-GROUP BY campaign, step, variant
-ORDER BY campaign_name, campaign_id, step, variant
 LIMIT 500

@@ -1,27 +1,24 @@
--- Who fetched pixels and followed links: counted hit by hit from events, by the time of the hit.
-
--- fragment: hits_of_period
--- FINAL, because the same event may have been delivered twice.
-FROM events FINAL
-WHERE kind IN ('open', 'click') AND at >= since AND at < until AND (empty(chosen) OR has(chosen, campaign))
+-- Who fetched pixels and followed links: counted hit by hit, by the time of the hit.
 
 -- name: hits
 -- Hits of the period and whose they were, and of the period of equal length before it. `bot_share` and `machine_share`
 -- are of all hits. Always two rows: `period` 0 is the one before, 1 is the one asked for.
 WITH
-    -- include: period
-    , subtractMilliseconds(since, dateDiff('millisecond', since, until)) AS before
+    -- include: period_and_before
+    ,
+    -- include: held
 SELECT
-    at >= since AS period,
-    count() AS hits,
-    countIf(verdict = 'human') AS human_hits,
-    countIf(verdict = 'machine') AS machine_hits,
-    countIf(verdict = 'bot') AS bot_hits,
+    period,
+    sum(counted.hits) AS hits,
+    sumIf(counted.hits, verdict = 'human') AS human_hits,
+    sumIf(counted.hits, verdict = 'machine') AS machine_hits,
+    sumIf(counted.hits, verdict = 'bot') AS bot_hits,
     bot_hits / nullIf(hits, 0) AS bot_share,
     machine_hits / nullIf(hits, 0) AS machine_share
-FROM events FINAL
-WHERE kind IN ('open', 'click') AND at >= before AND at < until AND
-    -- include: of_chosen
+FROM
+(
+    -- include: counted_hits
+) AS counted
 GROUP BY period
 ORDER BY period WITH FILL FROM 0 TO 2
 
@@ -29,17 +26,22 @@ ORDER BY period WITH FILL FROM 0 TO 2
 -- Hits of the period by kind and by whose they were. Always three rows: opens, clicks, and both together.
 WITH
     -- include: period
+    ,
+    -- include: held
 SELECT
     ['Opens', 'Clicks', 'All hits'][row] AS hit,
-    countIf(verdict = 'human') AS human,
-    countIf(verdict = 'machine') AS machine,
-    countIf(verdict = 'bot') AS bot
+    sumIf(hits, verdict = 'human') AS human,
+    sumIf(hits, verdict = 'machine') AS machine,
+    sumIf(hits, verdict = 'bot') AS bot
 FROM
 (
-    SELECT arrayJoin(if(kind = 'open', [1, 3], [2, 3])) AS row, verdict
-    -- include: hits_of_period
+    SELECT arrayJoin(if(kind = 'open', [1, 3], [2, 3])) AS row, verdict, hits
+    FROM
+    (
+        -- include: counted_hits
+    )
     UNION ALL
-    SELECT arrayJoin([1, 2, 3]), ''
+    SELECT arrayJoin([1, 2, 3]), '', 0
 )
 GROUP BY row
 ORDER BY row
@@ -48,15 +50,226 @@ ORDER BY row
 -- Hits of the period by verdict and by the rule that gave it. `share` is of all hits, so the shares add up to 1.
 WITH
     -- include: period
+    ,
+    -- include: held
 SELECT
     verdict,
     reason,
+    sumIf(counted.hits, kind = 'open') AS opens,
+    sumIf(counted.hits, kind = 'click') AS clicks,
+    sum(counted.hits) AS hits,
+    hits / sum(hits) OVER () AS share
+FROM
+(
+    -- include: counted_hits
+) AS counted
+GROUP BY verdict, reason
+ORDER BY hits DESC, verdict, reason
+LIMIT 100
+
+-- fragment: hour_or_day
+-- By hour up to 3 days, else by day of the timezone; both begin with the one in which the period does.
+, if(dateDiff('second', since, until) <= 259200, 'hour', 'day') AS grain
+, toDateTime(dateTrunc(grain, since, timezone), timezone) AS start
+
+-- fragment: hours_or_days
+-- Every hour or day of the period. Days are added as days, because a day is not always 24 hours.
+(
+    SELECT if(grain = 'hour', addHours(start, number), addDays(start, number)) AS time
+    FROM numbers(5000)
+    WHERE time < until
+)
+
+-- fragment: period_of_steps
+-- As `period`, and steps: none chosen means all.
+-- include: period
+, {steps:Array(UInt8)} AS chosen_steps
+
+-- fragment: hits_of_steps
+-- Hits of the period, of the campaigns and steps chosen. FINAL, because the same event may have been delivered twice, and
+-- a hit that was judged again is the later judgement's.
+FROM events FINAL
+WHERE kind IN ('open', 'click') AND at >= since AND at < until AND (empty(chosen) OR has(chosen, campaign))
+    AND (empty(chosen_steps) OR has(chosen_steps, step))
+
+-- fragment: hits_of_cohort
+-- Hits on the emails sent in the period, whenever they came, one row each.
+FROM events FINAL
+WHERE kind IN ('open', 'click') AND (campaign, delivery_id) IN (
+    SELECT campaign, delivery_id
+    FROM v_sent
+    WHERE
+        -- include: cohort
+        AND (empty(chosen_steps) OR has(chosen_steps, step))
+)
+
+-- fragment: hit_counts
+-- Of hits, whose they were; shares are of all hits.
+count() AS hits,
+countIf(verdict = 'human') AS human_hits,
+countIf(verdict = 'machine') AS machine_hits,
+countIf(verdict = 'bot') AS bot_hits,
+human_hits / nullIf(hits, 0) AS human_share,
+machine_hits / nullIf(hits, 0) AS machine_share,
+bot_hits / nullIf(hits, 0) AS bot_share,
+uniqExact(delivery_id) AS emails,
+uniqExactIf(delivery_id, verdict = 'bot') AS bot_emails,
+bot_emails / nullIf(emails, 0) AS bot_email_share
+
+-- name: robot_headline
+-- Whose the hits of the period were, and those of the period of equal length before it: shares are of all hits, and
+-- `bot_email_share` of the emails that were hit at all. Always two rows: `period` 0 is the one before.
+WITH
+    -- include: period_of_steps
+    , subtractMilliseconds(since, dateDiff('millisecond', since, until)) AS before
+SELECT
+    at >= since AS period,
+    -- include: hit_counts
+FROM events FINAL
+WHERE kind IN ('open', 'click') AND at >= before AND at < until AND
+    -- include: of_chosen
+    AND (empty(chosen_steps) OR has(chosen_steps, step))
+GROUP BY period
+ORDER BY period WITH FILL FROM 0 TO 2
+
+-- name: robots_over_time
+-- Hits by whose they were, in each hour (ranges up to 3 days) or day of {timezone}; quiet times are zeros.
+WITH
+    -- include: period_of_steps
+    , {timezone:String} AS timezone
+    -- include: hour_or_day
+SELECT
+    time,
+    countIf(verdict = 'human') AS human_hits,
+    countIf(verdict = 'machine') AS machine_hits,
+    countIf(verdict = 'bot') AS bot_hits,
+    bot_hits / nullIf(human_hits + machine_hits + bot_hits, 0) AS bot_share
+FROM
+(
+    SELECT toDateTime(dateTrunc(grain, at, timezone), timezone) AS time, toString(verdict) AS verdict
+    -- include: hits_of_steps
+    UNION ALL
+    SELECT time, '' AS verdict
+    FROM
+    -- include: hours_or_days
+)
+GROUP BY time
+ORDER BY time
+
+-- name: removed_by_rule
+-- What each rule that speaks of robots or machines took out of the numbers, of the emails sent in the period: its hits on
+-- them, the emails with such a hit, and what the open and click rate (of delivered) would be if its hits had counted as
+-- a person's and the other rules' had not. `more_opened` and `more_clicked` are the emails by which it would be more.
+WITH
+    -- include: period_of_steps
+    , counted AS
+    (
+        SELECT
+            -- include: counts
+        FROM v_sent
+        WHERE
+            -- include: cohort
+            AND (empty(chosen_steps) OR has(chosen_steps, step))
+    )
+SELECT
+    reason,
+    verdict,
+    sum(email_hits) AS hits,
+    hits / sum(hits) OVER () AS share,
+    count() AS emails,
+    countIf(is_opened AND NOT was_opened) AS more_opened,
+    countIf(is_clicked AND NOT was_clicked) AS more_clicked,
+    (SELECT opened FROM counted) AS opened,
+    (SELECT clicked FROM counted) AS clicked,
+    (SELECT delivered FROM counted) AS delivered,
+    (opened + more_opened) / nullIf(delivered, 0) AS open_rate_without,
+    (clicked + more_clicked) / nullIf(delivered, 0) AS click_rate_without,
+    opened / nullIf(delivered, 0) AS open_rate,
+    clicked / nullIf(delivered, 0) AS click_rate
+FROM
+(
+    SELECT
+        delivery_id,
+        toString(reason) AS reason,
+        toString(verdict) AS verdict,
+        count() AS email_hits,
+        countIf(kind = 'open') > 0 AS is_opened,
+        countIf(kind = 'click') > 0 AS is_clicked
+    -- include: hits_of_cohort
+    AND verdict != 'human'
+    GROUP BY delivery_id, reason, verdict
+) AS removed
+LEFT JOIN
+(
+    SELECT
+        delivery_id,
+        countIf(kind = 'open') > 0 AS was_opened,
+        countIf(kind = 'click') > 0 AS was_clicked
+    -- include: hits_of_cohort
+    AND verdict = 'human'
+    GROUP BY delivery_id
+) AS by_people USING (delivery_id)
+GROUP BY reason, verdict
+ORDER BY hits DESC, reason, verdict
+LIMIT 100
+
+-- name: robots_by_network
+-- Networks whence robots or machines came in the period, those with most of their hits first: by name where the rules
+-- know the network, else the addresses' first 24 bits (IPv4) or 48 (IPv6). `bot_share` is of the network's hits.
+WITH
+    -- include: period_of_steps
+SELECT
+    multiIf(
+        network != '', toString(network),
+        isIPv4String(ip), concat(IPv4NumToString(bitAnd(IPv4StringToNumOrDefault(ip), 4294967040)), '/24'),
+        isIPv6String(ip), concat(IPv6NumToString(IPv6CIDRToRange(toIPv6OrDefault(ip), 48).1), '/48'),
+        ip = '', 'Not recorded',
+        'Address not kept whole'
+    ) AS network_name,
+    network != '' AS is_known,
+    -- include: hit_counts
+    , arrayStringConcat(arraySlice(arraySort(groupUniqArrayIf(toString(agent), verdict != 'human' AND agent != '')), 1, 3), ', ')
+        AS agents
+-- include: hits_of_steps
+GROUP BY network_name, is_known
+HAVING bot_hits + machine_hits > 0
+ORDER BY bot_hits + machine_hits DESC, network_name
+LIMIT 50
+
+-- name: robots_by_agent
+-- Robots and machines of the period by what their user agent is known as, those with most hits first. `share` is of all
+-- hits by robots and machines.
+WITH
+    -- include: period_of_steps
+SELECT
+    if(agent = '', 'Not recorded', toString(agent)) AS agent_name,
+    verdict,
     countIf(kind = 'open') AS opens,
     countIf(kind = 'click') AS clicks,
     count() AS hits,
     hits / sum(hits) OVER () AS share,
+    uniqExact(delivery_id) AS emails,
+    uniqExactIf(ip, ip != '') AS addresses
+-- include: hits_of_steps
+AND verdict != 'human'
+GROUP BY agent_name, verdict
+ORDER BY hits DESC, agent_name, verdict
+LIMIT 50
+
+-- name: robots_by_user_agent
+-- The user agents of robots in the period as they were sent, at most 300 characters of each, those with most hits first.
+-- `share` is of all hits by robots.
+WITH
+    -- include: period_of_steps
+SELECT
+    if(user_agent = '', 'none', left(toString(user_agent), 300)) AS sent_as,
+    any(toString(agent)) AS agent_name,
+    arrayStringConcat(arraySort(groupUniqArray(toString(reason))), ', ') AS reasons,
+    count() AS hits,
+    hits / sum(hits) OVER () AS share,
     uniqExact(delivery_id) AS emails
--- include: hits_of_period
-GROUP BY verdict, reason
-ORDER BY hits DESC, verdict, reason
-LIMIT 100
+-- include: hits_of_steps
+AND verdict = 'bot'
+GROUP BY sent_as
+ORDER BY hits DESC, sent_as
+LIMIT 30

@@ -1,5 +1,38 @@
 -- How mailbox providers must see a sender: what its emails met, in the order in which they met it.
 
+-- fragment: email_costs
+-- What each email cost its sender, and when: it bounced hard 15; it bounced for another reason, was blocked, or was put
+-- off for a reason that says something 5; it was delivered and met nothing 0. Each email once, by the worst that it met,
+-- at the moment of it, so that a duplicate changes nothing.
+(
+    SELECT
+        sender,
+        delivery_id,
+        max(price) AS cost,
+        argMin(at, (-price, at)) AS moment
+    FROM
+    (
+        SELECT
+            sender,
+            delivery_id,
+            at,
+            toInt64(multiIf(kind = 'delivered', 0, bounce_class = 'hard', 15, 5)) AS price
+        FROM events
+        WHERE sender != ''
+            AND (
+                kind IN ('delivered', 'bounce')
+                -- "Not now" says something of the recipient or of us by the codes 4.1, 4.2, 4.6 and 4.7 (RFC 3463);
+                -- by others it is of the server or the way to it. Greylisting meets everybody who writes first.
+                OR (
+                    kind = 'deferred'
+                    AND (match(status, '^4[.][1267][.]') OR status = '450')
+                    AND NOT match(diagnostic, '(?i)gr[ae]y.?list')
+                )
+            )
+    )
+    GROUP BY sender, delivery_id
+)
+
 -- fragment: healths
 -- Health of each sender now, 0 to 100. It starts at 100. An email that bounced hard costs 15; one that bounced for
 -- another reason, was blocked, or was put off for a reason that says something, costs 5: each email once, by the worst
@@ -25,34 +58,7 @@ FROM
             toInt64(100)
         ) AS hurt_health
     FROM
-    (
-        SELECT
-            sender,
-            delivery_id,
-            max(price) AS cost,
-            argMin(at, (-price, at)) AS moment
-        FROM
-        (
-            SELECT
-                sender,
-                delivery_id,
-                at,
-                toInt64(multiIf(kind = 'delivered', 0, bounce_class = 'hard', 15, 5)) AS price
-            FROM events
-            WHERE sender != ''
-                AND (
-                    kind IN ('delivered', 'bounce')
-                    -- "Not now" says something of the recipient or of us by the codes 4.1, 4.2, 4.6 and 4.7 (RFC 3463);
-                    -- by others it is of the server or the way to it. Greylisting meets everybody who writes first.
-                    OR (
-                        kind = 'deferred'
-                        AND (match(status, '^4[.][1267][.]') OR status = '450')
-                        AND NOT match(diagnostic, '(?i)gr[ae]y.?list')
-                    )
-                )
-        )
-        GROUP BY sender, delivery_id
-    )
+    -- include: email_costs
     GROUP BY sender
 )
 
@@ -85,6 +91,8 @@ ORDER BY health, sender
 -- shares of sent.
 WITH
     -- include: period
+    ,
+    -- include: held
 SELECT
     sender,
     if(is_folded, folded_health, 100) AS health,
@@ -99,12 +107,13 @@ FROM
 (
     SELECT
         sender,
-        -- include: counts
+        -- include: count_sums
         ,
         -- include: rates
-    FROM v_outcomes
-    WHERE
-        -- include: cohort
+    FROM
+    (
+        -- include: counted_emails
+    ) AS counted
     GROUP BY sender
 ) AS counted
 LEFT JOIN

@@ -3,53 +3,11 @@
 from __future__ import annotations
 
 from clickhouse.queries import get
-from dashboards.panels import Area, Better, Board, Color, Field, Kind, Of, Panel, Threshold, Unit
+from dashboards.boards.rates import HARD_BOUNCES, NOTHING_DELIVERED, NOTHING_OPENED, NOTHING_SENT, RATES
+from dashboards.panels import Area, Better, Board, Color, Field, Kind, Link, Of, Panel, Unit
+from dashboards.variables import CAMPAIGN
 
-NOTHING_SENT = "No emails sent"
-NOTHING_DELIVERED = "No emails delivered"
 NO_HITS = "No opens or clicks"
-
-# Where mailbox providers start to distrust a sender, and where they start to refuse it.
-_HARD_BOUNCES = (Threshold(0.02, Color.ORANGE), Threshold(0.05, Color.VERMILLION))
-
-# What Gmail's and Yahoo's rules for bulk senders ask to stay below, and must never be reached.
-_COMPLAINTS = (Threshold(0.001, Color.ORANGE), Threshold(0.003, Color.VERMILLION))
-
-_CAMPAIGN = Field("campaign_name", "Campaign", Unit.TEXT, "The campaign's name. Choose it to see this campaign alone.")
-
-_RATES = (
-    Field("sent", "Sent", Unit.COUNT, "Emails put to the recipient's mail server, which took or refused them."),
-    Field("delivered", "Delivered", Unit.COUNT, "Sent minus bounced."),
-    Field("open_rate", "Open rate", Unit.RATE, "Emails that a person opened, of delivered."),
-    Field(
-        "raw_open_rate",
-        "Opens, raw",
-        Unit.RATE,
-        "Emails that anybody opened, robots included, of delivered.",
-        Color.GREY,
-    ),
-    Field("click_rate", "Click rate", Unit.RATE, "Emails in which a person followed a link, of delivered."),
-    Field(
-        "raw_click_rate",
-        "Clicks, raw",
-        Unit.RATE,
-        "Emails in which anybody followed a link, of delivered.",
-        Color.GREY,
-    ),
-    Field("click_to_open_rate", "Click-to-open", Unit.RATE, "Emails a person clicked in, of those a person opened."),
-    Field("hard_bounce_rate", "Hard bounces", Unit.RATE, "Refused for good, of sent.", thresholds=_HARD_BOUNCES),
-    Field("soft_bounce_rate", "Soft bounces", Unit.RATE, "Refused for a reason that may pass, of sent."),
-    Field("block_rate", "Blocked", Unit.RATE, "Refused as spam, by policy or for the sender's reputation, of sent."),
-    Field("unsubscribe_rate", "Unsubscribes", Unit.RATE, "Emails that were unsubscribed from, of delivered."),
-    Field("reply_rate", "Replies", Unit.RATE, "Emails that a person answered, of delivered."),
-    Field(
-        "complaint_rate",
-        "Complaints",
-        Unit.RATE,
-        "Emails that the recipient reported as spam, of delivered.",
-        thresholds=_COMPLAINTS,
-    ),
-)
 
 _PANELS = (
     Panel(
@@ -65,6 +23,23 @@ _PANELS = (
         no_value=NOTHING_SENT,
     ),
     Panel(
+        id=18,
+        key="reply-rate",
+        kind=Kind.STAT,
+        title="Reply rate",
+        description="Of the emails sent in the period and delivered (sent minus bounced), the share that a person "
+        "answered. Raw counts automatic answers, such as out of office, too.",
+        query=get("headline"),
+        fields=(
+            Field("reply_rate", "Human", Unit.RATE),
+            Field("raw_reply_rate", "Raw", Unit.RATE, color=Color.GREY),
+        ),
+        area=Area(6, 0, 6, 5),
+        no_value=NOTHING_DELIVERED,
+        of=Of("replied", "delivered", "delivered"),
+        better=Better.UP,
+    ),
+    Panel(
         id=2,
         key="open-rate",
         kind=Kind.STAT,
@@ -76,7 +51,7 @@ _PANELS = (
             Field("open_rate", "Human", Unit.RATE),
             Field("raw_open_rate", "Raw", Unit.RATE, color=Color.GREY),
         ),
-        area=Area(6, 0, 6, 5),
+        area=Area(12, 0, 6, 5),
         no_value=NOTHING_DELIVERED,
         of=Of("opened", "delivered", "delivered"),
         better=Better.UP,
@@ -93,24 +68,10 @@ _PANELS = (
             Field("click_rate", "Human", Unit.RATE),
             Field("raw_click_rate", "Raw", Unit.RATE, color=Color.GREY),
         ),
-        area=Area(12, 0, 6, 5),
+        area=Area(18, 0, 6, 5),
         no_value=NOTHING_DELIVERED,
         of=Of("clicked", "delivered", "delivered"),
         better=Better.UP,
-    ),
-    Panel(
-        id=4,
-        key="unsubscribe-rate",
-        kind=Kind.STAT,
-        title="Unsubscribe rate",
-        description="Of the emails sent in the period and delivered (sent minus bounced), the share whose recipient "
-        "unsubscribed through it, on the page or by one click in the mail client.",
-        query=get("headline"),
-        fields=(Field("unsubscribe_rate", "Unsubscribed", Unit.RATE),),
-        area=Area(18, 0, 6, 5),
-        no_value=NOTHING_DELIVERED,
-        of=Of("unsubscribed", "delivered", "delivered"),
-        better=Better.DOWN,
     ),
     Panel(
         id=5,
@@ -134,8 +95,8 @@ _PANELS = (
         description="Of the emails sent in the period, the share refused for good: no such mailbox or domain. Above "
         "2 % is a warning; above 5 % harms the sender.",
         query=get("headline"),
-        fields=(Field("hard_bounce_rate", "Hard", Unit.RATE, thresholds=_HARD_BOUNCES),),
-        area=Area(4, 5, 4, 4),
+        fields=(Field("hard_bounce_rate", "Hard", Unit.RATE, thresholds=HARD_BOUNCES),),
+        area=Area(4, 5, 5, 4),
         no_value=NOTHING_SENT,
         of=Of("hard_bounced", "sent", "sent"),
         better=Better.DOWN,
@@ -152,9 +113,23 @@ _PANELS = (
             Field("soft_bounce_rate", "Soft", Unit.RATE),
             Field("block_rate", "Blocked", Unit.RATE, color=Color.GREY),
         ),
-        area=Area(8, 5, 4, 4),
+        area=Area(9, 5, 5, 4),
         no_value=NOTHING_SENT,
         of=Of("soft_bounced", "sent", "sent"),
+        better=Better.DOWN,
+    ),
+    Panel(
+        id=4,
+        key="unsubscribe-rate",
+        kind=Kind.STAT,
+        title="Unsubscribe rate",
+        description="Of the emails sent in the period and delivered (sent minus bounced), the share whose recipient "
+        "unsubscribed through it, on the page or by one click in the mail client.",
+        query=get("headline"),
+        fields=(Field("unsubscribe_rate", "Unsubscribed", Unit.RATE),),
+        area=Area(14, 5, 5, 4),
+        no_value=NOTHING_DELIVERED,
+        of=Of("unsubscribed", "delivered", "delivered"),
         better=Better.DOWN,
     ),
     Panel(
@@ -170,51 +145,26 @@ _PANELS = (
             Field("click_to_open_rate", "Human", Unit.RATE),
             Field("raw_click_to_open_rate", "Raw", Unit.RATE, color=Color.GREY),
         ),
-        area=Area(12, 5, 4, 4),
-        no_value="No emails opened",
+        area=Area(19, 5, 5, 4),
+        no_value=NOTHING_OPENED,
         of=Of("clicked", "opened", "opened"),
         better=Better.UP,
-    ),
-    Panel(
-        id=9,
-        key="machine-open-rate",
-        kind=Kind.STAT,
-        title="Machine opens",
-        description="Of the emails sent in the period and delivered, the share whose pixel was fetched ahead by a "
-        "mailbox provider's privacy proxy. It says nothing about the person, so it is in the raw open rate only.",
-        query=get("headline"),
-        fields=(Field("machine_open_rate", "Machine", Unit.RATE, color=Color.PURPLE),),
-        area=Area(16, 5, 4, 4),
-        no_value=NOTHING_DELIVERED,
-        of=Of("machine_opened", "delivered", "delivered"),
-    ),
-    Panel(
-        id=10,
-        key="bot-share",
-        kind=Kind.STAT,
-        title="Bot share",
-        description="Of all opens and clicks that came in during the period, repeats included, the share made by "
-        "robots: security scanners, crawlers, link checkers.",
-        query=get("hits"),
-        fields=(Field("bot_share", "Robots", Unit.RATE, color=Color.VERMILLION),),
-        area=Area(20, 5, 4, 4),
-        no_value=NO_HITS,
-        of=Of("bot_hits", "hits", "hits"),
     ),
     Panel(
         id=11,
         key="activity",
         kind=Kind.TIME_SERIES,
         title="Activity",
-        description="Emails sent, opened and clicked by a person for the first time, and unsubscribed from, each at "
-        "the time it happened, whenever the email was sent. Counts of emails, without a denominator. By the hour for "
-        "ranges of up to 3 days, by the minute up to 3 hours.",
+        description="Emails sent, opened, clicked and answered by a person for the first time, and unsubscribed from, "
+        "each at the time it happened, whenever the email was sent. Counts of emails, without a denominator. By "
+        "the hour for ranges of up to 3 days, by the minute up to 3 hours.",
         query=get("activity"),
         label=Field("time", "Time", Unit.TEXT),
         fields=(
             Field("sent", "Sent", Unit.COUNT, "Emails sent.", Color.GREY),
             Field("opened", "Opened", Unit.COUNT, "Emails a person opened for the first time.", Color.BLUE, line=True),
             Field("clicked", "Clicked", Unit.COUNT, "Emails a person first clicked in.", Color.GREEN, line=True),
+            Field("replied", "Replied", Unit.COUNT, "Emails a person first answered.", Color.PURPLE, line=True),
             Field("unsubscribed", "Unsubscribed", Unit.COUNT, "Emails unsubscribed from.", Color.VERMILLION, line=True),
         ),
         area=Area(0, 9, 16, 9),
@@ -225,8 +175,8 @@ _PANELS = (
         key="funnel",
         kind=Kind.BAR,
         title="Funnel",
-        description="Of the emails sent in the period, how many were delivered, opened by a person and clicked in by "
-        "a person. Beside them raw: opened and clicked in by anybody. Shares are of sent.",
+        description="Of the emails sent in the period, how many were delivered, opened by a person, clicked in by a "
+        "person and answered by a person. Beside them raw: by anybody, machines included. Shares are of sent.",
         query=get("funnel"),
         label=Field("stage", "Stage", Unit.TEXT),
         fields=(
@@ -243,32 +193,39 @@ _PANELS = (
         kind=Kind.TABLE,
         title="Campaigns",
         description="The emails sent in the period, campaign by campaign. Bounces are shares of sent; opens, clicks, "
-        "unsubscribes, replies and complaints of delivered (sent minus bounced); click-to-open of opened.",
+        "replies, unsubscribes and complaints of delivered (sent minus bounced); click-to-open of opened.",
         query=get("by_campaign"),
-        label=_CAMPAIGN,
-        link="campaign_id",
-        fields=(Field("state", "State", Unit.TEXT, "Paused: nothing more is sent."), *_RATES),
+        label=Field("campaign_name", "Campaign", Unit.TEXT, "The campaign's name, which leads to its own board."),
+        link=Link("campaign_id", CAMPAIGN, board="campaign"),
+        fields=(Field("state", "State", Unit.TEXT, "Paused: nothing more is sent."), *RATES),
         area=Area(0, 18, 24, 8),
         no_value=NOTHING_SENT,
     ),
     Panel(
-        id=14,
-        key="variants",
-        kind=Kind.TABLE,
-        title="Steps and variants",
-        description="The emails sent in the period, for each variant of each step, to compare A with B. Bounces are "
-        "shares of sent; opens, clicks, unsubscribes, replies and complaints of delivered (sent minus bounced); "
-        "click-to-open of opened.",
-        query=get("by_variant"),
-        label=_CAMPAIGN,
-        link="campaign_id",
-        fields=(
-            Field("step", "Step", Unit.COUNT, "The email's place in the sequence."),
-            Field("variant", "Variant", Unit.TEXT, "The version of the text that was sent."),
-            *_RATES,
-        ),
-        area=Area(0, 26, 24, 8),
-        no_value=NOTHING_SENT,
+        id=9,
+        key="machine-open-rate",
+        kind=Kind.STAT,
+        title="Machine opens",
+        description="Of the emails sent in the period and delivered, the share whose pixel was fetched ahead by a "
+        "mailbox provider's privacy proxy. It says nothing about the person, so it is in the raw open rate only.",
+        query=get("headline"),
+        fields=(Field("machine_open_rate", "Machine", Unit.RATE, color=Color.PURPLE),),
+        area=Area(0, 26, 5, 4),
+        no_value=NOTHING_DELIVERED,
+        of=Of("machine_opened", "delivered", "delivered"),
+    ),
+    Panel(
+        id=10,
+        key="bot-share",
+        kind=Kind.STAT,
+        title="Bot share",
+        description="Of all opens and clicks that came in during the period, repeats included, the share made by "
+        "robots: security scanners, crawlers, link checkers.",
+        query=get("hits"),
+        fields=(Field("bot_share", "Robots", Unit.RATE, color=Color.VERMILLION),),
+        area=Area(5, 26, 5, 4),
+        no_value=NO_HITS,
+        of=Of("bot_hits", "hits", "hits"),
     ),
     Panel(
         id=15,
@@ -284,7 +241,7 @@ _PANELS = (
             Field("machine", "Machine", Unit.COUNT, "Hits by privacy proxies.", Color.PURPLE),
             Field("bot", "Bot", Unit.COUNT, "Hits by robots.", Color.VERMILLION),
         ),
-        area=Area(0, 34, 10, 9),
+        area=Area(0, 30, 10, 6),
         no_value=NO_HITS,
         stacked=True,
     ),
@@ -302,9 +259,8 @@ _PANELS = (
             Field("opens", "Opens", Unit.COUNT, "Pixel fetches."),
             Field("clicks", "Clicks", Unit.COUNT, "Links followed."),
             Field("share", "Share of hits", Unit.RATE, "Of all hits of the period."),
-            Field("emails", "Emails", Unit.COUNT, "Different emails that were hit."),
         ),
-        area=Area(10, 34, 14, 9),
+        area=Area(10, 26, 14, 10),
         no_value=NO_HITS,
     ),
     Panel(
@@ -320,13 +276,11 @@ _PANELS = (
         fields=(
             Field("health", "Health", Unit.COUNT, "100 is untouched."),
             Field("sent", "Sent", Unit.COUNT, "Emails put to the recipient's mail server."),
-            Field(
-                "hard_bounce_rate", "Hard bounces", Unit.RATE, "Refused for good, of sent.", thresholds=_HARD_BOUNCES
-            ),
+            Field("hard_bounce_rate", "Hard bounces", Unit.RATE, "Refused for good, of sent.", thresholds=HARD_BOUNCES),
             Field("soft_bounce_rate", "Soft bounces", Unit.RATE, "Refused for a reason that may pass, of sent."),
             Field("block_rate", "Blocked", Unit.RATE, "Refused as spam, by policy or for its reputation, of sent."),
         ),
-        area=Area(0, 43, 24, 8),
+        area=Area(0, 36, 24, 8),
         no_value=NOTHING_SENT,
     ),
 )
@@ -337,4 +291,5 @@ OVERVIEW = Board(
     title="Overview",
     description="What became of the emails sent in the period, by people and by machines.",
     panels=_PANELS,
+    marks=get("pauses"),
 )

@@ -1,46 +1,61 @@
 // The page: asks for the board's numbers again and again while it is looked at, and draws them.
 
-import { recolor } from "./charts.js";
-import { chosen, controls, href, offer, reflect } from "./controls.js";
-import { el, tooltips } from "./dom.js";
-import { clock, period, span } from "./format.js";
-import { panel } from "./panels.js";
+import { forget, recolor } from "./charts.js";
+import { chosen, href, learn, remember } from "./choice.js";
+import { controls, offer, reflect, shown } from "./controls.js";
+import { tooltips } from "./dom.js";
+import { clock, period, span, zoned } from "./format.js";
+import { boards, mark } from "./nav.js";
+import { empty, shows, trouble, untyped, welcome } from "./notices.js";
+import { panel, place } from "./panels.js";
 
 const EVERY = 3000; // ms between an answer and the next question; longer when answers take long
-const BOARD = "overview";
 
 const $ = (id) => document.getElementById(id);
-let panels = null; // Map of key to {panel, description}
+let drawn = null; // the board that is drawn: {key, panels: Map of key to {panel, description}}
 let live = true;
 let timer = 0;
 let asking = null;
 
+/** Another choice: the URL says it, so that going back undoes it. */
 function go(change) {
-  history.pushState(null, "", href(change));
-  refresh();
+  visit(href(change));
 }
 
-const choose = { href: (campaign) => href({ campaigns: [campaign] }) };
+function visit(url, landing = null) {
+  history.pushState(null, "", url);
+  refresh();
+  landing?.focus();
+}
+
+const choose = { href };
 
 async function refresh() {
   clearTimeout(timer);
   asking?.abort();
   const mine = (asking = new AbortController());
+  const { board, since, until, timezone, of } = chosen();
+  remember();
   reflect();
-  const { since, until, campaigns, timezone } = chosen();
+  leave(board);
   const query = new URLSearchParams({ since, until, timezone });
+  for (const [name, values] of Object.entries(of)) for (const value of values) query.append(name, value);
   const asked = performance.now();
-  for (const campaign of campaigns) query.append("campaign", campaign);
+  const { status, answer } = await ask(`boards/${encodeURIComponent(board)}.json?${query}`, mine.signal);
+  if (mine.signal.aborted) return; // another question took its place
+  if (status === 200) draw(answer);
+  else failed(status, answer.detail);
+  if (status < 400 || status > 428) schedule(performance.now() - asked); // to a refusal the answer stays the same
+}
+
+/** {status, answer}; status 0 when nobody answered. */
+async function ask(url, signal) {
   try {
-    const response = await fetch(`boards/${BOARD}.json?${query}`, { signal: mine.signal, headers: { Accept: "application/json" } });
-    const answer = await response.json().catch(() => ({}));
-    if (response.ok) draw(answer);
-    else trouble(response.status, answer.detail);
-  } catch (error) {
-    if (mine.signal.aborted) return; // another question took its place
-    trouble(0, "");
+    const response = await fetch(url, { signal, headers: { Accept: "application/json" } });
+    return { status: response.status, answer: await response.json().catch(() => ({})) };
+  } catch {
+    return { status: 0, answer: {} };
   }
-  if (mine === asking) schedule(performance.now() - asked);
 }
 
 function schedule(took) {
@@ -48,27 +63,63 @@ function schedule(took) {
   if (live && document.visibilityState === "visible") timer = setTimeout(refresh, Math.max(EVERY, 2 * took));
 }
 
+/** Take the board away that is no longer asked for, so that nobody reads its numbers under another's title. */
+function leave(board) {
+  const title = mark();
+  if (drawn?.key === board) return;
+  drawn = null;
+  forget();
+  named(title ?? "Sendlens");
+  $("about").textContent = $("subtitle").textContent = $("status").textContent = "";
+  $("panels").replaceChildren();
+  offer([], {});
+  $("board").setAttribute("aria-busy", "true");
+  $("board").dataset.board = board;
+  notice("", null);
+}
+
+function named(title) {
+  $("title").textContent = title;
+  document.title = title === "Sendlens" ? title : `${title} · Sendlens`;
+}
+
 function draw(answer) {
   const since = new Date(answer.since), until = new Date(answer.until);
   const { board } = answer;
-  document.title = `${board.title} · Sendlens`;
-  $("title").textContent = board.title;
-  $("subtitle").textContent = period(since, until, answer.timezone);
+  zoned(answer.timezone);
+  learn(board.boards);
+  remember();
+  boards(board.boards);
+  named(board.title);
+  $("about").textContent = board.description;
+  $("subtitle").textContent = period(since, until);
+  $("logout").hidden = !answer.logged_in;
   $("status").textContent = `Updated ${clock(new Date())}`;
   $("board").classList.remove("stale");
+  shown(since, until, answer.timezone);
+  offer(board.variables, answer.options);
+  const started = answer.any_emails || !board.needs_emails;
+  $("panels").hidden = !started;
+  if (!started) notice("welcome", welcome);
+  else fill(answer, { span: span(until - since), marks: answer.answers[board.marks]?.rows ?? [] });
   $("board").setAttribute("aria-busy", "false");
-  offer(answer.campaigns);
-  $("panels").hidden = !answer.any_emails;
-  if (!answer.any_emails) return notice("welcome", welcome);
-  if (!panels) {
-    panels = new Map(board.panels.map((description) => [description.key, { description, ...panel(description, choose) }]));
-    $("panels").replaceChildren(...[...panels.values()].map(({ node }) => node));
+}
+
+function fill({ board, answers }, context) {
+  if (!drawn) {
+    drawn = { key: board.key, panels: board.panels.map((description) => ({ description, ...panel(description, choose) })) };
+    place(drawn.panels);
+    $("panels").replaceChildren(...drawn.panels.map(({ node }) => node));
   }
-  const context = { span: span(until - since), timezone: answer.timezone };
-  for (const { description, update } of panels.values()) update(answer.answers[description.query], context);
-  const sent = answer.answers.headline?.rows?.[1]?.sent;
-  if (sent === 0) notice("none", nothingHere);
-  else notice("", null);
+  const waits = untyped(board);
+  $("variables").classList.toggle("waits", Boolean(waits)); // the notice asks for it
+  for (const { description, node, update } of drawn.panels) {
+    const answer = answers[description.query];
+    node.hidden = Boolean(waits) && !shows(description, answer);
+    update(answer, context);
+  }
+  const nothing = empty(board, answers);
+  notice(nothing?.key ?? "", nothing?.make);
 }
 
 let noticed = "";
@@ -76,46 +127,14 @@ let noticed = "";
 function notice(key, make) {
   if (key === noticed) return;
   noticed = key;
-  $("notice").replaceChildren(...(make ? [make()] : []));
+  $("notice").replaceChildren(...(make ? [make(go)] : []));
 }
 
-function trouble(status, detail) {
+function failed(status, detail) {
   $("board").classList.add("stale");
   $("board").setAttribute("aria-busy", "false");
-  $("status").textContent = panels ? "These numbers are from before." : "";
-  const [title, text] =
-    status === 503 ? ["The database does not answer", detail]
-    : status === 422 ? ["That can't be shown", detail]
-    : status === 401 ? ["Log in to see the numbers", detail]
-    : status === 0 ? ["Sendlens does not answer", "It may be restarting, or the network is away."]
-    : [`Sendlens answered ${status}`, detail];
-  notice(`trouble ${status} ${detail}`, () => el("div", { class: "notice bad" }, el("strong", {}, title), el("p", {}, text || ""), el("p", { class: "muted" }, live ? "The page tries again by itself every few seconds." : "")));
-}
-
-function nothingHere() {
-  const { campaigns } = chosen();
-  return el("div", { class: "notice" }, el("strong", {}, "No emails were sent in this period"),
-    el("p", {}, campaigns.length ? "Choose a longer period, or more campaigns. " : "Choose a longer period. ",
-      el("a", { href: href({ since: "now-365d", until: "now", campaigns: [] }) }, "Show the last 12 months of all campaigns")));
-}
-
-function welcome() {
-  const headers = `  -H "Authorization: Bearer $SENDLENS_API_KEY" -H "Content-Type: application/json" \\`;
-  const commands = [
-    `curl ${location.origin}/v1/campaigns \\`,
-    headers,
-    `  -d '{"id": "spring", "name": "Spring"}'`,
-    "",
-    `curl ${location.origin}/v1/sends \\`,
-    headers,
-    `  -d '{"sends": [{"campaign": "spring", "step": 1, "variant": "A", "lead": "lead-1",`,
-    `       "to": "ada@example.com", "sender": "grace@example.net", "subject": "Hello",`,
-    `       "html": "<p>Hello <a href=https://example.com/>Ada</a></p>"}]}'`,
-  ].join("\n");
-  return el("div", { class: "welcome" }, el("h2", {}, "No emails yet"),
-    el("p", {}, "Declare a campaign, then POST /v1/sends: the first numbers appear here within seconds of the first email."),
-    el("pre", { tabindex: "0", "aria-label": "Commands to send a first email" }, el("code", {}, commands)),
-    el("p", { class: "muted" }, "Everything the API takes is described in ", el("a", { href: "docs" }, "the API's documentation"), "."));
+  $("status").textContent = drawn ? "These numbers are from before." : "";
+  notice(`trouble ${status} ${detail}`, () => trouble(status, detail, live));
 }
 
 function theme() {
@@ -155,8 +174,13 @@ document.addEventListener("click", (event) => {
   const link = event.target instanceof Element ? event.target.closest("a[href^='?']") : null;
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
   event.preventDefault();
-  history.pushState(null, "", link.getAttribute("href"));
-  refresh();
+  const leaves = link.closest("#boards") === null && new URLSearchParams(link.search).get("board") !== new URLSearchParams(location.search).get("board");
+  if (leaves) scrollTo({ top: 0 });
+  visit(link.getAttribute("href"), leaves ? $("title") : null);
+});
+$("logout").addEventListener("click", async () => {
+  await fetch("logout", { method: "POST", redirect: "manual" }).catch(() => {});
+  location.reload();
 });
 addEventListener("popstate", refresh);
 document.addEventListener("visibilitychange", () => {

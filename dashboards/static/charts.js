@@ -1,7 +1,8 @@
 // Charts on canvas by Apache ECharts. Beside each stands a table with the same numbers.
 
 import { color, el } from "./dom.js";
-import { count, times } from "./format.js";
+import { moment, tick, times, value } from "./format.js";
+import { lines } from "./marks.js";
 
 const SYMBOLS = ["circle", "triangle", "diamond", "rect"]; // told apart by form as well as by colour
 const FEW = 62; // points that still get a symbol each
@@ -14,84 +15,157 @@ export function recolor() {
   for (const chart of charts) chart.redraw();
 }
 
-/** A panel's rows over time: bars and lines on one axis of counts. */
-export function series(panel) {
+/** Let go of all charts: their board is gone. */
+export function forget() {
+  for (const chart of charts) chart.end();
+  charts.clear();
+}
+
+/** Of the values of a field: what a listener is told of a line. */
+function told(field, rows) {
+  const values = rows.map((row) => row[field.column]).filter((one) => one !== null);
+  if (!values.length) return `${field.title} has none`;
+  if (field.unit === "short") return `${field.title} ${value(values.reduce((sum, one) => sum + one, 0), field.unit)}`;
+  return `${field.title} ${value(values.at(-1), field.unit)} at last, ${value(Math.max(...values), field.unit)} at most`;
+}
+
+const SPANS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400, 172_800, 604_800];
+
+/** An axis of seconds has its steps at whole minutes, hours and days. */
+function hours(highest) {
+  const interval = SPANS.find((span) => highest / span <= 5);
+  return highest > 5 && interval ? { interval, max: Math.ceil(highest / interval) * interval } : {};
+}
+
+/** A panel's rows along one axis: over time, or a histogram's columns. Counts to the left, a second unit to the right. */
+export function chart(panel) {
+  const overTime = panel.kind === "time-series";
+  const { label } = panel;
+  // A histogram draws one amount, for another on an axis of its own would be the same columns again; the table has both.
+  const fields = overTime ? panel.fields : panel.fields.filter((field) => field.unit === panel.fields[0].unit);
+  const units = [...new Set(fields.map((field) => field.unit))].slice(0, 2);
+  const hasLines = fields.some((field) => field.line);
   const canvas = el("div", { class: "chart", role: "img" });
-  const keys = panel.fields.map((field) => el("button", { type: "button", "aria-pressed": "true", title: `Show or hide ${field.title}`, on: { click: (event) => toggle(event.currentTarget, field) } },
-    el("span", { class: `key ${field.line ? "stroke" : "pale"} is-${field.color}`, "aria-hidden": "true" }), field.title));
-  const node = el("div", { class: "plot" }, el("div", { class: "legend", role: "group", "aria-label": "Lines shown" }, ...keys), el("div", { class: "canvas" }, canvas));
-  let chart = null;
+  const legend = fields.length < 2 ? null : el("div", { class: "legend", role: "group", "aria-label": "Lines shown" }, ...fields.map((field) =>
+    el("button", { type: "button", "aria-pressed": "true", title: `Show or hide ${field.title}`, on: { click: (event) => toggle(event.currentTarget, field) } },
+      el("span", { class: `key ${field.line ? "stroke" : hasLines ? "pale" : ""} is-${field.color}`, "aria-hidden": "true" }), field.title)));
+  const node = el("div", { class: "plot" }, legend, el("div", { class: "canvas" }, canvas));
+  let instance = null;
   let rows = [];
-  let timezone = "UTC";
+  let marks = [];
+  let form = times([]);
   let drawn = "";
+  const resized = new ResizeObserver(() => {
+    instance?.resize();
+    if (marks.length || !overTime) draw(); // what has room for its text
+  });
 
   function toggle(button, field) {
     button.setAttribute("aria-pressed", String(button.getAttribute("aria-pressed") !== "true"));
-    chart?.dispatchAction({ type: "legendToggleSelect", name: field.title });
+    instance?.dispatchAction({ type: "legendToggleSelect", name: field.title });
   }
 
+  const heading = (row) => (overTime ? form.long(new Date(row[label.column])) : `${label.title}: ${value(row[label.column], label.unit)}`);
+
   function tooltip(points) {
-    const { long } = times(rows.map((row) => new Date(row[panel.label.column])), timezone);
     const at = points[0].dataIndex;
     // An element, not HTML text: style attributes in text would need a weaker content security policy.
-    return el("div", { class: "point" },
-      el("div", { class: "when" }, long(new Date(rows[at][panel.label.column]))),
-      ...panel.fields.map((field) => el("div", { class: "line" }, el("span", { class: `key is-${field.color}` }), el("span", {}, field.title), el("b", {}, count(rows[at][field.column])))));
+    return el("div", { class: "point" }, el("div", { class: "when" }, heading(rows[at])),
+      ...panel.fields.map((field) => el("div", { class: "line" }, el("span", { class: fields.includes(field) ? `key is-${field.color}` : "" }), el("span", {}, field.title), el("b", {}, value(rows[at][field.column], field.unit)))),
+      ...lines(marks, rows, label.column, form.step).filter((mark) => Math.round(mark.at) === at).map((mark) => el("div", { class: "mark" }, `${moment(mark.time)}: ${mark.text}`)));
+  }
+
+  function marked(muted) {
+    const width = canvas.clientWidth || 600;
+    const placed = lines(marks, rows, label.column, form.step).map((mark) => ({ ...mark, x: ((mark.at + 0.5) / rows.length) * (width - 60) }));
+    return {
+      type: "line", name: "marks", xAxisIndex: 1, data: [], silent: true,
+      markLine: {
+        symbol: ["none", "none"], silent: true, animation: false,
+        lineStyle: { color: color("vermillion"), type: "dashed", width: 1.25 },
+        label: { color: muted, fontSize: 11, position: "end", padding: [0, 2], overflow: "truncate" },
+        // Each text has the room up to the next line; one that has none is left to the tooltip and the table.
+        data: placed.map((mark, at) => {
+          const right = (placed[at + 1]?.x ?? width - 30) - mark.x, left = mark.x - (placed[at - 1]?.x ?? 0);
+          const isLast = at === placed.length - 1;
+          const align = isLast && right < 150 && left > right + 250 ? "right" : "left";
+          const room = Math.min(300, (align === "left" ? right : left - 250) - 8);
+          return { xAxis: mark.at, label: { show: room > 60, formatter: mark.text, width: room, align } };
+        }),
+      },
+    };
+  }
+
+  /** Every column of a histogram has its name, slanted where it is narrow. */
+  function named() {
+    const width = Math.floor(((canvas.clientWidth || 600) - 60) / Math.max(1, rows.length));
+    return width < 48 ? { interval: 0, rotate: 50, fontSize: 10.5, width: 80, overflow: "none" } : { interval: 0, rotate: 0, fontSize: 11.5, width: width - 4, overflow: "break", lineHeight: 14 };
   }
 
   function draw() {
-    if (!chart) {
-      chart = window.echarts.init(canvas, null, { renderer: "canvas" });
-      new ResizeObserver(() => chart.resize()).observe(canvas);
+    if (!instance) {
+      instance = window.echarts.init(canvas, null, { renderer: "canvas" });
+      resized.observe(canvas);
     }
     const [text, muted, line] = [color("text"), color("muted"), color("line")];
-    const moments = rows.map((row) => new Date(row[panel.label.column]));
-    const form = times(moments, timezone);
-    const font = getComputedStyle(document.body).fontFamily;
-    chart.setOption({
+    const highest = (unit) => Math.max(0, ...rows.flatMap((row) => fields.filter((field) => field.unit === unit).map((field) => row[field.column] ?? 0)));
+    instance.setOption({
       animation: !still.matches,
       animationDuration: 250,
       animationDurationUpdate: 250,
-      textStyle: { fontFamily: font, color: text },
-      grid: { left: 8, right: 24, top: 14, bottom: 4, containLabel: true },
-      legend: { show: false },
-      tooltip: { trigger: "axis", confine: true, className: "chart-tip", renderMode: "html", appendTo: "body", formatter: tooltip, backgroundColor: "transparent", borderWidth: 0, padding: 0, extraCssText: "box-shadow:none", axisPointer: { type: "line", lineStyle: { color: muted, type: "dashed" } }, transitionDuration: 0 },
-      xAxis: { type: "category", data: moments.map(form.short), axisTick: { show: false }, axisLine: { lineStyle: { color: line } }, axisLabel: { color: muted, fontSize: 11.5, hideOverlap: true, margin: 12 } },
-      yAxis: { type: "value", minInterval: 1, axisLabel: { color: muted, fontSize: 11.5, formatter: (number) => count(number) }, splitLine: { lineStyle: { color: line } } },
-      series: panel.fields.map((field, at) => ({
+      textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: text },
+      grid: { left: 8, right: 16, top: marks.length ? 26 : 14, bottom: overTime ? 4 : 26, containLabel: true },
+      legend: { show: false, data: fields.map((field) => field.title) },
+      tooltip: { trigger: "axis", confine: true, className: "chart-tip", renderMode: "html", appendTo: "body", formatter: tooltip, backgroundColor: "transparent", borderWidth: 0, padding: 0, extraCssText: "box-shadow:none", axisPointer: { type: hasLines ? "line" : "shadow", lineStyle: { color: muted, type: "dashed" }, shadowStyle: { color: muted, opacity: 0.1 } }, transitionDuration: 0 },
+      xAxis: [
+        { type: "category", data: rows.map((row) => (overTime ? form.short(new Date(row[label.column])) : value(row[label.column], label.unit))), axisTick: { show: false }, axisLine: { lineStyle: { color: line }, onZero: false }, name: overTime ? "" : label.title, nameLocation: "middle", nameGap: (canvas.clientWidth || 600) / Math.max(1, rows.length) < 52 ? 58 : 34, nameTextStyle: { color: muted, fontSize: 11.5 }, axisLabel: { color: muted, fontSize: 11.5, margin: 12, ...(overTime ? { hideOverlap: true } : named()) } },
+        // Beneath it the same axis as a number, for marks lie between the points.
+        { type: "value", show: false, min: -0.5, max: rows.length - 0.5, axisPointer: { show: false } },
+      ],
+      yAxis: units.map((unit, at) => ({ type: "value", position: at ? "right" : "left", min: 0, minInterval: unit === "short" ? 1 : 0, ...(unit === "s" ? hours(highest(unit)) : {}), axisLine: { show: false }, axisTick: { show: false }, axisLabel: { color: muted, fontSize: 11.5, formatter: (number) => tick(number, unit) }, splitLine: { show: at === 0, lineStyle: { color: line } } })),
+      series: [...fields.map((field, at) => ({
         name: field.title,
         type: field.line ? "line" : "bar",
+        yAxisIndex: Math.max(0, units.indexOf(field.unit)),
+        stack: panel.stacked ? field.unit : null,
         data: rows.map((row) => row[field.column]),
         color: color(field.color),
-        barMaxWidth: 28,
-        itemStyle: field.line ? {} : { opacity: 0.45, borderRadius: [3, 3, 0, 0] },
+        barMaxWidth: overTime ? 28 : 64,
+        barCategoryGap: overTime ? "20%" : "12%",
+        itemStyle: field.line ? {} : { opacity: hasLines ? 0.45 : 0.85, borderRadius: panel.stacked ? 0 : [3, 3, 0, 0] },
+        areaStyle: field.line && panel.stacked ? { opacity: 0.25 } : null,
         lineStyle: { width: 2.25 },
         symbol: SYMBOLS[at % SYMBOLS.length],
         symbolSize: 5,
         showSymbol: rows.length <= FEW,
         emphasis: { disabled: true },
-      })),
-    }, { notMerge: false });
+      })), ...(overTime ? [marked(muted)] : [])],
+    }, { replaceMerge: ["series"] });
   }
 
   const self = {
     node,
-    /** Returns what the steps are: day, hour or minute. */
-    update(next, zone) {
-      const changed = JSON.stringify([next, zone]);
+    /** Returns how the steps of time are written. */
+    update(next, marksNext = []) {
+      const changed = JSON.stringify([next, marksNext, moment(0)]);
+      if (changed === drawn) return form;
+      drawn = changed;
       rows = next;
-      timezone = zone;
-      const form = times(rows.map((row) => new Date(row[panel.label.column])), zone);
-      if (changed !== drawn) {
-        drawn = changed;
-        const totals = panel.fields.map((field) => `${field.title} ${count(rows.reduce((sum, row) => sum + row[field.column], 0))}`);
-        canvas.setAttribute("aria-label", `${panel.title} per ${form.per}, in all: ${totals.join(", ")}. The numbers are in the table below the chart.`);
-        draw();
-      }
+      marks = marksNext;
+      if (overTime) form = times(rows.map((row) => new Date(row[label.column])));
+      const all = fields.map((field) => told(field, rows)).join(", ");
+      const by = overTime ? `per ${form.per}, in all` : `by ${label.title.toLowerCase()}, in all`;
+      canvas.setAttribute("aria-label", `${panel.title} ${by}: ${all}. ${marks.length ? `${marks.length} moments are marked. ` : ""}The numbers are in the table below the chart.`);
+      draw();
       return form;
     },
     redraw() {
-      if (chart) draw();
+      if (instance) draw();
+    },
+    end() {
+      resized.disconnect();
+      instance?.dispose();
+      instance = null;
     },
     /** Without anything to show, only the frame stays. */
     set visible(is) {

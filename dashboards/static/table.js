@@ -1,29 +1,33 @@
 // Tables: real ones, sorted by their headings, the longest ones shortened until asked.
 
 import { el } from "./dom.js";
-import { value } from "./format.js";
+import { moment, value } from "./format.js";
 
 const SHOWN = 10;
+const BADGES = new Set(["human", "machine", "bot", "paused", "active"]);
 
 /** The highest threshold that a number has reached, or null. */
 export function reached(field, number) {
   return field.thresholds.findLast((step) => number !== null && number >= step.value) ?? null;
 }
 
-const isText = (field) => field.unit === "string";
+const isText = (field) => field.unit === "string" || field.unit === "dateTimeAsIso";
 
-function cell(panel, field, row, first, choose) {
+/** A row's label: a link, if it leads somewhere. */
+export function labelled({ link }, row, choose, text) {
+  const to = link ? row[link.column] : null;
+  if (to === null || to === undefined || to === "") return text;
+  const there = choose.href({ ...(link.board && { board: link.board }), of: { [link.sets]: [String(to)] } });
+  return el("a", { href: there, "data-row": to }, text);
+}
+
+function cell(field, row) {
   const content = row[field.column];
   const text = value(content, field.unit);
-  const kinds = [isText(field) ? "text" : "number", field.color === "grey" && !first ? "raw" : ""].join(" ").trim();
-  if (first) {
-    const inside = panel.link
-      ? el("a", { href: choose.href(row[panel.link]), "data-campaign": row[panel.link], "data-row": row[panel.link] }, text)
-      : text;
-    return el("th", { scope: "row", class: "text" }, inside);
-  }
-  const warning = reached(field, content);
-  const badge = field.column === "verdict" || (field.column === "state" && text === "Paused");
+  const kinds = [isText(field) ? "text" : "number", field.color === "grey" ? "raw" : "", text.length > 30 ? "long" : ""].join(" ").trim();
+  const warning = isText(field) ? null : reached(field, content);
+  if (field.column === "finding") return el("td", { class: kinds }, el("span", { class: `finding ${/ better /.test(text) ? "good" : ""}` }, text));
+  const badge = ["verdict", "state"].includes(field.column) && BADGES.has(text.toLowerCase());
   if (badge) return el("td", { class: kinds }, el("span", { class: `badge ${text.toLowerCase()}` }, text));
   if (warning) return el("td", { class: kinds }, el("strong", { class: `warning is-${warning.color}` }, text));
   return el("td", { class: kinds }, text);
@@ -39,7 +43,7 @@ export function table(panel, choose) {
 
   const headings = columns.map((field) => {
     const button = el("button", { type: "button", "data-tip": field.about || null, on: { click: () => sort(field) } }, field.title);
-    return el("th", { scope: "col", class: isText(field) ? "text" : "number" }, button);
+    return el("th", { scope: "col", class: isText(field) || field === panel.label ? "text" : "number" }, button);
   });
   const body = el("tbody");
   const node = el("table", {}, el("caption", { class: "sr-only" }, `${panel.title}. ${panel.description}`), el("thead", {}, el("tr", {}, ...headings)), body);
@@ -47,7 +51,7 @@ export function table(panel, choose) {
   const wrap = el("div", { class: "scroll", role: "region", "aria-label": panel.title, tabindex: "0" }, node);
 
   function sort(field) {
-    const down = sorted?.field === field ? !sorted.down : !isText(field);
+    const down = sorted?.field === field ? !sorted.down : field.unit !== "string";
     sorted = { field, down };
     headings.forEach((heading, at) => {
       if (columns[at] === field) heading.setAttribute("aria-sort", down ? "descending" : "ascending");
@@ -70,12 +74,14 @@ export function table(panel, choose) {
   }
 
   function draw(force) {
-    const text = JSON.stringify(rows);
+    const text = JSON.stringify([rows, moment(0), location.search]); // times and links say the present choice
     if (!force && text === drawn) return;
     drawn = text;
     const focused = body.contains(document.activeElement) ? document.activeElement.dataset.row : null;
     const shown = all ? inOrder() : inOrder().slice(0, SHOWN);
-    body.replaceChildren(...shown.map((row) => el("tr", {}, ...columns.map((field, at) => cell(panel, field, row, at === 0 && Boolean(panel.label), choose)))));
+    const heading = (row, text) => el("th", { scope: "row", class: text.length > 30 ? "text long" : "text" }, labelled(panel, row, choose, text));
+    body.replaceChildren(...shown.map((row) => el("tr", {}, ...columns.map((field) =>
+      field === panel.label ? heading(row, value(row[field.column], field.unit)) : cell(field, row)))));
     if (focused) [...body.querySelectorAll("a")].find((link) => link.dataset.row === focused)?.focus();
     more.hidden = rows.length <= SHOWN;
     more.textContent = all ? `Show the first ${SHOWN}` : `Show all ${rows.length}`;

@@ -15,6 +15,7 @@ from pathlib import Path
 import structlog
 from prometheus_client import start_http_server
 
+from clickhouse.samples import Sampler
 from ingest.inbox.handover import Handover, Stop
 from ingest.inbox.mailbox import Mailbox
 from ingest.inbox.metrics import Metrics
@@ -50,7 +51,12 @@ async def serve(settings: Settings, senders: Senders) -> None:
         if account.imap is not None:
             senders.credential(account.imap)  # raises now, with the variable to set
     with _alone(settings.data_dir / "inbox"):
-        await _read(settings, senders, metrics, asked)
+        sampler = Sampler(settings, "inbox", metrics.registry)
+        sampler.start()
+        try:
+            await _read(settings, senders, metrics, asked)
+        finally:
+            await asyncio.to_thread(sampler.stop)
 
 
 async def _read(settings: Settings, senders: Senders, metrics: Metrics, asked: asyncio.Event) -> None:

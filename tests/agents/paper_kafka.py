@@ -10,6 +10,7 @@ import asyncio
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from unittest.mock import patch
 
@@ -22,6 +23,7 @@ from agents.line import Line
 from agents.pipeline import JUDGE, STORE, Stage
 from agents.records import Handler, Out, Poison, Record
 from agents.sinks.store import Store
+from clickhouse.counting import carry
 from clickhouse.store import insert_lines
 from schemas.events import Delivery
 from schemas.settings import Settings
@@ -229,6 +231,12 @@ class Worker:
         insert_lines(client, table, rows)
         self.effect()
 
+    def carry(self, client: Client, batch: str) -> None:
+        """What follows the insert; whoever is killed before it has inserted, and no more."""
+        self.effect()
+        self.alive()
+        carry(client, batch)
+
 
 async def work(stage: Stage, lives: Sequence[Life], log: Log, settings: Settings, client: Client, rules: Rules) -> None:
     """A stage's lives, one after another; the last must be without end. A life that ends closes nothing."""
@@ -237,9 +245,10 @@ async def work(stage: Stage, lives: Sequence[Life], log: Log, settings: Settings
         worker = Worker(stage, life, log, handler, settings)
         if isinstance(handler, Store):
             at_the_edge = patch.multiple("agents.sinks.store", insert_lines=worker.insert, connect=lambda _: client)
+            within = patch("clickhouse.store.carry", worker.carry)
         else:
-            at_the_edge = patch("agents.judging.records_before", log.before)
-        with at_the_edge:
+            at_the_edge, within = patch("agents.judging.records_before", log.before), nullcontext()
+        with at_the_edge, within:
             await worker.live()
         if log.finished():
             break

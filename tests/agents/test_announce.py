@@ -18,10 +18,10 @@ from agents.sinks.announce import Announcer
 from schemas.events import CampaignPaused
 from schemas.pauses import paused, resumed
 from schemas.settings import Settings
-from tests.agents.grafana_server import TOKEN, Grafana, serving
 from tests.agents.guarded import now
 from tests.agents.sender_house import until
 from tests.agents.smtp_server import Server
+from tests.support.grafana import TOKEN, Grafana, serving
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from schemas.errors import Retry
 from schemas.events import CampaignPaused, Complained, Event, Pause, Replied, Resubscribed, Unsubscribed, lines
 from schemas.pauses import paused, resumed
 from schemas.topics import EVENTS, LEADS, PAUSES
-from tests.agents.grafana_server import TOKEN, serving
 from tests.agents.guarded import (
     PATIENCE,
     SENDER,
@@ -34,6 +33,7 @@ from tests.agents.guarded import (
     written,
 )
 from tests.support.broker import Broker
+from tests.support.grafana import TOKEN, serving
 from tests.support.processes import wait_until
 from tests.support.stream import running_stream
 

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from agents.decisions.judge import Rules
 from agents.pipeline import JUDGE, STORE
 from agents.reclassify import Reclassify
+from clickhouse.counting import DERIVED
 from clickhouse.migrate import migrate
 from clickhouse.queries import get
 from clickhouse.store import connect
@@ -30,7 +31,7 @@ from tests.agents.virtual_time import run
 from tests.support.processes import start_clickhouse
 
 TRIES = int(os.environ.get("SENDLENS_LAW_EXAMPLES", "20"))
-TABLES = ("events", "hits", "outcomes", "campaigns", "pauses", "lead_facts", "links", "reclassifications")
+TABLES = ("events", "hits", *DERIVED, "campaigns", "pauses", "lead_facts", "links", "reclassifications")
 # What is asked of every house: each table's rows as its readers see them, then what the page shows.
 _SEEN = "SELECT * FROM ({}) ORDER BY ALL".format(
     " UNION ALL ".join(
@@ -46,8 +47,8 @@ _SEEN = "SELECT * FROM ({}) ORDER BY ALL".format(
         )
     )
 )
-_SHOWN = ("headline", "by_variant", "hits_by_reason")
-_PERIOD = {"since": START - timedelta(hours=1), "until": START + timedelta(hours=2), "campaigns": []}
+_SHOWN = ("headline", "by_variant", "hits", "hits_by_reason")
+_PERIOD = {"since": START - timedelta(hours=1), "until": START + timedelta(hours=2), "campaigns": [], "steps": []}
 
 # A smaller example is worth minutes only to whoever looks for the fault.
 many = settings(

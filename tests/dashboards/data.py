@@ -43,6 +43,7 @@ SPRING_AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 PICK_AT = datetime(2026, 3, 4, 15, tzinfo=UTC)
 BEFORE_AT = datetime(2026, 2, 24, 9, tzinfo=UTC)
 RULES = "test"
+LINK = "f" * 64
 
 
 class Email(Struct, frozen=True):
@@ -98,20 +99,21 @@ class Email(Struct, frozen=True):
             rules_version=RULES,
         )
 
-    def clicked(self, after: timedelta, verdict: Verdict, reason: str) -> Clicked:
+    def clicked(self, after: timedelta, verdict: Verdict, reason: str, link_id: str = LINK) -> Clicked:
         return Clicked(
-            **self.common(f"click {reason}", self.at + after),  # type: ignore[arg-type]
+            **self.common(f"click {reason}{link_id if link_id != LINK else ''}", self.at + after),  # type: ignore[arg-type]
             verdict=verdict,
             reason=reason,
             rules_version=RULES,
-            link_id="f" * 64,
+            link_id=link_id,
         )
 
     def unsubscribed(self, after: timedelta) -> Unsubscribed:
         return Unsubscribed(**self.common("unsubscribe", self.at + after), via="page")  # type: ignore[arg-type]
 
-    def answered(self, kind: type[Replied | AutoReplied | Complained], after: timedelta) -> AnyEvent:
+    def answered(self, kind: type[Replied | AutoReplied | Complained], after: timedelta, **words: str) -> AnyEvent:
         mail = {"sender": "news@example.com", "message_id": f"{kind.__name__}@example.net", "matched_by": "in-reply-to"}
+        mail |= words
         return kind(**self.common(kind.__name__, self.at + after), **mail)  # type: ignore[arg-type]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,19 +12,36 @@ from fastapi import FastAPI
 
 from clickhouse.migrate import migrate
 from clickhouse.store import connect
+from dashboards.boards import BOARDS
 from dashboards.page import router
 from tests.dashboards.conftest import settings_for
-from tests.dashboards.month import insert_month
+from tests.dashboards.month import SHOWN_LEAD, insert_month
+from tests.dashboards.running import insert_samples
 from tests.support.browser import CHROMIUM, chromium
 from tests.support.processes import ROOT, start_clickhouse
 from tests.support.served import served
 
 FOLDER = ROOT / "docs" / "img"
-PICTURES: dict[str, dict[str, int | bool]] = {
-    "overview": {},
-    "overview-dark": {"dark": True},
-    "overview-phone": {"width": 390, "height": 844, "phone": True},
-}
+DARK: dict[str, int | bool] = {"dark": True}
+PHONE: dict[str, int | bool] = {"width": 390, "height": 844, "phone": True}
+
+# Name of the file, board, more of the URL, how it is looked at.
+_LOOKS: tuple[tuple[str, str, str, dict[str, int | bool]], ...] = (
+    ("overview-dark", "overview", "", DARK),
+    ("overview-phone", "overview", "", PHONE),
+    ("lead-phone", "lead", f"&lead={SHOWN_LEAD}", PHONE),
+)
+_CHOSEN = {"campaign": "&campaign=spring-launch", "lead": f"&lead={SHOWN_LEAD}", "pipeline": "&since=now-6h"}
+
+
+def pictures() -> Iterator[tuple[str, str, dict[str, int | bool]]]:
+    """Name of the file, query of the URL and look, for each picture: every board, and some of them otherwise."""
+    for board in BOARDS:
+        yield board.key, f"board={board.key}{_CHOSEN.get(board.key, '')}", {}
+    keys = {board.key for board in BOARDS}
+    for name, key, more, look in _LOOKS:
+        if key in keys:
+            yield name, f"board={key}{more}", look
 
 
 def main() -> int:
@@ -38,14 +56,18 @@ def main() -> int:
             migrate(settings)
             with connect(settings) as client:
                 insert_month(client, datetime.now(UTC))
+                insert_samples(client, datetime.now(UTC))
             app = FastAPI()
             app.include_router(router(settings))
             with served(app) as url, chromium() as browser:
-                for name, look in PICTURES.items():
+                for name, query, look in pictures():
                     page = browser.page()
                     page.look(**look)  # type: ignore[arg-type]
-                    page.open(url)
-                    page.wait("document.querySelector('#panel-activity canvas')")
+                    page.open(f"{url}/?{query}&timezone=UTC")
+                    page.wait("document.querySelector('#board').getAttribute('aria-busy') === 'false'")
+                    page.wait(
+                        "document.querySelectorAll('.canvas').length === document.querySelectorAll('canvas').length"
+                    )
                     page.picture(FOLDER / f"{name}.png")
                     page.close()
                     print(FOLDER / f"{name}.png")

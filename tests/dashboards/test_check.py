@@ -12,23 +12,36 @@ from typing import Any
 import pytest
 import yaml
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import DatabaseError
 
+from clickhouse.migrate import migrate
+from clickhouse.store import connect
 from dashboards import grafana
 from dashboards.boards import BOARDS
-from dashboards.check import CHOICES, check
+from dashboards.check import check
 from dashboards.expand import Choice, expand
+from dashboards.grafana.alerts import provisioned
+from dashboards.grafana.model import dashboard
 from dashboards.page import STATIC
+from dashboards.trial import CHOICES, run_board, run_rules
+from tests.dashboards.conftest import settings_for
 from tests.dashboards.data import SINCE, UNTIL
+from tests.dashboards.specimen import SPECIMEN
+from tests.support.processes import start_clickhouse
 
 Model = dict[str, Any]
-PROVISIONING = Path(grafana.__file__).with_name("provisioning")
+OVERVIEW = "overview.json"
 
 
 @pytest.fixture
-def model() -> Model:
-    """The Overview as Grafana would read it; free to be spoilt."""
-    loaded: Model = json.loads(grafana.render()[grafana.DIST / "overview.json"])
-    return loaded
+def boards() -> dict[str, Model]:
+    """Every board as Grafana would read it; free to be spoilt."""
+    return {path.name: json.loads(text) for path, text in grafana.render().items() if path.parent == grafana.DIST}
+
+
+@pytest.fixture
+def model(boards: dict[str, Model]) -> Model:
+    return boards[OVERVIEW]
 
 
 def test_the_committed_files_are_what_the_boards_render_now() -> None:
@@ -44,17 +57,45 @@ def test_every_target_and_variable_runs_for_one_many_all_and_awkward_campaigns(
 
 def test_a_query_that_does_not_run_is_reported_with_the_choice_it_fails_for(client: Client, model: Model) -> None:
     model["panels"][0]["targets"][0]["rawSql"] += " nonsense nonsense"
-    problems = [problem for problem in check(client, {"x": model}) if "panel Emails sent" in problem]
+    problems = [problem for problem in run_board(model, client) if "panel Emails sent" in problem]
     assert [choice for choice in CHOICES for problem in problems if choice in problem] == list(CHOICES)
 
 
 def spoil(path: str, value: object) -> Callable[[Model], None]:
+    """Set what stands at a path. In a list a part is a place, or what something is called."""
+
+    def named(part: Any, name: str) -> Any:
+        if not isinstance(part, list):
+            return part[name]
+        if name.isdigit():
+            return part[int(name)]
+        (found,) = [
+            one for one in part if name in (one.get("title"), one.get("name"), one.get("matcher", {}).get("options"))
+        ]
+        return found
+
     def apply(model: Model) -> None:
-        *way, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+        *way, last = path.split(".")
         place: Any = model
         for part in way:
-            place = place[part]
-        place[last] = value
+            place = named(place, part)
+        place[int(last) if last.isdigit() else last] = value
+
+    return apply
+
+
+CAMPAIGNS = "panels.Campaigns.fieldConfig.overrides"
+
+
+def spoil_link(old: str, new: str) -> Callable[[Model], None]:
+    """Change the addresses that the Campaigns' names lead to."""
+
+    def apply(model: Model) -> None:
+        for override in next(p for p in model["panels"] if p["title"] == "Campaigns")["fieldConfig"]["overrides"]:
+            for prop in override["properties"]:
+                if prop["id"] == "links":
+                    assert old in prop["value"][0]["url"]
+                    prop["value"][0]["url"] = prop["value"][0]["url"].replace(old, new)
 
     return apply
 
@@ -70,6 +111,7 @@ FAULTS = {
     "panel's datasource": (spoil("panels.2.datasource", {"type": "x", "uid": "P4F"}), "hard-coded datasource"),
     "target's datasource": (spoil("panels.2.targets.0.datasource.uid", "P4F"), "hard-coded datasource"),
     "variable's datasource": (spoil("templating.list.1.datasource.uid", "P4F"), "hard-coded datasource"),
+    "a long uid": (spoil("uid", "x" * 41), "longer than 40"),
     "same id": (spoil("panels.3.id", 1), "id 1 is on 2 panels"),
     "same title": (spoil("panels.3.title", "Open rate"), "title Open rate is on 2"),
     "no panel title": (spoil("panels.3.title", ""), "no title"),
@@ -77,24 +119,63 @@ FAULTS = {
     "no text for no value": (spoil("panels.3.fieldConfig.defaults.noValue", ""), "noValue"),
     "no unit": (spoil("panels.3.fieldConfig.defaults.unit", None), "unit None"),
     "odd unit": (spoil("panels.3.fieldConfig.defaults.unit", "parsecs"), "unit 'parsecs'"),
-    "odd unit of a column": (spoil("panels.12.fieldConfig.overrides.2.properties.0.value", "x"), "unit 'x'"),
+    "odd unit of a column": (spoil(f"{CAMPAIGNS}.Sent.properties.0.value", "x"), "unit 'x'"),
     "overlap": (spoil("panels.3.gridPos.x", 16), "overlap"),
     "off the grid": (spoil("panels.3.gridPos.w", 7), "leaves the grid"),
     "no target": (spoil("panels.3.targets", []), "no target"),
     "SQL of its own": (spoil("panels.3.targets.0.rawSql", "SELECT 1"), "no query of"),
+    "a variable that is not offered": (
+        spoil("templating.list.campaign.name", "other"),
+        "asks for the variable campaign",
+    ),
+    "no way to other boards": (spoil("links.0.keepTime", False), "no list of the other boards"),
+    "other boards of another tag": (spoil("links.0.tags", ["x"]), "no list of the other boards"),
+    "a link to no board": (spoil_link("/d/sendlens-", "/d/nowhere-"), "which is no board"),
+    "a link that sets what is not there": (spoil_link("var-campaign", "var-camp"), "its link sets camp,"),
+    "a link from a column that is not there": (spoil_link("campaign_id", "campaign_ids"), "does not give"),
+    "a link that is not encoded": (spoil_link(":percentencode", ""), "which is not known"),
+    "a link that forgets the period": (spoil_link("&${__url_time_range}", ""), "forgets the period"),
+    "a link that forgets the datasource": (spoil_link("&${datasource:queryparam}", ""), "forgets the datasource"),
+    "a link that keeps what is not there": (
+        spoil_link("&${__url_time_range}", "&${__url_time_range}&${nothing:queryparam}"),
+        "its link keeps nothing,",
+    ),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_the_check_sees(fault: str, model: Model) -> None:
+def test_the_check_sees(fault: str, boards: dict[str, Model]) -> None:
     apply, complaint = FAULTS[fault]
-    assert check(None, {"x": model}) == []
-    apply(model)
-    assert complaint in "\n".join(check(None, {"x": model}))
+    assert check(None, boards) == []
+    apply(boards[OVERVIEW])
+    assert complaint in "\n".join(check(None, boards))
 
 
-def test_the_check_sees_two_boards_of_one_uid(model: Model) -> None:
-    assert "uid sendlens-overview is used by 2 boards" in check(None, {"x": model, "y": model})
+def test_the_check_sees_two_boards_of_one_uid(boards: dict[str, Model]) -> None:
+    assert "uid sendlens-overview is used by 2 boards" in check(None, {**boards, "y": boards[OVERVIEW]})
+
+
+def test_the_check_sees_an_annotation_that_says_nothing(client: Client) -> None:
+    spoilt = dashboard(SPECIMEN)
+    target = spoilt["annotations"]["list"][0]["target"]
+    target["rawSql"] = target["rawSql"].replace("    text,", "    1 AS text,")
+    assert len([problem for problem in run_board(spoilt, client) if "needs a `time` and a `text`" in problem]) == 4
+
+
+def test_the_reader_may_ask_all_that_boards_and_rules_ask_and_change_nothing(
+    tmp_path: Path, boards: dict[str, Model]
+) -> None:
+    server = start_clickhouse(tmp_path / "data", password="writer", readonly_user="reader", readonly_password="reads")
+    try:
+        migrate(settings_for(server.url, "sendlens", clickhouse_password="writer"))
+        reader = settings_for(server.url, "sendlens", clickhouse_user="reader", clickhouse_password="reads")
+        with connect(reader) as client:
+            assert [problem for model in boards.values() for problem in run_board(model, client)] == []
+            assert list(run_rules(provisioned(), client)) == []
+            with pytest.raises(DatabaseError, match="readonly"):
+                client.command("TRUNCATE TABLE events")
+    finally:
+        server.stop()
 
 
 @pytest.mark.parametrize(
@@ -106,13 +187,13 @@ def test_the_check_sees_two_boards_of_one_uid(model: Model) -> None:
         (["owner's pick", "spring"], 50),
         (["x') OR 1=1 --"], 0),
         (["\\"], 0),
-        (["every-campaign"], 0),
+        (["all-of-them"], 0),
     ],
 )
 def test_grafana_counts_what_the_page_counts(
     campaigns: list[str] | None, sent: int, model: Model, client: Client
 ) -> None:
-    sql = expand(model["panels"][0]["targets"][0]["rawSql"], Choice(SINCE, UNTIL, campaigns), grafana.ALL_CAMPAIGNS)
+    sql = expand(model["panels"][0]["targets"][0]["rawSql"], Choice(SINCE, UNTIL, {"campaign": campaigns}), grafana.ALL)
     _, now = client.query(sql).result_rows
     assert now == (sent,)
 
@@ -120,15 +201,15 @@ def test_grafana_counts_what_the_page_counts(
 @pytest.mark.parametrize("chosen", ["utc", "", "Europe/Paris", "Asia/Kolkata"])
 def test_days_follow_the_timezone_that_grafana_names_its_own_way(chosen: str, model: Model, client: Client) -> None:
     activity = next(panel for panel in model["panels"] if panel["title"] == "Activity")
-    sql = expand(activity["targets"][0]["rawSql"], Choice(SINCE, UNTIL, None, chosen), grafana.ALL_CAMPAIGNS)
+    sql = expand(activity["targets"][0]["rawSql"], Choice(SINCE, UNTIL, {}, chosen), grafana.ALL)
     assert sum(row[1] for row in client.query(sql).result_rows) == 50
 
 
 def test_nothing_that_grafana_would_leave_in_the_sql_goes_unseen() -> None:
     with pytest.raises(ValueError, match="conditionalAll"):
-        expand("SELECT $__conditionalAll(1, $campaign)", CHOICES["one campaign"], "")
+        expand("SELECT $__conditionalAll(1, $campaign)", CHOICES["one of each"], "")
     with pytest.raises(ValueError, match="unknown"):
-        expand("SELECT '${unknown}'", CHOICES["one campaign"], "")
+        expand("SELECT '${unknown}'", CHOICES["one of each"], "")
 
 
 def test_a_table_hides_the_id_that_its_link_needs(model: Model) -> None:
@@ -136,7 +217,7 @@ def test_a_table_hides_the_id_that_its_link_needs(model: Model) -> None:
     overrides = {o["matcher"]["options"]: o["properties"] for o in table["fieldConfig"]["overrides"]}
     assert {"id": "custom.hideFrom.viz", "value": True} in overrides["campaign_id"]
     (link,) = [p["value"][0]["url"] for p in overrides["Campaign"] if p["id"] == "links"]
-    assert link.startswith("/d/sendlens-overview?var-campaign=${__data.fields.campaign_id:percentencode}")
+    assert link.startswith("/d/sendlens-campaign?var-campaign=${__data.fields.campaign_id:percentencode}")
 
 
 def test_the_stat_shows_this_period_and_never_the_one_before(model: Model) -> None:
@@ -146,10 +227,10 @@ def test_the_stat_shows_this_period_and_never_the_one_before(model: Model) -> No
 
 
 def test_provisioning_names_the_plugin_and_no_secret() -> None:
-    (source,) = yaml.safe_load((PROVISIONING / "datasources/sendlens.yaml").read_text())["datasources"]
+    (source,) = yaml.safe_load((grafana.PROVISIONING / "datasources/sendlens.yaml").read_text())["datasources"]
     assert source["type"] == grafana.PLUGIN
     assert source["secureJsonData"]["password"].startswith("$")
-    (provider,) = yaml.safe_load((PROVISIONING / "dashboards/sendlens.yaml").read_text())["providers"]
+    (provider,) = yaml.safe_load((grafana.PROVISIONING / "dashboards/sendlens.yaml").read_text())["providers"]
     assert (provider["type"], provider["disableDeletion"], provider["allowUiUpdates"]) == ("file", True, False)
 
 

@@ -14,10 +14,10 @@ from clickhouse_connect.driver.client import Client
 from fastapi import FastAPI
 
 from clickhouse.queries import Query
+from clickhouse.reader import Reader
 from clickhouse.store import connect
 from dashboards.boards import BOARDS
 from dashboards.page import STATIC, router
-from dashboards.reader import Reader
 from schemas.errors import Retry
 from schemas.settings import Settings
 from tests.dashboards.conftest import settings_for
@@ -48,7 +48,7 @@ def test_the_board_comes_with_its_numbers(http: httpx.Client) -> None:
     assert (before["sent"], now["sent"], now["open_rate"]) == (20, 50, 0.5)
     assert board["since"] == "2026-03-02T00:00:00+00:00"
     assert board["answers"]["activity"]["rows"][0]["time"] == "2026-03-01T23:00:00+00:00"  # midnight in Paris
-    assert board["campaigns"] == [
+    assert board["options"]["campaign"] == [
         {"id": "owner's pick", "label": "Owner's pick"},
         {"id": "spring", "label": "Spring sale"},
     ]
@@ -229,7 +229,7 @@ async def test_the_page_can_only_read(full: Settings) -> None:
 async def test_too_many_different_questions_are_refused_rather_than_piled_up(
     full: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashboards.reader.WAITING", 2)
+    monkeypatch.setattr("clickhouse.reader.WAITING", 2)
     reader = Reader(lambda: connect(full))
     query = Query("slow", "SELECT sleep(0.2) AS slept", "Slow.")
     first = [asyncio.create_task(reader.answers(n, [query], {})) for n in range(2)]

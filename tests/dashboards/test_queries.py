@@ -10,9 +10,9 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from clickhouse import queries
+from clickhouse.asked import Asked
 from clickhouse.migrate import migrate
 from clickhouse.store import connect, insert_lines
-from dashboards.asked import Asked
 from dashboards.boards import BOARDS
 from dashboards.panels import Panel
 from schemas.events import lines
@@ -30,9 +30,10 @@ def ask(
     since: datetime = SINCE,
     until: datetime = UNTIL,
     timezone: str = "UTC",
+    steps: tuple[int, ...] = (),
 ) -> list[dict[str, Any]]:
     query = queries.get(name)
-    asked = Asked(since, until, campaigns, timezone).parameters()
+    asked = Asked(since, until, campaigns, timezone, steps).parameters()
     return list(client.query(query.sql, parameters=query.values(asked)).named_results())
 
 
@@ -51,6 +52,7 @@ def test_the_headline_counts_the_emails_sent_in_the_period(client: Client) -> No
         "raw_clicked": 13,
         "unsubscribed": 3,
         "replied": 4,
+        "raw_replied": 5,
         "complained": 2,
     }
     assert {name: now[name] for name in counts} == counts
@@ -73,6 +75,7 @@ def test_every_rate_has_the_denominator_its_panel_states(client: Client) -> None
         "raw_click_to_open_rate": 13 / 36,
         "unsubscribe_rate": 3 / 46,
         "reply_rate": 4 / 46,
+        "raw_reply_rate": 5 / 46,
         "complaint_rate": 2 / 46,
     }
     assert {name: now[name] for name in rates} == pytest.approx(rates)
@@ -111,18 +114,20 @@ def test_the_funnel_shows_human_and_raw_side_by_side(client: Client) -> None:
         ("Delivered", 46, None),
         ("Opened", 23, 36),
         ("Clicked", 10, 13),
+        ("Replied", 4, 5),
     ]
-    assert [row["share"] for row in ask(client, "funnel")] == pytest.approx([1, 0.92, 0.46, 0.2])
+    assert [row["share"] for row in ask(client, "funnel")] == pytest.approx([1, 0.92, 0.46, 0.2, 0.08])
 
 
 def test_activity_is_by_day_when_it_happened(client: Client) -> None:
     rows = ask(client, "activity")
     assert [row["time"].day for row in rows] == [2, 3, 4, 5, 6, 7, 8]
-    assert [(row["sent"], row["opened"], row["clicked"], row["unsubscribed"]) for row in rows[:4]] == [
-        (40, 18, 9, 0),
-        (0, 0, 0, 3),
-        (10, 5, 1, 0),
-        (0, 0, 0, 0),
+    assert [tuple(row.values())[1:] for row in rows[:4]] == [
+        # sent, opened, clicked, replied, unsubscribed
+        (40, 18, 9, 4, 0),
+        (0, 0, 0, 0, 3),
+        (10, 5, 1, 0, 0),
+        (0, 0, 0, 0, 0),
     ]
 
 
@@ -221,6 +226,8 @@ def test_a_campaign_that_was_never_declared_goes_by_its_id(clickhouse_url: str) 
 @pytest.mark.parametrize("panel", PANELS)
 def test_a_panel_finds_every_column_it_shows(panel: Panel, client: Client) -> None:
     of = [panel.of.part, panel.of.whole] if panel.of and panel.kind == "stat" else []
-    wanted = {field.column for field in panel.columns} | ({panel.link} - {""}) | set(of)
+    wanted = {field.column for field in panel.columns} | ({panel.link.column} if panel.link else set()) | set(of)
+    wanted |= {panel.across.column} if panel.across else set()
     parameters = panel.query.values(Asked(SINCE, UNTIL, (), "UTC").parameters())
-    assert wanted <= set(client.query(panel.query.sql, parameters=parameters).column_names)
+    rows = client.query(f"DESCRIBE TABLE ({panel.query.sql})", parameters=parameters).result_rows
+    assert wanted <= {name for name, *_ in rows}

@@ -23,6 +23,12 @@ def test_a_fragment_is_put_where_it_is_included_from_whatever_file() -> None:
     assert "shared" not in found
 
 
+def test_a_fragment_may_include_others() -> None:
+    nested = "-- fragment: outer\n-- More.\n(\n    -- include: shared\n)\n"
+    found = queries.read([("a.sql", SHARED + nested + "-- name: one\n-- It.\nSELECT\n    -- include: outer\nFROM t")])
+    assert found["one"].sql == "SELECT\n    (\n        a,\n        b\n    )\nFROM t"
+
+
 def test_a_parameter_named_in_a_comment_is_not_one() -> None:
     found = queries.read([("a.sql", "-- name: one\n-- By {day:String}.\nSELECT 1 -- not {this:String}\n")])
     assert found["one"].parameters == {}
@@ -33,6 +39,10 @@ def test_a_parameter_named_in_a_comment_is_not_one() -> None:
     [
         ("-- name: one\n-- A.\nSELECT 1\n-- name: one\n-- B.\nSELECT 2\n", "there twice"),
         ("-- name: one\n-- A.\nSELECT\n-- include: nowhere\n", "no fragment"),
+        (
+            "-- fragment: a\n-- A.\n-- include: b\n-- fragment: b\n-- B.\n-- include: a\n-- name: c\n-- C.\n-- include: a\n",
+            "itself",
+        ),
         ("-- name: one\nSELECT 1\n", "needs a comment"),
         ("-- name: one\n-- A comment alone.\n", "needs a comment"),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,6 +11,7 @@ import pytest
 from schemas.settings import Settings
 from tests.ingest.room import Room, running
 from tests.support.broker import Broker, create_topics
+from tests.support.processes import ClickHouseProcess, start_clickhouse
 
 KEYS = "2:the-second-key-of-these-tests,1:the-first-key-of-these-tests"
 
@@ -52,3 +53,11 @@ async def room(settings: Settings) -> AsyncIterator[Room]:
     async with running(settings) as room:
         await room.until_ready()
         yield room
+
+
+@pytest.fixture(scope="session")
+def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseProcess]:
+    """One ClickHouse for those tests of the room that ask it; each module has a database of its own on it."""
+    process = start_clickhouse(tmp_path_factory.mktemp("clickhouse") / "data")
+    yield process
+    process.kill()

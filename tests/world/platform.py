@@ -78,7 +78,7 @@ class Platform:
     async def board(self, campaign: str) -> dict[str, Any]:
         """The Overview of one campaign as the page gets it."""
         question = {"since": "now-1h", "campaign": campaign}
-        return dict((await self._asked("GET", "/boards/overview.json", params=question)).json())
+        return dict((await self._asked("GET", "/boards/campaign.json", params=question)).json())
 
     async def ask(self, campaign: str, step: int, leads: Iterable[Lead], *, some_twice: bool = False) -> None:
         """Ask for a step's emails; with `some_twice` for every 25th once more, which is the same email."""

@@ -108,7 +108,7 @@ def pauses(client: Client, campaign: str) -> list[tuple[datetime, int, int]]:
 
 
 def page_answers(board: dict[str, Any], campaign: str) -> dict[Part, Numbers]:
-    """What the Overview board's JSON says of the campaign, in the truth's words."""
+    """What the Campaign board's JSON says of the campaign, in the truth's words."""
     return {
         part(row["step"], row["variant"]): {name: row[word] for name, word in _PAGE_WORDS.items()}
         for row in board["answers"]["by_variant"]["rows"]

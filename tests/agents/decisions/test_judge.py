@@ -171,6 +171,31 @@ def test_the_event_is_the_hit_with_its_verdict(rules: Rules) -> None:
     assert (clicked.verdict, clicked.reason, clicked.rules_version) == ("human", "browser", rules.version)
 
 
+@pytest.mark.parametrize(
+    ("user_agent", "ip", "agent", "network"),
+    [
+        (GMAIL_PROXY, "209.222.82.7", "Gmail image proxy", "Barracuda Email Gateway Defense"),
+        ("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", "", "Googlebot", ""),
+        ("python-requests/2.31", "", "python-requests", ""),
+        ("Mozilla/5.0 (compatible; Some-LinkBot/1.0)", "no address", "Some-LinkBot", ""),
+        ("Thunderbird/78.0 (+https://somebot.example)", "", "robot in a mail client's clothes", ""),
+        ("curl/8.11.0", "104.47.1.1", "curl", "Microsoft Exchange Online Protection"),
+        ("Mozilla/5.0 (compatible; ask someone@robots.example)", "", "an address to ask at", ""),
+        ("bot" * 300, "", "a robot's word", ""),
+        ("", "", "no user agent", ""),
+        ("zzz", "", "unknown", ""),
+    ],
+)
+def test_an_event_says_what_its_agent_and_its_network_are_known_as(
+    rules: Rules, user_agent: str, ip: str, agent: str, network: str
+) -> None:
+    one = hit(user_agent=user_agent, ip=ip)
+    event = rules.event(one, DELIVERED)
+    assert (event.agent, event.network) == (agent, network)
+    judgement = rules.judge(one, DELIVERED)
+    assert (event.verdict, event.reason, event.rules_version) == (judgement.verdict, judgement.reason, rules.version)
+
+
 def test_the_version_is_the_same_in_every_process_and_names_content(rules: Rules) -> None:
     assert rules.version == Rules.load().version
     assert len(rules.version) == 12

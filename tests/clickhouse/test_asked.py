@@ -1,12 +1,13 @@
 """What a URL may ask for."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.asked import ask
+from clickhouse.asked import ask
 from schemas.errors import Reject
 
 NOW = datetime(2026, 3, 9, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -61,6 +62,34 @@ def test_anything_else_is_refused_with_its_reason(
     with pytest.raises(Reject) as refused:
         ask(since, until, campaigns, timezone, NOW)
     assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"steps": ["one"]}, "step-invalid"),
+        ({"steps": ["256"]}, "step-invalid"),
+        ({"steps": ["\u0661"]}, "step-invalid"),  # a digit of another script
+        ({"senders": [""]}, "sender-invalid"),
+        ({"senders": ["x" * 321]}, "sender-invalid"),
+        ({"lead": "x" * 321}, "lead-invalid"),
+    ],
+)
+def test_other_choices_are_checked_too(given: dict[str, Any], reason: str) -> None:
+    with pytest.raises(Reject) as refused:
+        ask("now-1h", "now", [], "UTC", NOW, **given)
+    assert refused.value.reason == reason
+
+
+def test_what_is_chosen_reaches_the_queries() -> None:
+    asked = ask("now-1h", "now", ["b", "a", "b"], "UTC", NOW, steps=["2", "1"], senders=["x@example.com"], lead="l")
+    given = asked.parameters()
+    assert (given["campaigns"], given["steps"], given["senders"], given["lead"]) == (
+        ["b", "a"],
+        [2, 1],
+        ["x@example.com"],
+        "l",
+    )
 
 
 @given(st.text(max_size=40), st.text(max_size=40), st.lists(st.text(max_size=70)), st.text(max_size=40))

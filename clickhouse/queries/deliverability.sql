@@ -1,0 +1,500 @@
+-- What mail servers said of the emails sent in a period, and what waits to be said. An email counts once.
+
+-- fragment: period_of_senders
+-- As `period`, and senders: none chosen means all.
+-- include: period
+, {senders:Array(String)} AS chosen_senders
+
+-- fragment: cohort_of_senders
+-- The cohort: emails sent in the period, of the campaigns and by the senders chosen.
+-- include: cohort
+AND (empty(chosen_senders) OR has(chosen_senders, sender))
+
+-- fragment: known_providers
+-- Who runs the mailboxes of a domain. A company's own domain is not among them: only its MX tells who hosts it.
+(SELECT domain, provider FROM providers FINAL)
+
+-- fragment: bounces_of_cohort
+-- The bounces of the emails sent in the period: one row for each email and class, by the first that it met of the class.
+-- The class is as headline counts it: hard, soft (and unknown), or block.
+(
+    SELECT
+        delivery_id,
+        multiIf(bounce_class = 'hard', 'hard', bounce_class = 'block', 'block', 'soft') AS class,
+        toString(argMin(category, (at, id))) AS category,
+        toString(argMin(status, (at, id))) AS status,
+        argMin(diagnostic, (at, id)) AS diagnostic
+    FROM events
+    WHERE kind = 'bounce' AND (campaign, delivery_id) IN (
+        SELECT campaign, delivery_id
+        FROM v_sent
+        WHERE
+            -- include: cohort_of_senders
+            AND (hard_bounced_at IS NOT NULL OR soft_bounced_at IS NOT NULL OR blocked_at IS NOT NULL)
+    )
+    GROUP BY delivery_id, class
+)
+
+-- fragment: words_of_server
+-- What a mail server said, without the addresses in it and short enough for a table.
+left(replaceRegexpAll(diagnostic, '[^\\s<>"\'(),;:]+@[^\\s<>"\'(),;:]+', '…'), 160)
+
+-- name: delivery_headline
+-- Counts and rates of the emails sent in the period, and of those sent in the period of equal length before it, of the
+-- campaigns and by the senders chosen. Always two rows: `period` 0 is the one before, 1 is the one asked for.
+WITH
+    -- include: period_and_before
+    , {senders:Array(String)} AS chosen_senders
+    ,
+    -- include: held
+SELECT
+    period,
+    -- include: count_sums
+    ,
+    hard_bounced + soft_bounced + blocked AS refusals,
+    -- include: rates
+FROM
+(
+    -- include: counted_emails
+) AS counted
+WHERE empty(chosen_senders) OR has(chosen_senders, sender)
+GROUP BY period
+ORDER BY period WITH FILL FROM 0 TO 2
+
+-- name: delivery_over_time
+-- Rates of the emails sent in each hour (ranges up to 3 days) or day of {timezone}, whenever they bounced: bounces of
+-- sent, complaints of delivered. Unknown where nothing was sent.
+WITH
+    -- include: period_of_senders
+    , {timezone:String} AS timezone
+    -- include: hour_or_day
+SELECT
+    time,
+    sum(emails) AS sent,
+    any(hard) AS hard_bounce_rate,
+    any(soft) AS soft_bounce_rate,
+    any(block) AS block_rate,
+    any(complaint) AS complaint_rate
+FROM
+(
+    SELECT
+        time,
+        sent AS emails,
+        hard_bounce_rate AS hard,
+        soft_bounce_rate AS soft,
+        block_rate AS block,
+        complaint_rate AS complaint
+    FROM
+    (
+        SELECT
+            toDateTime(dateTrunc(grain, assumeNotNull(sent_at), timezone), timezone) AS time,
+            -- include: counts
+            ,
+            -- include: rates
+        FROM v_sent
+        WHERE
+            -- include: cohort_of_senders
+        GROUP BY time
+    )
+    UNION ALL
+    SELECT time, 0, NULL, NULL, NULL, NULL
+    FROM
+    -- include: hours_or_days
+)
+GROUP BY time
+ORDER BY time
+
+-- name: by_provider
+-- Counts and rates of the emails sent in the period, for each mailbox provider of their recipients, the largest first.
+-- `refusal_rate` is the share, of sent, that bounced in any way.
+-- `Other domains` are those of which only the MX tells who hosts them.
+WITH
+    -- include: period_of_senders
+SELECT
+    if(known.provider = '', 'Other domains', toString(known.provider)) AS provider_name,
+    uniqExact(lower(recipient_domain)) AS domains,
+    -- include: counts
+    ,
+    -- include: rates
+    , 1 - delivery_rate AS refusal_rate
+FROM v_sent
+LEFT JOIN
+-- include: known_providers
+AS known ON known.domain = lower(recipient_domain)
+WHERE
+    -- include: cohort_of_senders
+GROUP BY provider_name
+ORDER BY sent DESC, provider_name
+LIMIT 100
+
+-- name: by_domain
+-- Counts and rates of the emails sent in the period, for each domain of their recipients, the largest first.
+WITH
+    -- include: period_of_senders
+SELECT
+    if(recipient_domain = '', 'not known', lower(recipient_domain)) AS domain_name,
+    if(any(known.provider) = '', 'Other domains', toString(any(known.provider))) AS provider_name,
+    -- include: counts
+    ,
+    -- include: rates
+FROM v_sent
+LEFT JOIN
+-- include: known_providers
+AS known ON known.domain = lower(recipient_domain)
+WHERE
+    -- include: cohort_of_senders
+GROUP BY domain_name
+ORDER BY sent DESC, domain_name
+LIMIT 50
+
+-- name: bounces_by_category
+-- Emails sent in the period that bounced, by what was wrong, once for each class; the classes add up to the headline's.
+-- `share` is of all emails sent.
+WITH
+    -- include: period_of_senders
+SELECT
+    if(category = '', 'not said', category) AS wrong,
+    countIf(class = 'hard') AS hard,
+    countIf(class = 'soft') AS soft,
+    countIf(class = 'block') AS blocked,
+    count() AS emails,
+    emails / nullIf((
+        SELECT count()
+        FROM v_sent
+        WHERE
+            -- include: cohort_of_senders
+    ), 0) AS share
+FROM
+-- include: bounces_of_cohort
+GROUP BY wrong
+ORDER BY emails DESC, wrong
+LIMIT 50
+
+-- name: bounces_by_provider
+-- What mail servers said of the emails sent in the period that bounced, by the recipients' provider, class, category and
+-- status: each email once for each class. `share` is of the emails sent to that provider; `words` is an example.
+WITH
+    -- include: period_of_senders
+SELECT
+    provider_name,
+    class,
+    if(category = '', 'not said', category) AS wrong,
+    status,
+    count() AS emails,
+    emails / any(sent_to_provider) AS share,
+    argMin(
+        -- include: words_of_server
+        , delivery_id
+    ) AS words
+FROM
+-- include: bounces_of_cohort
+AS bounces
+INNER JOIN
+(
+    SELECT
+        delivery_id,
+        if(known.provider = '', 'Other domains', toString(known.provider)) AS provider_name,
+        count() OVER (PARTITION BY provider_name) AS sent_to_provider
+    FROM v_sent
+    LEFT JOIN
+    -- include: known_providers
+    AS known ON known.domain = lower(recipient_domain)
+    WHERE
+        -- include: cohort_of_senders
+) AS emails_sent ON emails_sent.delivery_id = bounces.delivery_id
+GROUP BY provider_name, class, wrong, status
+ORDER BY emails DESC, provider_name, class, wrong, status
+LIMIT 100
+
+-- fragment: health_days
+-- Health at the end of each day of {timezone} in the period, of each sender of the emails sent in it, from its first email
+-- on. The same fold as `healths`, which keeps what it comes to after the last hurt of each day; from there on clean
+-- emails in a row give back what they give.
+(
+    SELECT
+        sender,
+        arrayJoin(arrayMap(
+            number -> addDays(toDate(since, timezone), number),
+            range(1 + dateDiff('day', toDate(since, timezone), toDate(subtractMilliseconds(until, 1), timezone)))
+        )) AS day,
+        arrayLastIndex(one -> one <= day, days) AS till,
+        emails_until[till] AS emails,
+        arrayLastIndex(one -> one <= day, hurt_days) AS last_hurt,
+        if(last_hurt = 0, 100, healths_then[last_hurt]) AS health_then,
+        least(100, health_then + intDiv(emails - if(last_hurt = 0, 0, places_then[last_hurt]), 20)) AS health
+    FROM
+    (
+        SELECT
+            sender,
+            arraySort(groupArray((moment, cost))) AS timeline,
+            arrayMap(one -> toDate(one.1, timezone), timeline) AS dates,
+            arrayEnumerate(timeline) AS places,
+            -- The place of the last email of each day, which is how many there were until then.
+            arrayFilter((place, here, next) -> here != next, places, dates, arrayPushBack(arrayPopFront(dates), toDate(0)))
+                AS emails_until,
+            arrayMap(place -> dates[place], emails_until) AS days,
+            arrayFilter((place, met) -> met.2 > 0, places, timeline) AS hurts,
+            arrayMap(place -> timeline[place].2, hurts) AS costs,
+            arrayMap((place, before) -> place - before - 1, hurts, arrayPopBack(arrayPushFront(hurts, 0))) AS clean,
+            arrayMap(place -> dates[place], hurts) AS dates_hurt,
+            arrayMap((here, next) -> here != next, dates_hurt, arrayPushBack(arrayPopFront(dates_hurt), toDate(0)))
+                AS ends_day,
+            arrayFilter((one, ends) -> ends, dates_hurt, ends_day) AS hurt_days,
+            arrayFilter((one, ends) -> ends, hurts, ends_day) AS places_then,
+            arrayFold(
+                (so_far, run, hurt, ends) -> (
+                    greatest(0, least(100, so_far.1 + intDiv(run, 20)) - hurt),
+                    if(
+                        ends,
+                        arrayPushBack(so_far.2, greatest(0, least(100, so_far.1 + intDiv(run, 20)) - hurt)),
+                        so_far.2
+                    )
+                ),
+                clean,
+                costs,
+                ends_day,
+                (toInt64(100), []::Array(Int64))
+            ).2 AS healths_then
+        FROM
+        -- include: email_costs
+        WHERE sender IN (
+            SELECT sender
+            FROM v_sent
+            WHERE
+                -- include: cohort_of_senders
+        )
+        GROUP BY sender
+    )
+    WHERE emails > 0
+)
+
+-- name: sender_health_over_time
+-- Health (see `healths`) at the end of each day of {timezone}, of the senders of the emails sent in the period: the
+-- lowest, the middle and the highest of them. As it follows from what is known now: an email that was taken and came
+-- back later counts where it came back. All of a sender's emails count, whatever the campaign.
+WITH
+    -- include: period_of_senders
+    , {timezone:String} AS timezone
+SELECT
+    toDateTime(day, timezone) AS time,
+    min(health) AS lowest,
+    quantileExactLow(0.5)(health) AS middle,
+    max(health) AS highest,
+    count() AS senders
+FROM
+-- include: health_days
+GROUP BY day
+ORDER BY day
+
+-- name: senders_in_period
+-- Each sender of the emails sent in the period: its health at the end of the period and the lowest at the end of a day
+-- of it (see sender_health_over_time), and what became of these emails. Bounces are shares of sent.
+WITH
+    -- include: period_of_senders
+    ,
+    -- include: held
+    , {timezone:String} AS timezone
+SELECT
+    sender,
+    if(is_folded, end_health, 100) AS health,
+    if(is_folded, lowest_health, 100) AS lowest,
+    sent,
+    delivered,
+    delivery_rate,
+    hard_bounce_rate,
+    soft_bounce_rate,
+    block_rate,
+    complaint_rate
+FROM
+(
+    SELECT
+        sender,
+        -- include: count_sums
+        ,
+        -- include: rates
+    FROM
+    (
+        -- include: counted_emails
+    ) AS counted
+    WHERE empty(chosen_senders) OR has(chosen_senders, sender)
+    GROUP BY sender
+) AS counted
+LEFT JOIN
+(
+    SELECT sender, argMax(health, day) AS end_health, min(health) AS lowest_health, true AS is_folded
+    FROM
+    -- include: health_days
+    GROUP BY sender
+) AS healths USING (sender)
+ORDER BY health, sent DESC, sender
+LIMIT 200
+
+-- fragment: pauses_of_campaigns
+-- Each time that a campaign was paused, and when it was resumed after that, NULL when it still is paused.
+(
+    SELECT
+        paused.campaign AS campaign,
+        paused.at AS paused_at,
+        arrayMin(arrayFilter(moment -> moment >= paused_at, resumed.moments)) AS first_after,
+        if(first_after < paused_at, NULL, first_after) AS resumed_at,
+        paused.reason AS reason,
+        paused.detail AS detail
+    FROM (SELECT * FROM events FINAL WHERE kind = 'campaign_paused') AS paused
+    LEFT JOIN
+    (
+        SELECT campaign, groupArray(at) AS moments
+        FROM events FINAL
+        WHERE kind = 'campaign_resumed'
+        GROUP BY campaign
+    ) AS resumed ON resumed.campaign = paused.campaign
+    WHERE empty({campaigns:Array(String)}) OR has({campaigns:Array(String)}, paused.campaign)
+)
+
+-- name: pause_list
+-- Each time that a campaign stood still in the period, if only for a part of it: since when, why, and when it was
+-- resumed; of the campaigns chosen, whoever their senders are. `seconds` until it was resumed, or until the period's end.
+WITH
+    {since:DateTime64(3, 'UTC')} AS since,
+    {until:DateTime64(3, 'UTC')} AS until
+SELECT
+    campaign AS campaign_id,
+    if(known.name = '', campaign, known.name) AS campaign_name,
+    paused_at,
+    resumed_at,
+    if(resumed_at IS NULL, 'Paused', 'Resumed') AS state,
+    if(reason = 'bounces', 'too many hard bounces', if(reason = 'operator', 'by an operator', toString(reason))) AS why,
+    detail,
+    dateDiff('second', paused_at, ifNull(resumed_at, until)) AS seconds
+FROM
+-- include: pauses_of_campaigns
+AS pauses
+LEFT JOIN (SELECT id, name FROM campaigns FINAL) AS known ON known.id = pauses.campaign
+WHERE paused_at < until AND (resumed_at IS NULL OR resumed_at >= since)
+ORDER BY paused_at DESC, campaign_id
+LIMIT 200
+
+-- name: pause_moments
+-- Pauses and resumes in the period, of the campaigns chosen, for lines across what is drawn over time.
+WITH
+    {since:DateTime64(3, 'UTC')} AS since,
+    {until:DateTime64(3, 'UTC')} AS until
+SELECT
+    moment.1 AS time,
+    concat(if(known.name = '', campaign, known.name), moment.2) AS text,
+    if(known.name = '', campaign, known.name) AS campaign_name
+FROM
+(
+    SELECT
+        campaign,
+        arrayJoin([
+            (toNullable(paused_at), if(detail = '', ' paused', concat(' paused: ', detail))), (resumed_at, ' resumed')
+        ]) AS moment
+    FROM
+    -- include: pauses_of_campaigns
+) AS pauses
+LEFT JOIN (SELECT id, name FROM campaigns FINAL) AS known ON known.id = pauses.campaign
+WHERE time >= since AND time < until
+ORDER BY time, text
+LIMIT 500
+
+-- fragment: put_off
+-- The answers of "not now" that came in the period.
+FROM events FINAL
+WHERE kind = 'deferred' AND at >= since AND at < until AND
+    -- include: of_chosen
+    AND (empty(chosen_senders) OR has(chosen_senders, sender))
+
+-- name: deferrals
+-- Answers of "not now" that came in the period, by their status: how many, to how many emails, and of these how many were
+-- sent since and how many wait still. `words` is the newest. Counts of what happened, without a denominator.
+WITH
+    -- include: period_of_senders
+SELECT
+    if(status = '', 'not said', toString(status)) AS said,
+    count() AS deferrals,
+    uniqExact(delivery_id) AS emails,
+    uniqExactIf(delivery_id, delivery_id IN (
+        SELECT delivery_id
+        FROM outcomes
+        WHERE sent_at IS NOT NULL AND (campaign, delivery_id) IN (
+            SELECT campaign, delivery_id
+            -- include: put_off
+        )
+    )) AS sent_since,
+    uniqExactIf(delivery_id, delivery_id IN (
+        SELECT delivery_id
+        -- include: waiting_emails
+    )) AS waiting_still,
+    argMax(
+        -- include: words_of_server
+        , (at, id)
+    ) AS words,
+    max(at) AS last_at
+-- include: put_off
+GROUP BY said
+ORDER BY emails DESC, deferrals DESC, said
+LIMIT 50
+
+-- name: waiting_by_state
+-- Emails that wait now, whatever the period, by why: since when the longest does, and when the next is due. Always five
+-- rows. Counts, without a denominator.
+WITH
+    -- include: period_of_senders
+SELECT
+    ['deferred', 'away', 'over-limit', 'again', 'unanswered'][row] AS state,
+    [
+        'Put off by the server', 'Server not reached', 'Account over its limit', 'To be sent again', 'No answer: decide'
+    ][row] AS why,
+    countIf(is_email) AS emails,
+    minIf(toNullable(first_at), is_email) AS oldest,
+    minIf(toNullable(due_at), is_email AND state != 'unanswered') AS next_due
+FROM
+(
+    SELECT
+        indexOf(['deferred', 'away', 'over-limit', 'again', 'unanswered'], toString(state)) AS row,
+        first_at,
+        due_at,
+        true AS is_email
+    FROM
+    (
+        SELECT *
+        -- include: waiting_emails
+    )
+    WHERE
+        -- include: of_chosen
+        AND (empty(chosen_senders) OR has(chosen_senders, sender))
+    UNION ALL
+    SELECT number + 1, NULL, NULL, false
+    FROM numbers(5)
+)
+GROUP BY row
+ORDER BY row
+
+-- name: waiting_list
+-- The emails that wait now, whatever the period, those that wait longest first, at most 100; `total` says how many there
+-- are. An unanswered one is never due by itself.
+WITH
+    -- include: period_of_senders
+SELECT
+    toString(delivery_id) AS email,
+    lead,
+    campaign AS campaign_id,
+    if(known.name = '', campaign, known.name) AS campaign_name,
+    step,
+    sender,
+    state,
+    attempt AS attempts,
+    first_at,
+    if(state = 'unanswered', NULL, due_at) AS next_due,
+    count() OVER () AS total
+FROM
+(
+    SELECT *
+    -- include: waiting_emails
+) AS waiting
+LEFT JOIN (SELECT id, name FROM campaigns FINAL) AS known ON known.id = waiting.campaign
+WHERE
+    -- include: of_chosen
+    AND (empty(chosen_senders) OR has(chosen_senders, sender))
+ORDER BY state = 'unanswered' DESC, first_at, email
+LIMIT 100

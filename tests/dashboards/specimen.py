@@ -1,0 +1,120 @@
+"""A board with a panel of every kind, for what no shipped board shows yet: the known week, asked in the plainest way."""
+
+from __future__ import annotations
+
+from clickhouse.queries import PARAMETER, Query
+from dashboards.panels import Across, Area, Board, Color, Field, Kind, Link, Panel, Unit
+from dashboards.variables import CAMPAIGN, LEAD, SENDER, STEP
+
+_PERIOD = "sent_at >= {since:DateTime64(3, 'UTC')} AND sent_at < {until:DateTime64(3, 'UTC')}"
+
+
+def query(name: str, sql: str) -> Query:
+    return Query(name, sql, "Of these tests.", {found["name"]: found["type"] for found in PARAMETER.finditer(sql)})
+
+
+WEEKDAYS = query(
+    "weekdays",
+    f"""SELECT ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'][toDayOfWeek(sent_at)] AS weekday,
+    toHour(sent_at) AS hour, count() AS emails, any(campaign) AS campaign_id
+FROM v_outcomes
+WHERE {_PERIOD}
+GROUP BY toDayOfWeek(sent_at), weekday, hour
+ORDER BY toDayOfWeek(sent_at) DESC, hour""",
+)
+BUCKETS = query(
+    "buckets",
+    f"SELECT toString(step) AS bucket, count() AS emails, 0.5 AS share FROM v_outcomes WHERE {_PERIOD} GROUP BY step",
+)
+STORY = query(
+    "story",
+    "SELECT sent_at AS at, 'sent' AS what, lead FROM v_outcomes WHERE lead = {lead:String} ORDER BY at DESC",
+)
+SPEED = query(
+    "speed",
+    f"""SELECT toStartOfDay(sent_at) AS time, count() AS emails, 1.5 AS wait, 2048 AS size FROM v_outcomes
+WHERE {_PERIOD} AND (empty({{steps:Array(UInt8)}}) OR has({{steps:Array(UInt8)}}, step))
+    AND (empty({{senders:Array(String)}}) OR has({{senders:Array(String)}}, sender))
+GROUP BY time ORDER BY time""",
+)
+NEWEST = query("newest", "SELECT 1 AS period, max(sent_at) AS newest, 'fine' AS state FROM v_outcomes")
+CAMPAIGNS = query(
+    "numbers", f"SELECT campaign, count() AS emails FROM v_outcomes WHERE {_PERIOD} GROUP BY campaign ORDER BY campaign"
+)
+MARKS = query(
+    "marks", "SELECT toDateTime64({since:DateTime64(3, 'UTC')}, 3) AS time, 'Spring sale paused' AS text, 1 AS more"
+)
+
+_EMAILS = Field("emails", "Emails", Unit.COUNT)
+
+
+def _panel(number: int, kind: Kind, asks: Query, fields: tuple[Field, ...], **more: object) -> Panel:
+    about = "Of all emails sent."
+    area = Area(0, 4 * number, 24, 4)
+    name = kind.value
+    return Panel(number, name, kind, name, about, asks, fields, area, "Nothing sent", **more)  # type: ignore[arg-type]
+
+
+SPECIMEN = Board(
+    key="specimen",
+    uid="sendlens-specimen",
+    title="Specimen",
+    description="A panel of every kind.",
+    variables=(CAMPAIGN, STEP, SENDER, LEAD),
+    marks=MARKS,
+    panels=(
+        _panel(
+            1,
+            Kind.STAT,
+            NEWEST,
+            (Field("newest", "Newest", Unit.TIME), Field("state", "State", Unit.TEXT)),
+        ),
+        _panel(
+            2,
+            Kind.TIME_SERIES,
+            SPEED,
+            (_EMAILS, Field("wait", "Wait", Unit.SECONDS, line=True), Field("size", "Size", Unit.BYTES)),
+            label=Field("time", "Time", Unit.TEXT),
+        ),
+        _panel(
+            3,
+            Kind.BAR,
+            CAMPAIGNS,
+            (_EMAILS,),
+            label=Field("campaign", "Campaign", Unit.TEXT),
+            link=Link("campaign", CAMPAIGN, board="overview"),
+        ),
+        _panel(
+            4,
+            Kind.HISTOGRAM,
+            BUCKETS,
+            (_EMAILS, Field("share", "Share", Unit.RATE)),
+            label=Field("bucket", "Step", Unit.TEXT),
+        ),
+        _panel(
+            5,
+            Kind.HEATMAP,
+            WEEKDAYS,
+            (Field("emails", "Emails", Unit.COUNT, color=Color.GREEN),),
+            label=Field("weekday", "Weekday", Unit.TEXT),
+            across=Across("hour", "Hour", (9, 15)),
+            link=Link("campaign_id", CAMPAIGN),
+        ),
+        _panel(
+            6,
+            Kind.TIMELINE,
+            STORY,
+            (Field("what", "What", Unit.TEXT),),
+            label=Field("at", "When", Unit.TIME),
+            link=Link("lead", LEAD),
+        ),
+        _panel(
+            7,
+            Kind.TABLE,
+            CAMPAIGNS,
+            (_EMAILS,),
+            label=Field("campaign", "Campaign", Unit.TEXT),
+            link=Link("campaign", CAMPAIGN),
+        ),
+    ),
+)

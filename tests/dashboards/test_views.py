@@ -1,0 +1,127 @@
+"""Views for analysts say what the boards' queries say, of the known week and of a random history beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from clickhouse import queries, views
+from clickhouse.asked import Asked
+from clickhouse.columns import ABOUT
+from clickhouse.migrate import migrate
+from clickhouse.store import connect
+from schemas.settings import Settings
+from tests.dashboards.conftest import settings_for
+from tests.dashboards.data import insert_known_week
+from tests.dashboards.month import insert_month
+
+EVER = Asked(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 12, 31, tzinfo=UTC), (), "UTC")
+
+
+@pytest.fixture(scope="module")
+def history(clickhouse_url: str) -> Iterator[Client]:
+    """The known week, and the month of the pictures."""
+    settings = settings_for(clickhouse_url, "history")
+    migrate(settings)
+    with connect(settings) as client:
+        insert_known_week(client)
+        insert_month(client, datetime(2026, 5, 20, 12, tzinfo=UTC))
+        yield client
+
+
+def asked(client: Client, name: str) -> list[dict[str, Any]]:
+    query = queries.get(name)
+    return list(client.query(query.sql, parameters=query.values(EVER.parameters())).named_results())
+
+
+def all_of(client: Client, view: str) -> list[dict[str, Any]]:
+    return list(client.query(f"SELECT * FROM {view}").named_results())
+
+
+@pytest.mark.parametrize(
+    ("view", "query", "keys"),
+    [
+        ("v_campaigns", "by_campaign", {"campaign": "campaign_id", "name": "campaign_name", "state": "state"}),
+        ("v_variants", "by_variant", {"campaign": "campaign_id", "step": "step", "variant": "variant"}),
+        ("v_senders", "senders", {"sender": "sender", "health": "health"}),
+    ],
+)
+def test_a_view_has_the_rows_and_the_numbers_of_the_boards_query(
+    history: Client, view: str, query: str, keys: dict[str, str]
+) -> None:
+    theirs, ours = asked(history, query), all_of(history, view)
+    assert len(ours) == len(theirs) > 0
+    numbers = [name for name in ours[0] if name in queries_columns(theirs) and name not in keys]
+    assert {"sent", "hard_bounced"} <= set(numbers)
+
+    def told(rows: list[dict[str, Any]], names: list[str]) -> set[tuple[Any, ...]]:
+        return {tuple(row[name] for name in names) for row in rows}
+
+    assert told(ours, [*keys, *numbers]) == told(theirs, [*keys.values(), *numbers])
+
+
+def queries_columns(rows: list[dict[str, Any]]) -> set[str]:
+    return set(rows[0])
+
+
+def test_days_domains_and_variants_add_up_to_the_headline(history: Client) -> None:
+    _, now = asked(history, "headline")
+    for view in ("v_campaigns", "v_daily", "v_variants", "v_senders", "v_domains"):
+        rows = all_of(history, view)
+        for count in ("sent", "delivered", "opened", "raw_opened", "clicked", "replied", "unsubscribed", "complained"):
+            assert sum(row[count] for row in rows) == now[count], (view, count)
+
+
+def test_days_are_those_of_the_api(history: Client) -> None:
+    days: dict[Any, int] = {}
+    for row in all_of(history, "v_daily"):
+        days[row["day"]] = days.get(row["day"], 0) + row["opened"]
+    assert days == {row["day"]: row["opened"] for row in asked(history, "daily") if row["sent"]}
+
+
+def test_hits_are_those_of_the_board(history: Client) -> None:
+    by_reason = {(row["verdict"], row["reason"]): row["hits"] for row in asked(history, "hits_by_reason")}
+    ours: dict[tuple[str, str], int] = {}
+    for row in all_of(history, "v_hits"):
+        key = row["verdict"], row["reason"]
+        ours[key] = ours.get(key, 0) + row["hits"]
+    assert ours == by_reason
+
+
+def test_a_link_is_counted_by_emails_and_by_clicks(history: Client) -> None:
+    (spring,) = [row for row in all_of(history, "v_links") if row["campaign"] == "spring"]
+    assert (spring["clicked"], spring["raw_clicked"], spring["clicks"], spring["raw_clicks"]) == (9, 12, 9, 12)
+
+
+def test_a_leads_timeline_has_each_event_once(history: Client) -> None:
+    once = history.command("SELECT uniqExact(id) FROM events WHERE lead = 'lead-0'")
+    assert len(history.query("SELECT * FROM v_leads_timeline WHERE lead = 'lead-0'").result_rows) == once
+
+
+def test_every_column_of_every_view_is_explained(history: Client) -> None:
+    for view in queries.VIEWS:
+        for column in history.query(f"DESCRIBE {view}").named_results():
+            assert column["comment"] == ABOUT[column["name"]], (view, column["name"])
+        said = history.query(
+            "SELECT comment FROM system.tables WHERE database = currentDatabase() AND name = {name:String}",
+            parameters={"name": view},
+        )
+        assert said.first_row == (queries.VIEWS[view].about,)
+
+
+def test_views_are_made_anew_by_every_migration(clickhouse_url: str) -> None:
+    settings: Settings = settings_for(clickhouse_url, "anew")
+    migrate(settings)
+    with connect(settings) as client:
+        client.command("CREATE OR REPLACE VIEW v_campaigns AS SELECT 1 AS old")
+        assert migrate(settings) == []
+        assert "open_rate" in [row["name"] for row in client.query("DESCRIBE v_campaigns").named_results()]
+
+
+def test_a_view_asks_for_everything_whatever_its_fragments_take() -> None:
+    for name, view in queries.VIEWS.items():
+        assert "{" not in views.select(view), name
