@@ -15,7 +15,6 @@ import msgspec
 from agents.decisions.again import LONGEST_TRANSACTION
 from agents.decisions.company import HONEYPOT_SECONDS, LATENESS, REMEMBERED_SECONDS, RecentClicks
 from agents.decisions.judge import Rules
-from agents.decisions.judgement import to_event
 from agents.decisions.relay import RelayList
 from agents.lookback import records_before
 from agents.metrics import VERDICTS
@@ -97,15 +96,15 @@ class Judge(Handler):
             hits, unreadable = read_hits(record.value)
             for hit in hits:
                 delivery = self._deliveries.get(hit.delivery_id, known_until)
-                judgement = rules.judge(
+                event = rules.event(
                     hit,
                     delivery.at if delivery else None,
                     undelivered=delivery is None and hit.at - hit.minted_at < LONGEST_TRANSACTION,
                     scanner_window=self._window,
                     company=clicks.company(record.partition, record.written_at, hit),
                 )
-                verdicts[hit.kind, judgement.verdict, judgement.reason] += 1
-                events.append(to_event(hit, judgement, rules.version_of(hit, judgement), rules.origin_of(hit)))
+                verdicts[hit.kind, event.verdict, event.reason] += 1
+                events.append(event)
             if unreadable:
                 handled.dead.append(Poison(record, "unreadable", unreadable))
             if events:

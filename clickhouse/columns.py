@@ -95,4 +95,22 @@ OTHERS = {
     "text": "What a person wrote in reply, without quotes.",
 }
 
-ABOUT = EMAIL | TIMES | COUNTS | RATES | OTHERS
+AB = {
+    "metric": "What is compared: reply, which decides, click or open; each by a person.",
+    "baseline": "The variant that the others are compared with: `control`, else the first by name.",
+    "reached": "Emails that were answered, clicked in or opened; at most those delivered.",
+    "rate": "reached / delivered.",
+    "lift": "How much larger the rate is than the baseline's: difference / the baseline's rate.",
+    "difference": "The rate minus the baseline's rate.",
+    "low": "Where the difference's 95 % interval (Newcombe's score method) begins.",
+    "high": "Where it ends.",
+    "p_value": "How often chance alone gives such a difference: z-test with pooled variance, two-sided.",
+    "corrected_p": "The same, corrected by Holm for the step's comparisons with its baseline.",
+    "needed": "Delivered emails of each variant for a power of 80 % at 5 %.",
+    "needed_for": "To find which difference: the one `seen`, or a `fifth` of the baseline's rate.",
+    "missing": "How many of them the smaller variant still lacks.",
+    "outcome": "baseline, short (of data), none (no difference seen), better or worse.",
+    "finding": "The outcome in words.",
+}
+
+ABOUT = AB | EMAIL | TIMES | COUNTS | RATES | OTHERS

@@ -174,7 +174,12 @@ def _board(board: Board, offered: Sequence[Board]) -> dict[str, Any]:
         "title": board.title,
         "description": board.description,
         "boards": [
-            {"key": other.key, "title": other.title, "variables": [variable.name for variable in other.variables]}
+            {
+                "key": other.key,
+                "title": other.title,
+                "since": other.since,
+                "variables": [variable.name for variable in other.variables],
+            }
             for other in offered
         ],
         "variables": [

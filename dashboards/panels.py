@@ -159,7 +159,8 @@ class Board:
 
     `variables` is what the viewer may choose, and every choice that its queries take. `marks` is a query with the
     columns `time` and `text`: what stands as a line across every panel over time, such as a pause. `needs_emails`:
-    before the first email it has nothing to say, and our page says how to send one.
+    before the first email it has nothing to say, and our page says how to send one. `since` is where its period begins
+    until the viewer chooses another.
     """
 
     key: str
@@ -170,6 +171,7 @@ class Board:
     variables: tuple[Variable, ...] = (CAMPAIGN,)
     marks: Query | None = None
     needs_emails: bool = True
+    since: str = "now-30d"
     tags: tuple[str, ...] = ("sendlens",)
 
     @property

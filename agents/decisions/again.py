@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 from agents.decisions.company import LATENESS, RecentClicks
 from agents.decisions.judge import Rules, of_relay
-from agents.decisions.judgement import to_event
 from schemas.events import Clicked, Hit, Opened
 
 # A mail server may take 10 minutes to answer (RFC 5321, 4.5.3.2.6): a younger email without a delivery is still on its
@@ -51,16 +50,17 @@ def judge_again(
             coming += 1
         known = delivered_at if delivered_at is not None and delivered_at.timestamp() <= at + ahead else None
         relayed, relay = _relayed_then((stored or {}).get(hit.id), rules.version)
-        judgement = rules.judge(
+        event = rules.event(
             hit,
             known,
             undelivered=known is None and hit.at - hit.minted_at < LONGEST_TRANSACTION,
             scanner_window=scanner_window,
             company=recent.company(0, at, hit),
             relayed=relayed,
+            relay=relay,
         )
         recent.forget(0, at)
-        yield to_event(hit, judgement, rules.version_of(hit, judgement, relay), rules.origin_of(hit))
+        yield event
 
 
 def _relayed_then(stored: Stored | None, version: str) -> tuple[bool | None, str | None]:

@@ -19,11 +19,11 @@ from msgspec import Struct
 
 from agents.decisions.agents import Agent, Agents, crawler_patterns
 from agents.decisions.company import ALONE, Company
-from agents.decisions.judgement import Judgement, Origin
+from agents.decisions.judgement import Judgement, to_event
 from agents.decisions.networks import AsnLookup, Network, Networks
 from agents.decisions.relay import RelayList
 from agents.decisions.timing import SCANNER_WINDOW, soon, too_soon
-from schemas.events import Hit, HitKind
+from schemas.events import Clicked, Hit, HitKind, Opened
 
 _RULE_FILES = (
     "addresses.py",
@@ -245,10 +245,23 @@ class Rules:
         """
         return decide(self.see(hit, delivered_at, undelivered, scanner_window, company, relayed))
 
-    def origin_of(self, hit: Hit) -> Origin:
-        """What the hit's user agent and address are known as, whatever rule decided."""
-        network = self.find_network(hit.ip) if hit.ip else None
-        return Origin(self.classify(hit.user_agent).label, network.label if network else "")
+    def event(
+        self,
+        hit: Hit,
+        delivered_at: datetime | None,
+        *,
+        undelivered: bool = False,
+        scanner_window: timedelta = SCANNER_WINDOW,
+        company: Company = ALONE,
+        relayed: bool | None = None,
+        relay: str | None = None,
+    ) -> Opened | Clicked:
+        """Judge one hit as `judge` does, and make its event: with the version, and with what its user agent and its
+        network are known as, whatever rule decided. `relay` is as `version_of` has it."""
+        seen = self.see(hit, delivered_at, undelivered, scanner_window, company, relayed)
+        judgement = decide(seen)
+        network = seen.network.label if seen.network is not None else ""
+        return to_event(hit, judgement, self.version_of(hit, judgement, relay), seen.agent.label, network)
 
     def see(
         self,

@@ -14,18 +14,11 @@ class Judgement(Struct, frozen=True, gc=False):
     reason: str
 
 
-class Origin(Struct, frozen=True, gc=False):
-    """What a hit's user agent and address are known as, "" for what nobody knows."""
+def to_event(hit: Hit, judgement: Judgement, version: str, agent: str = "", network: str = "") -> Opened | Clicked:
+    """The event of a judged hit. Its id is the hit's, so that judging again writes the same event again.
 
-    agent: str = ""
-    network: str = ""
-
-
-UNKNOWN_ORIGIN = Origin()
-
-
-def to_event(hit: Hit, judgement: Judgement, version: str, origin: Origin = UNKNOWN_ORIGIN) -> Opened | Clicked:
-    """The event of a judged hit. Its id is the hit's, so that judging again writes the same event again."""
+    `agent` and `network` are what its user agent and address are known as.
+    """
     if hit.kind == "open":
         return Opened(
             id=hit.id,
@@ -39,9 +32,9 @@ def to_event(hit: Hit, judgement: Judgement, version: str, origin: Origin = UNKN
             reason=judgement.reason,
             rules_version=version,
             user_agent=hit.user_agent,
-            agent=origin.agent,
+            agent=agent,
             ip=hit.ip,
-            network=origin.network,
+            network=network,
         )
     return Clicked(
         id=hit.id,
@@ -55,8 +48,8 @@ def to_event(hit: Hit, judgement: Judgement, version: str, origin: Origin = UNKN
         reason=judgement.reason,
         rules_version=version,
         user_agent=hit.user_agent,
-        agent=origin.agent,
+        agent=agent,
         ip=hit.ip,
-        network=origin.network,
+        network=network,
         link_id=hit.link_id,
     )

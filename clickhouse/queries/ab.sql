@@ -133,6 +133,8 @@ SELECT
     ) AS stepped_down,
     multiIf(isNull(p_value), NULL, stepped_down > 1, 1, stepped_down) AS corrected_p,
     multiIf(isNull(needed), NULL, size > abs(difference), 'fifth', 'seen') AS needed_for,
+    -- 1,234,567
+    reverse(arrayStringConcat(extractAll(reverse(toString(assumeNotNull(missing))), '..?.?'), ',')) AS thousands,
     multiIf(
         is_baseline, 'baseline',
         isNull(missing) OR missing > 0, 'short',
@@ -145,7 +147,7 @@ SELECT
         isNull(difference), 'Not enough data: nothing delivered',
         isNull(missing) AND reached = 0, concat('Not enough data: no ', metric, ' yet'),
         isNull(missing), 'Not enough data: all were reached',
-        missing > 0, concat('Not enough data: ', toString(missing), ' more of each'),
+        missing > 0, concat('Not enough data: ', thousands, ' more each'),
         outcome = 'none', 'No difference seen',
         outcome = 'better', concat(variant, ' is better than ', baseline),
         concat(baseline, ' is better than ', variant)
@@ -155,14 +157,8 @@ FROM
     -- include: ab_sized
 )
 
--- fragment: ab_shown
-campaign AS campaign_id,
-if(known.name = '', campaign, known.name) AS campaign_name,
-step,
-concat('Step ', toString(step)) AS step_name,
-variant,
-metric,
-baseline,
+-- fragment: ab_results
+-- What the head of the file defines.
 delivered,
 reached,
 rate,
@@ -170,15 +166,28 @@ lift,
 difference,
 low,
 high,
-if(isNull(difference), '–', printf('%+.1f to %+.1f pp', 100 * low, 100 * high)) AS interval,
 p_value,
 corrected_p,
-multiIf(isNull(corrected_p), '–', corrected_p < 0.001, '< 0.001', printf('%.3f', corrected_p)) AS p,
 needed,
 needed_for,
 missing,
 outcome,
 finding
+
+-- fragment: ab_shown
+-- And as people read it.
+campaign AS campaign_id,
+if(known.name = '', campaign, known.name) AS campaign_name,
+step,
+concat('Step ', toString(step)) AS step_name,
+variant,
+metric,
+baseline,
+-- include: ab_results
+,
+if(isNull(difference), '–', printf('%+.1f to %+.1f pp', 100 * low, 100 * high)) AS interval,
+multiIf(isNull(corrected_p), '–', corrected_p < 0.001, '< 0.001', printf('%.3f', corrected_p)) AS p,
+multiIf(isNull(needed_for), '–', needed_for = 'seen', 'as seen', 'a fifth') AS to_find
 
 -- name: ab
 -- Every variant of every step that was sent in at least two, of the emails sent in the period, by metric: `reply`,

@@ -88,6 +88,13 @@ HAVING sent > 0
 ORDER BY campaign_name, campaign_id, step, variant
 LIMIT 500
 
+-- fragment: link_counts
+-- Of a link: emails in which it was followed, and how often it was. `raw_` is by anybody, without it by a person.
+uniqExactIf(delivery_id, verdict = 'human') AS clicked,
+uniqExact(delivery_id) AS raw_clicked,
+countIf(verdict = 'human') AS clicks,
+count() AS raw_clicks
+
 -- name: links
 -- The links of the emails sent in the period that were followed, by whom the most people followed first. `clicked` are
 -- emails in which a person followed the link, `clicks` how often people did; raw is by anybody. `click_rate` is
@@ -117,13 +124,10 @@ FROM
     SELECT
         campaign,
         link_id,
-        uniqExactIf(delivery_id, verdict = 'human') AS clicked,
-        uniqExact(delivery_id) AS raw_clicked,
-        countIf(verdict = 'human') AS clicks,
-        count() AS raw_clicks
-    FROM events FINAL
+        -- include: link_counts
+    FROM judged_hits FINAL
     -- A click comes after its email was sent, but for a scanner's, which may be seconds sooner.
-    WHERE kind = 'click' AND at >= subtractDays(since, 1) AND (empty(chosen) OR has(chosen, campaign))
+    WHERE kind = 'click' AND slot >= toStartOfHour(subtractDays(since, 1)) AND (empty(chosen) OR has(chosen, campaign))
     AND delivery_id IN
     (
         SELECT delivery_id
@@ -172,8 +176,8 @@ WITH
     , [60, 300, 900, 1800, 3600, 10800, 21600, 43200, 86400, 172800, 604800] AS bounds
 SELECT
     [
-        'Under 1 min', '1–5 min', '5–15 min', '15–30 min', '30–60 min', '1–3 h', '3–6 h', '6–12 h', '12–24 h',
-        '1–2 days', '2–7 days', 'Over 7 days'
+        '< 1 min', '1–5 min', '5–15 min', '15–30 min', '30–60 min', '1–3 h', '3–6 h', '6–12 h', '12–24 h', '1–2 d',
+        '2–7 d', '> 7 d'
     ][place] AS delay,
     sum(emails) AS opened,
     opened / nullIf(sum(opened) OVER (), 0) AS share
@@ -270,7 +274,7 @@ SELECT
 FROM
 (
     SELECT id AS event_id, at, delivery_id, subject, text
-    FROM events FINAL
+    FROM rare_events FINAL
     WHERE kind = 'reply' AND at >= since AND (empty(chosen) OR has(chosen, campaign))
 ) AS answers
 INNER JOIN
@@ -314,7 +318,7 @@ FROM
     LEFT JOIN
     (
         SELECT campaign AS id, maxOrNull(at) AS resumed_at
-        FROM events
+        FROM rare_events
         WHERE kind = 'campaign_resumed'
         GROUP BY campaign
     ) AS runs ON runs.id = campaign
@@ -345,7 +349,7 @@ SELECT
         reason = 'operator', ' paused by an operator',
         ' paused'
     )) AS text
-FROM events FINAL
+FROM rare_events FINAL
 LEFT JOIN
 (
     -- include: names

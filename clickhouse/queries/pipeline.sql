@@ -92,14 +92,16 @@ WINDOW one AS (
 )
 
 -- fragment: gauges
--- The most that each gauge in `wanted` was in each step.
+-- The most that each gauge in `wanted` was in each step. `stayed`: its process told to the end of what is told of the
+-- step, so that one which took the place of another is not added to it.
 SELECT
     intDiv(toUnixTimestamp64Milli(last_at) - toUnixTimestamp64Milli(start), step)::UInt64 AS step_at,
     role,
     instance,
     name,
     stage,
-    toNullable(max(highest)) AS value
+    toNullable(max(highest)) AS value,
+    max(last_at) >= max(max(last_at)) OVER (PARTITION BY step_at, role) - INTERVAL 1 MINUTE AS stayed
 FROM
 (
     -- include: told
@@ -374,8 +376,8 @@ WITH
     , ['sendlens_hits_in_flight', 'sendlens_spool_hits'] AS wanted
 SELECT
     time,
-    sumOrNullIf(value, name = 'sendlens_hits_in_flight') AS in_flight,
-    sumOrNullIf(value, name = 'sendlens_spool_hits') AS spooled
+    sumOrNullIf(value, stayed AND name = 'sendlens_hits_in_flight') AS in_flight,
+    sumOrNullIf(value, stayed AND name = 'sendlens_spool_hits') AS spooled
 FROM
 (
     -- include: steps
@@ -394,10 +396,10 @@ WITH
     , ['process_resident_memory_bytes'] AS wanted
 SELECT
     time,
-    sumOrNullIf(value, role = 'ingest') AS ingest,
-    sumOrNullIf(value, role = 'worker') AS worker,
-    sumOrNullIf(value, role = 'inbox') AS inbox,
-    sumOrNullIf(value, role = 'clickhouse') AS clickhouse
+    sumOrNullIf(value, stayed AND role = 'ingest') AS ingest,
+    sumOrNullIf(value, stayed AND role = 'worker') AS worker,
+    sumOrNullIf(value, stayed AND role = 'inbox') AS inbox,
+    sumOrNullIf(value, stayed AND role = 'clickhouse') AS clickhouse
 FROM
 (
     -- include: steps
@@ -444,16 +446,22 @@ GROUP BY time
 ORDER BY time
 
 -- name: pipeline_dead_reasons
--- Records set aside in the topic `dead` in the period, by stage and reason, the most first. Counts, so no denominator.
+-- Records set aside in the topic `dead` in the period, by stage and reason, the most first, and when they were last told
+-- of, to the half hour when the period is long. Counts, so no denominator.
 WITH
-    -- include: two_periods
-    , ['sendlens_dead_letters_total', 'sendlens_records_held'] AS wanted
+    {since:DateTime64(3, 'UTC')} AS asked,
+    {until:DateTime64(3, 'UTC')} AS until,
+    until > asked + INTERVAL 12 HOUR AS coarse,
+    if(coarse, 1800000, 1) AS grain,
+    if(coarse, 1800000, 20000) AS step,
+    fromUnixTimestamp64Milli(intDiv(toUnixTimestamp64Milli(asked), grain) * grain, 'UTC') AS start,
+    ['sendlens_dead_letters_total'] AS wanted
 SELECT reason, stage, sum(grown)::UInt64 AS records, max(seen_at) AS last_at
 FROM
 (
     -- include: dead_letters
 )
-WHERE seen_at >= since AND grown > 0
+WHERE seen_at >= start AND grown > 0
 GROUP BY reason, stage
 ORDER BY records DESC, stage, reason
 LIMIT 100

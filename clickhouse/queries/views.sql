@@ -52,6 +52,25 @@ FROM v_outcomes
 WHERE sent_at IS NOT NULL
 GROUP BY campaign, step, variant
 
+-- view: v_ab
+-- Variants compared with their step's baseline, by metric: reply, which decides, click and open. Only steps that were sent
+-- in at least two variants.
+WITH
+    -- include: period
+    ,
+    -- include: held
+SELECT
+    campaign,
+    step,
+    variant,
+    metric,
+    baseline,
+    -- include: ab_results
+FROM
+(
+    -- include: ab_tests
+)
+
 -- view: v_senders
 -- Senders: health now, counts and rates of all their emails.
 SELECT
@@ -100,10 +119,7 @@ FROM
     SELECT
         campaign,
         link_id,
-        uniqExactIf(delivery_id, verdict = 'human') AS clicked,
-        uniqExact(delivery_id) AS raw_clicked,
-        countIf(verdict = 'human') AS clicks,
-        count() AS raw_clicks
+        -- include: link_counts
     FROM events FINAL
     WHERE kind = 'click'
     GROUP BY campaign, link_id

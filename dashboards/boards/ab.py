@@ -28,6 +28,7 @@ def _table(panel: int, query: str, key: str, title: str, about: str, did: str, y
         label=Field("step_name", "Step", Unit.TEXT, "The email's place in the sequence. Choose it to see it alone."),
         link=Link("step", STEP),
         fields=(
+            Field("campaign_name", "Campaign", Unit.TEXT, "The campaign's name."),
             Field("variant", "Variant", Unit.TEXT, "The version of the text that was sent."),
             Field(
                 "finding",
@@ -56,13 +57,12 @@ def _table(panel: int, query: str, key: str, title: str, about: str, did: str, y
                 "of the baseline's rate where less was seen.",
             ),
             Field(
-                "needed_for",
+                "to_find",
                 "To find",
                 Unit.TEXT,
-                "seen: a difference as large as the one seen. fifth: a fifth of the baseline's rate.",
+                "Which difference that is: one as seen, or of a fifth of the baseline's rate.",
                 Color.GREY,
             ),
-            Field("campaign_name", "Campaign", Unit.TEXT, "The campaign's name."),
         ),
         area=Area(0, y, 24, 8),
         no_value=_NO_TEST,

@@ -64,7 +64,7 @@ _PANELS = (
             Field("p99", "p99", Unit.SECONDS, thresholds=_ACKS),
             Field("p50", "p50", Unit.SECONDS, color=Color.GREY),
         ),
-        area=Area(8, 0, 4, 4),
+        area=Area(8, 0, 5, 4),
         no_value="Kafka was asked for nothing",
         better=Better.DOWN,
     ),
@@ -80,7 +80,7 @@ _PANELS = (
             Field("spool_hits", "Hits", Unit.COUNT, thresholds=_SPOOLED),
             Field("spool_age", "Oldest", Unit.SECONDS, color=Color.GREY),
         ),
-        area=Area(12, 0, 4, 4),
+        area=Area(13, 0, 4, 4),
         no_value="Nothing waits on disk",
         better=Better.DOWN,
     ),
@@ -93,7 +93,7 @@ _PANELS = (
         "count, without a denominator. Good is none: `sendlens dead list` says why, `dead replay` puts them back.",
         query=get("pipeline_dead_total"),
         fields=(Field("dead_letters", "Records", Unit.COUNT, thresholds=_DEAD),),
-        area=Area(16, 0, 4, 4),
+        area=Area(17, 0, 4, 4),
         no_value="Nothing was set aside",
         better=Better.DOWN,
     ),
@@ -106,7 +106,7 @@ _PANELS = (
         "the embedded ClickHouse. A count, without a denominator. Good is as many as you started.",
         query=get("pipeline_now"),
         fields=(Field("processes", "Processes", Unit.COUNT),),
-        area=Area(20, 0, 4, 4),
+        area=Area(21, 0, 3, 4),
         no_value="None told of itself",
     ),
     Panel(
@@ -185,7 +185,7 @@ _PANELS = (
         label=_TIME,
         fields=(
             Field("in_flight", "In flight", Unit.COUNT, "Sent to Kafka, not answered.", Color.BLUE, line=True),
-            Field("spooled", "Spool", Unit.COUNT, "On disk, and safe there.", Color.ORANGE),
+            Field("spooled", "Spool", Unit.COUNT, "On disk, and safe there.", Color.ORANGE, line=True),
         ),
         area=Area(0, 20, 8, 8),
         no_value="Nothing waits in ingest",
@@ -202,6 +202,7 @@ _PANELS = (
         fields=_stages(Unit.COUNT, "Records set aside.", line=False),
         area=Area(8, 20, 8, 8),
         no_value="Nothing was set aside",
+        stacked=True,
     ),
     Panel(
         id=13,
@@ -272,4 +273,5 @@ PIPELINE = Board(
     panels=_PANELS,
     variables=(),
     needs_emails=False,
+    since="now-6h",
 )

@@ -26,7 +26,7 @@ def dashboard(board: Board) -> dict[str, Any]:
         "editable": False,
         "graphTooltip": 1,  # crosshair shared by all panels
         "timezone": "browser",
-        "time": {"from": "now-30d", "to": "now"},
+        "time": {"from": board.since, "to": "now"},
         "timepicker": {"refresh_intervals": ["5s", "10s", "30s", "1m", "5m", "15m"]},
         "refresh": "30s",
         "weekStart": "",

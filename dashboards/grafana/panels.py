@@ -123,7 +123,8 @@ def _options(panel: Panel) -> tuple[str, dict[str, Any]]:
 
 def _custom(panel: Panel) -> dict[str, Any]:
     if _over_time(panel):
-        return {"drawStyle": "bars", "fillOpacity": 40, "lineWidth": 1, "axisSoftMin": 0, "showPoints": "never"}
+        custom = {"drawStyle": "bars", "fillOpacity": 40, "lineWidth": 1, "axisSoftMin": 0, "showPoints": "never"}
+        return custom | ({"stacking": {"mode": "normal", "group": "A"}} if panel.stacked else {})
     if panel.kind in BARS:
         return {"fillOpacity": 85, "lineWidth": 0, "axisSoftMin": 0}
     if panel.kind is Kind.HEATMAP:

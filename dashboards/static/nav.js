@@ -7,12 +7,15 @@ const nav = document.getElementById("boards");
 let made = "";
 let links = [];
 
-/** Offer these boards ({key, title}). Links lead there with the period and the choices that the board knows. */
+/**
+ * Offer these boards ({key, title, since}). Links lead there with the choices that the board knows and the period; from a
+ * board's own period to the other's own.
+ */
 export function boards(all) {
   const text = JSON.stringify(all);
   if (text !== made) {
     made = text;
-    links = all.map(({ key, title }) => ({ key, title, node: el("a", { "data-board": key }, title) }));
+    links = all.map(({ key, title, since }) => ({ key, title, since, node: el("a", { "data-board": key }, title) }));
     nav.replaceChildren(el("ul", {}, ...links.map(({ node }) => el("li", {}, node))));
     nav.hidden = links.length < 2;
   }
@@ -21,9 +24,11 @@ export function boards(all) {
 
 /** Mark the board that is shown, and let the links say the present choice. Returns its title, if it is known yet. */
 export function mark() {
-  const { board } = chosen();
-  for (const { key, node } of links) {
-    node.setAttribute("href", href({ board: key }));
+  const now = chosen();
+  const { board } = now;
+  const own = now.until === "now" && links.some(({ key, since }) => key === board && since === now.since);
+  for (const { key, since, node } of links) {
+    node.setAttribute("href", href(own ? { board: key, since } : { board: key }));
     if (key !== board) node.removeAttribute("aria-current");
     else if (!node.hasAttribute("aria-current")) {
       node.setAttribute("aria-current", "page");

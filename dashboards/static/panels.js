@@ -89,7 +89,8 @@ function plotted(description) {
     node: el("div", { class: "body" }, el("div", { class: "stage" }, drawing.node, nothing), details),
     update(rows, { marks }) {
       const form = drawing.update(rows, overTime ? marks : []);
-      per.textContent = `per ${form.per}`;
+      const counts = description.fields.some((field) => !field.line && field.unit === "short"); // others are of a moment
+      per.textContent = `${counts ? "per" : "every"} ${form.per}`;
       nothing.hidden = drawing.visible = shows(description, { rows });
       latest = overTime ? rows.map((row) => ({ ...row, when: form.long(new Date(row[description.label.column])) })).reverse() : rows;
       marked = overTime ? marks.map(({ time, text }) => ({ when: moment(time), text })) : [];

@@ -284,7 +284,7 @@ def test_where_nothing_was_opened_there_is_no_median(few: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "delay"), [(-5, "Under 1 min"), (59.999, "Under 1 min"), (60, "1–5 min"), (604800, "Over 7 days")]
+    ("seconds", "delay"), [(-5, "< 1 min"), (59.999, "< 1 min"), (60, "1–5 min"), (604800, "> 7 d")]
 )
 def test_a_bound_belongs_to_the_longer_delay_and_clocks_that_differ_to_the_shortest(
     few: Client, seconds: float, delay: str

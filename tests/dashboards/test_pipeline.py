@@ -248,6 +248,23 @@ def test_memory_is_added_up_by_role(client: Client) -> None:
     assert {(row["worker"], row["clickhouse"], row["ingest"]) for row in rows} == {(200e6, 100e6, None)}
 
 
+def test_a_process_that_took_the_place_of_another_is_not_added_to_it(client: Client) -> None:
+    lived(client, "worker", T, T + seconds(3600), instance="a:1")
+    lived(client, "worker", T + seconds(3610), T + seconds(7200), instance="b:1")
+    rows = ask(client, "pipeline_memory", T - timedelta(hours=20), T + seconds(7200))  # half an hour each
+    assert set(column(rows, "worker")) == {None, 100e6}
+
+
+def test_when_a_record_was_set_aside_is_told_for_each_reason(client: Client) -> None:
+    for after, reason in ((600, "unreadable"), (1800, "no-account")):
+        first: Known = ("sendlens_dead_letters_total", {"stage": "sender", "reason": reason}, 1, 0)
+        lived(client, "worker", T + seconds(after), T + seconds(3600), first, instance=f"{reason}:1")
+    found = {row["reason"]: row["last_at"] for row in ask(client, "pipeline_dead_reasons", T, T + seconds(3600))}
+    naive = T.replace(tzinfo=None)
+    assert found["unreadable"].replace(tzinfo=None) - naive <= seconds(630)
+    assert found["no-account"].replace(tzinfo=None) - naive <= seconds(1830)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_sample_stored_twice_changes_nothing(client: Client, name: str) -> None:
     known = (hits(10), lag("judge", 5), *acks((0.01, 50), ("inf", 60)), ("sendlens_spool_hits", {}, 5.0, 0.0))

@@ -190,8 +190,10 @@ def test_an_event_says_what_its_agent_and_its_network_are_known_as(
     rules: Rules, user_agent: str, ip: str, agent: str, network: str
 ) -> None:
     one = hit(user_agent=user_agent, ip=ip)
-    event = to_event(one, rules.judge(one, DELIVERED), rules.version, rules.origin_of(one))
+    event = rules.event(one, DELIVERED)
     assert (event.agent, event.network) == (agent, network)
+    judgement = rules.judge(one, DELIVERED)
+    assert (event.verdict, event.reason, event.rules_version) == (judgement.verdict, judgement.reason, rules.version)
 
 
 def test_the_version_is_the_same_in_every_process_and_names_content(rules: Rules) -> None:
