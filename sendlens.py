@@ -188,17 +188,22 @@ def migrate(
                 print(f"-- {name}\n{statement};\n")
             return
         from agents.restore import restore
-        from agents.topics import create_topics
+        from agents.topics import create_topics, raise_limits
         from clickhouse.migrate import migrate as migrate_tables
         from clickhouse.store import connect
 
         settings = read_settings()
         applied = _insist(wait, lambda: migrate_tables(settings))
         created = _insist(wait, lambda: create_topics(settings))
+        raised = _insist(wait, lambda: raise_limits(settings))
         with connect(settings) as client:
             restored = _insist(wait, lambda: restore(settings, client))
         log.info(
-            "migrated", tables=applied or "unchanged", topics=created or "unchanged", restored=restored or "nothing"
+            "migrated",
+            tables=applied or "unchanged",
+            topics=created or "unchanged",
+            limits=raised or "unchanged",
+            restored=restored or "nothing",
         )
 
 

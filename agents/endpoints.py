@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import uuid
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import msgspec
 from clickhouse_connect.driver.client import Client
 
-from agents.decisions.webhooks import KINDS, report
+from agents.decisions.webhooks import report
 from agents.records import Out
-from agents.sinks.http import check_url
-from agents.webhooks import endpoint_record, endpoints_view
+from agents.webhooks import endpoint_record
 from agents.writing import write_all
+from schemas.endpoints import endpoints_view, new_endpoint, secret
 from schemas.errors import Misconfigured, Reject
 from schemas.events import EVENTS as EVERY_EVENT
 from schemas.events import lines
@@ -40,21 +38,12 @@ FORMAT JSONEachRow
 def add(settings: Settings, url: str, kinds: Sequence[str], now: datetime) -> tuple[Endpoint, str]:
     """Make an endpoint that is told of these kinds of events from now on, of all when there are none; returns it and
     its secret as Standard Webhooks spells it. Raises Misconfigured for what can't be one, Retry without a broker."""
-    unknown = sorted(set(kinds) - set(KINDS))
-    if unknown:
-        raise Misconfigured(f"no kind of event: {', '.join(unknown)}; choose from {', '.join(KINDS)}")
     try:
-        check_url(url, private=settings.webhooks_private)
+        endpoint = new_endpoint(settings, url, kinds, now)
     except Reject as error:
-        raise Misconfigured(str(error)) from None
-    endpoint = Endpoint(id=str(uuid.uuid4()), url=url, kinds=tuple(sorted(set(kinds))), created_at=now, since=now)
+        raise Misconfigured(error.detail or error.reason) from None
     write_all(settings, [endpoint_record(endpoint)])
     return endpoint, secret(settings, endpoint.id)
-
-
-def secret(settings: Settings, endpoint: str) -> str:
-    """What the endpoint verifies with. It is derived from the newest signing key: rotate that, and it changes."""
-    return "whsec_" + base64.b64encode(settings.keyring.webhook_secrets(endpoint)[0]).decode()
 
 
 def listed(settings: Settings) -> list[Endpoint]:

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from heapq import nsmallest
 
 import msgspec
 import structlog
@@ -19,6 +20,7 @@ from agents.decisions.webhooks import Reported, next_attempt, report, signed
 from agents.metrics import WEBHOOK_CALLS
 from agents.records import Handled, Handler, Out, Record, Write, poison
 from agents.sinks.http import Answer, Endpoints
+from schemas.endpoints import endpoints_view
 from schemas.errors import Reject, Retry
 from schemas.events import WebhookDisabled, lines, to_ms
 from schemas.settings import Settings
@@ -32,11 +34,6 @@ log = structlog.get_logger()
 _LOOK_SECONDS = 0.3
 _AT_ONCE = 50  # calls of one endpoint that are tried again together
 _VIEW_PATIENCE = 5.0
-
-
-def endpoints_view(settings: Settings) -> StateTopic[Endpoint]:
-    """Every endpoint that was not removed."""
-    return StateTopic(settings, WEBHOOKS, Endpoint, key=lambda one: one.id, over=lambda one: one.state == "removed")
 
 
 class Webhooks(Handler):
@@ -163,18 +160,17 @@ class Webhooks(Handler):
     async def _round(self) -> None:
         now = self._clock()
         due: dict[str, list[Call]] = {}
-        for call in sorted(self._calls, key=lambda call: call.first_at):
-            if call.due_at <= now and call.partition in self._owned:
+        for call in self._calls:
+            down = self._down.get(call.endpoint)
+            if call.due_at <= now and call.partition in self._owned and (down is None or down <= now):
                 due.setdefault(call.endpoint, []).append(call)
         for id_, calls in due.items():
             endpoint = self._endpoints.get(id_)
             if endpoint is None or endpoint.state != "enabled":
                 await self._write(self._kept([self._settled(call, "dropped") for call in calls]))
-            elif self._down.get(id_, now) > now:
-                continue
             else:
                 # One that failed is asked with one call until it takes it.
-                some = calls[:1] if id_ in self._down else calls[:_AT_ONCE]
+                some = nsmallest(1 if id_ in self._down else _AT_ONCE, calls, key=lambda call: call.first_at)
                 await self._write(self._kept(await asyncio.gather(*(self._attempt(endpoint, call) for call in some))))
 
     def _kept(self, calls: Iterable[Call]) -> list[Out]:

@@ -34,7 +34,8 @@ def webhooks_list(
 ) -> None:
     """Every endpoint: its id, whether it is enabled, what it is told of."""
     with explained():
-        from agents.endpoints import listed, secret
+        from agents.endpoints import listed
+        from schemas.endpoints import secret
 
         settings = read_settings()
         for endpoint in listed(settings):

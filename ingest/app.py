@@ -37,13 +37,15 @@ from ingest.spool import Spool
 from ingest.stats import stats_routes
 from ingest.timeline import timeline_routes
 from ingest.unsubscribe import unsubscribe_routes
+from ingest.webhooks import webhook_routes
+from schemas.endpoints import endpoints_view
 from schemas.events import Campaign, Link, Pause
 from schemas.facts import Facts
 from schemas.ownsystem import OwnSystem
 from schemas.settings import Settings
 from schemas.snapshot import Snapshot
 from schemas.state import StateTopic
-from schemas.topics import CAMPAIGNS, DELIVERIES, EVENTS, HITS, LEADS, LINKS, PAUSES, SENDS
+from schemas.topics import CAMPAIGNS, DELIVERIES, EVENTS, HITS, LEADS, LINKS, PAUSES, SENDS, WEBHOOKS
 
 log = structlog.get_logger()
 
@@ -66,7 +68,7 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
     send by themselves. Connects when it is started."""
     _keep_kafka_quiet()
     metrics = Metrics()
-    publisher = Publisher(settings, (HITS, EVENTS, SENDS, CAMPAIGNS, PAUSES, LEADS, LINKS, DELIVERIES))
+    publisher = Publisher(settings, (HITS, EVENTS, SENDS, CAMPAIGNS, PAUSES, LEADS, LINKS, DELIVERIES, WEBHOOKS))
     spool = Spool(settings, metrics)
     commit = GroupCommit(settings, publisher, spool, metrics)
     replay = Replay(settings, spool, publisher, metrics, commit.heard)
@@ -76,18 +78,21 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
     links = StateTopic(settings, LINKS, Link, lambda link: link.link_id, snapshot=kept)
     campaigns = StateTopic(settings, CAMPAIGNS, Campaign, lambda campaign: campaign.id)
     pauses = StateTopic(settings, PAUSES, Pause, lambda pause: pause.campaign)
+    endpoints = endpoints_view(settings)
     facts = Facts(settings)
     sampler = Sampler(settings, "ingest", metrics.registry)
     reader = Reader(partial(connect, settings, connect_timeout=3, send_receive_timeout=20, query_retries=0))
     exporting = Exporting(partial(connect, settings, connect_timeout=3, send_receive_timeout=300, compress=False))
     asking, known = Asking(reader), finder(campaigns)
-    numbers = (
+    others = [
         stats_routes(settings, asking, known),
         ab_routes(settings, asking, known),
         timeline_routes(settings, asking),
         export_routes(settings, exporting, metrics),
-    )
-    for_own = own_system_routes(settings, own, publisher, campaigns, pauses, facts, links, metrics) if own else ()
+        webhook_routes(settings, publisher, endpoints),
+    ]
+    if own:
+        others += own_system_routes(settings, own, publisher, campaigns, pauses, facts, links, metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -98,6 +103,7 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
         links.start()
         campaigns.start()
         pauses.start()
+        endpoints.start()
         sampler.start()
         log.info("ingest serves", host=settings.ingest_host, port=settings.ingest_port)
         yield
@@ -106,7 +112,7 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
         await spool.stop()
         await asyncio.gather(
             publisher.stop(_CLOSE_PATIENCE),
-            *(asyncio.to_thread(part.stop) for part in (links, campaigns, pauses, facts, sampler)),
+            *(asyncio.to_thread(part.stop) for part in (links, campaigns, pauses, endpoints, facts, sampler)),
             *(asyncio.to_thread(asked.close) for asked in (reader, exporting)),
         )
         log.info("ingest stopped", hits_lost=commit.in_flight)
@@ -121,7 +127,7 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
     )
     answer_with_problems(app)
     app.include_router(unsubscribe_routes(settings, publisher, pages, metrics))
-    app.include_router(api_routes(settings, publisher, campaigns, pauses, metrics, *for_own, *numbers))
+    app.include_router(api_routes(settings, publisher, campaigns, pauses, metrics, *others))
     app.include_router(health_routes(publisher, (links, campaigns, pauses), metrics))
     app.include_router(docs_routes(app))
     for router in routers:

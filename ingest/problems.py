@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from schemas.errors import Reject, Retry
 
@@ -17,6 +18,7 @@ log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = "5"
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 
 class Problem(Exception):
@@ -68,12 +70,25 @@ def answer_with_problems(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
-        return _response(error.status_code, str(error.detail), dict(error.headers or {}), {})
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = ", ".join(_allowed(app, request)) or headers.get("Allow", "")
+        return _response(error.status_code, str(error.detail), headers, {})
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:
         log.error("a request failed", method=request.method, error=type(error).__name__)
         return _response(500, "The server failed. It is logged.", {}, {})
+
+
+def _allowed(app: FastAPI, request: Request) -> list[str]:
+    """The methods that a path has. Starlette names those of the first of its routes alone."""
+
+    def has(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in app.routes)
+
+    return list(filter(has, _METHODS))
 
 
 def _response(status: int, detail: str, headers: dict[str, str], more: dict[str, object]) -> Response:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from schemas.errors import Misconfigured
 
-SCOPES = ("campaigns", "sends", "read", "export", "page")
+SCOPES = ("campaigns", "sends", "read", "export", "page", "webhooks")
 _HASHED = re.compile(r"sha256:([0-9a-f]{64})")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 

@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     api_keys: str = Field(
         "",
         description="Keys to parts of it, `name=scope+scope=sha256:HASH,...`, made by `sendlens key NAME`. Scopes: "
-        "`campaigns`, `sends`, `read`, `export`, `page`.",
+        "`campaigns`, `sends`, `read`, `export`, `page`, `webhooks`.",
     )
 
     kafka: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, `host:port,host:port`.")

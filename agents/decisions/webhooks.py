@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import base64
 import hmac
-import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
 
-from schemas.events import EVENTS
 from schemas.webhooks import Told
 
-KINDS: tuple[str, ...] = tuple(str(event.__struct_config__.tag) for event in EVENTS)
 LONGEST = timedelta(hours=24)
 # Seconds after each attempt that failed, the last one again and again.
 _DELAYS = (5, 60, 300, 900, 3600)
@@ -73,16 +70,5 @@ def next_attempt(
     return min(now + timedelta(seconds=max(delay, asked or 0.0)), deadline)
 
 
-def is_public(address: str) -> bool:
-    """Whether an IP address is one of the open internet: not of this machine, a private network, or a cloud's
-    metadata service (169.254.169.254)."""
-    ip = ipaddress.ip_address(address)
-    inner = ip.ipv4_mapped or ip.sixtofour if isinstance(ip, ipaddress.IPv6Address) else None
-    if isinstance(ip, ipaddress.IPv6Address) and ip in _NAT64:
-        inner = ipaddress.IPv4Address(ip.packed[-4:])
-    return ip.is_global and not ip.is_multicast and (inner is None or (inner.is_global and not inner.is_multicast))
-
-
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
 _decode = msgspec.json.Decoder(_Head).decode
 _encode = msgspec.json.Encoder().encode

@@ -13,13 +13,12 @@ import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
-from agents.decisions.webhooks import is_public
+from schemas.endpoints import check_url, is_public
 from schemas.errors import Reject
 
 _SECONDS = 10.0  # for the whole of it
@@ -42,19 +41,6 @@ class Answer:
     def gone(self) -> bool:
         """It wants nothing any more (RFC 9110, 15.5.11)."""
         return self.status == 410
-
-
-def check_url(url: str, *, private: bool) -> None:
-    """Raise Reject unless this can be an endpoint. `private` allows plain http and addresses that are not public."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise Reject("url-invalid", f"{error}: want https://host/path") from None
-    if parts.scheme not in (("https", "http") if private else ("https",)) or not host or parts.username is not None:
-        raise Reject("url-invalid", "want https://host/path, without a user in it")
-    if not private and _is_private_literal(host):
-        raise Reject("address-private", f"{host} is not of the open internet; SENDLENS_WEBHOOKS_PRIVATE allows it")
 
 
 class Endpoints:
@@ -107,18 +93,6 @@ class _PublicAddresses(AbstractResolver):
 
     async def close(self) -> None:
         await self._resolver.close()
-
-
-def _is_private_literal(host: str) -> bool:
-    """Whether a host is an IP address, in any spelling a resolver takes, that is not public."""
-    try:
-        return not is_public(host.partition("%")[0])
-    except ValueError:
-        pass
-    try:
-        return not is_public(socket.inet_ntoa(socket.inet_aton(host)))  # 2130706433, 0x7f.1 and the like
-    except (OSError, UnicodeError):
-        return False
 
 
 def _asked(header: str | None) -> float | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import cast
 
 import pytest
 
@@ -29,7 +28,7 @@ async def a_dialogue(*delays: float | None) -> AsyncIterator[Dialogue]:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, "127.0.0.1", port)
-    dialogue = Dialogue(cast(asyncio.Transport, transport))
+    dialogue = Dialogue(transport)
     try:
         yield dialogue
     finally:

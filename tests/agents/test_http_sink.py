@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import web
 
-from agents.sinks.http import Endpoints, check_url
+from agents.sinks.http import Endpoints
+from schemas.endpoints import check_url
 from schemas.errors import Reject
 
 

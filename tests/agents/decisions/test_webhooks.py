@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from agents.decisions.webhooks import KINDS, LONGEST, is_public, next_attempt, report, signed
+from agents.decisions.webhooks import LONGEST, next_attempt, report, signed
+from schemas.endpoints import KINDS, is_public
 from schemas.events import CampaignPaused, Replied, lines
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
