@@ -57,6 +57,8 @@ GROUP BY campaign, step, variant
 -- in at least two variants.
 WITH
     -- include: period
+    ,
+    -- include: held
 SELECT
     campaign,
     step,
