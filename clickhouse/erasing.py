@@ -65,6 +65,8 @@ _BLANKED = (
     "address = '', message_id = '', diagnostic = '', subject = '', text = '', detail = '', user_agent = '', ip = ''"
 )
 
+_BLANKED_RARE = "diagnostic = '', subject = '', text = '', detail = ''"
+
 
 @dataclass(frozen=True, slots=True)
 class Email:
@@ -157,9 +159,11 @@ class Erasing:
         for table, more, what in (
             ("outcomes", "", "kept under a pseudonym"),
             ("emails", "", "kept under a pseudonym"),
+            ("rare_events", f", {_BLANKED_RARE}", "kept under a pseudonym; texts blanked"),
             ("events", f", {_BLANKED}", "kept under a pseudonym; texts, agents, IP addresses, hashes blanked"),
         ):
-            updates = list(_renamed(pseudonyms, emails, more, domains))
+            in_table = () if table == "rare_events" else domains  # which has no domain
+            updates = list(_renamed(pseudonyms, emails, more, in_table))
             done.append(Row(table, self._update(table, updates, dry_run), what))
         return done
 

@@ -10,13 +10,12 @@ from clickhouse.counting import DERIVED, carried_anew, carry_campaign
 from schemas.errors import Misconfigured
 
 # Tables that a view fills from events, row by row or email by email.
-_FILLED = ("outcomes", "reactions", "judged_hits")
+_FILLED = ("outcomes", "reactions", "judged_hits", "rare_events")
 _VIEW = "SELECT database, as_select FROM system.tables WHERE database = currentDatabase() AND name = {view:String}"
 _CAMPAIGNS = """
 SELECT campaign, count() AS events
 FROM events
-WHERE delivery_id != toUUID('00000000-0000-0000-0000-000000000000')
-    AND campaign NOT IN (SELECT campaign FROM rebuilding)
+WHERE campaign NOT IN (SELECT campaign FROM rebuilding)
 GROUP BY campaign
 ORDER BY campaign
 """
@@ -45,6 +44,8 @@ def rebuild(client: Client, report: Callable[[str], object]) -> int:
         client.insert("rebuilding", [[campaign]], column_names=["campaign"])
         report(f"{campaign}: {events} events")
         done += 1
+    for table in _FILLED:  # what is of no campaign
+        client.command(_through_view(client, table, "campaign = ''"))
     client.command("TRUNCATE TABLE rebuilding")
     return done
 

@@ -44,10 +44,10 @@ _TEXT = re.compile(r"String|FixedString.*")
 _TIME = re.compile(r"DateTime.*")
 
 
-def run_board(model: Mapping[str, Any], client: Client) -> Iterator[str]:
+def run_board(model: Mapping[str, Any], client: Client, choices: Mapping[str, Choice] = CHOICES) -> Iterator[str]:
     """What fails of a board's targets, variables and annotations, and for which choice."""
     for what, raw_sql in queries(model):
-        for name, choice in CHOICES.items():
+        for name, choice in choices.items():
             try:
                 sql = expand(raw_sql, choice, ALL)
                 client.query(sql)

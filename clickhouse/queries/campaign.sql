@@ -125,9 +125,9 @@ FROM
         campaign,
         link_id,
         -- include: link_counts
-    FROM events FINAL
+    FROM judged_hits FINAL
     -- A click comes after its email was sent, but for a scanner's, which may be seconds sooner.
-    WHERE kind = 'click' AND at >= subtractDays(since, 1) AND (empty(chosen) OR has(chosen, campaign))
+    WHERE kind = 'click' AND slot >= toStartOfHour(subtractDays(since, 1)) AND (empty(chosen) OR has(chosen, campaign))
     AND delivery_id IN
     (
         SELECT delivery_id
@@ -274,7 +274,7 @@ SELECT
 FROM
 (
     SELECT id AS event_id, at, delivery_id, subject, text
-    FROM events FINAL
+    FROM rare_events FINAL
     WHERE kind = 'reply' AND at >= since AND (empty(chosen) OR has(chosen, campaign))
 ) AS answers
 INNER JOIN
@@ -318,7 +318,7 @@ FROM
     LEFT JOIN
     (
         SELECT campaign AS id, maxOrNull(at) AS resumed_at
-        FROM events
+        FROM rare_events
         WHERE kind = 'campaign_resumed'
         GROUP BY campaign
     ) AS runs ON runs.id = campaign
@@ -349,7 +349,7 @@ SELECT
         reason = 'operator', ' paused by an operator',
         ' paused'
     )) AS text
-FROM events FINAL
+FROM rare_events FINAL
 LEFT JOIN
 (
     -- include: names

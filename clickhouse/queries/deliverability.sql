@@ -24,7 +24,7 @@ AND (empty(chosen_senders) OR has(chosen_senders, sender))
         toString(argMin(category, (at, id))) AS category,
         toString(argMin(status, (at, id))) AS status,
         argMin(diagnostic, (at, id)) AS diagnostic
-    FROM events
+    FROM rare_events
     WHERE kind = 'bounce' AND (campaign, delivery_id) IN (
         SELECT campaign, delivery_id
         FROM v_sent
@@ -339,11 +339,11 @@ LIMIT 200
         if(first_after < paused_at, NULL, first_after) AS resumed_at,
         paused.reason AS reason,
         paused.detail AS detail
-    FROM (SELECT * FROM events FINAL WHERE kind = 'campaign_paused') AS paused
+    FROM (SELECT * FROM rare_events FINAL WHERE kind = 'campaign_paused') AS paused
     LEFT JOIN
     (
         SELECT campaign, groupArray(at) AS moments
-        FROM events FINAL
+        FROM rare_events FINAL
         WHERE kind = 'campaign_resumed'
         GROUP BY campaign
     ) AS resumed ON resumed.campaign = paused.campaign
@@ -399,7 +399,7 @@ LIMIT 500
 
 -- fragment: put_off
 -- The answers of "not now" that came in the period.
-FROM events FINAL
+FROM rare_events FINAL
 WHERE kind = 'deferred' AND at >= since AND at < until AND
     -- include: of_chosen
     AND (empty(chosen_senders) OR has(chosen_senders, sender))

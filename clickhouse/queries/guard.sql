@@ -32,7 +32,7 @@ FROM
 -- name: campaigns_bouncing
 -- Campaigns in which an email bounced hard at :since or later: those that a guard looks at when it starts.
 SELECT DISTINCT campaign
-FROM events
+FROM rare_events
 WHERE kind = 'bounce' AND bounce_class = 'hard' AND at >= {since:DateTime64(3, 'UTC')}
 
 -- name: addresses

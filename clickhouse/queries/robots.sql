@@ -93,9 +93,10 @@ WHERE kind IN ('open', 'click') AND at >= since AND at < until AND (empty(chosen
     AND (empty(chosen_steps) OR has(chosen_steps, step))
 
 -- fragment: hits_of_cohort
--- Hits on the emails sent in the period, whenever they came, one row each.
-FROM events FINAL
-WHERE kind IN ('open', 'click') AND (campaign, delivery_id) IN (
+-- Hits on the emails sent in the period, whenever they came, one row each. A scanner's may be seconds before the email
+-- was said to be sent.
+FROM judged_hits FINAL
+WHERE slot >= toStartOfHour(subtractDays(since, 1)) AND (campaign, delivery_id) IN (
     SELECT campaign, delivery_id
     FROM v_sent
     WHERE
@@ -125,8 +126,8 @@ WITH
 SELECT
     at >= since AS period,
     -- include: hit_counts
-FROM events FINAL
-WHERE kind IN ('open', 'click') AND at >= before AND at < until AND
+FROM judged_hits FINAL
+WHERE slot >= toStartOfHour(before) AND slot < until AND at >= before AND at < until AND
     -- include: of_chosen
     AND (empty(chosen_steps) OR has(chosen_steps, step))
 GROUP BY period
@@ -147,7 +148,10 @@ SELECT
 FROM
 (
     SELECT toDateTime(dateTrunc(grain, at, timezone), timezone) AS time, toString(verdict) AS verdict
-    -- include: hits_of_steps
+    FROM judged_hits FINAL
+    WHERE slot >= toStartOfHour(since) AND slot < until AND at >= since AND at < until AND
+        -- include: of_chosen
+        AND (empty(chosen_steps) OR has(chosen_steps, step))
     UNION ALL
     SELECT time, '' AS verdict
     FROM

@@ -29,12 +29,15 @@ function told(field, rows) {
   return `${field.title} ${value(values.at(-1), field.unit)} at last, ${value(Math.max(...values), field.unit)} at most`;
 }
 
-const SPANS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400, 172_800, 604_800];
+const SPANS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400, 172_800, 604_800];
 
-/** An axis of seconds has its steps at whole minutes, hours and days. */
-function hours(highest) {
-  const interval = SPANS.find((span) => highest / span <= 5);
-  return highest > 5 && interval ? { interval, max: Math.ceil(highest / interval) * interval } : {};
+/** Steps that people count in: whole minutes, hours and days, and bytes by powers of two. */
+function steps(unit, highest) {
+  const interval =
+    unit === "s" ? SPANS.find((span) => highest / span <= 5)
+    : unit === "bytes" ? 2 ** Math.ceil(Math.log2(highest / 5))
+    : 0;
+  return highest > 0 && interval ? { interval, max: Math.ceil(highest / interval) * interval } : {};
 }
 
 /** A panel's rows along one axis: over time, or a histogram's columns. Counts to the left, a second unit to the right. */
@@ -122,7 +125,7 @@ export function chart(panel) {
         // Beneath it the same axis as a number, for marks lie between the points.
         { type: "value", show: false, min: -0.5, max: rows.length - 0.5, axisPointer: { show: false } },
       ],
-      yAxis: units.map((unit, at) => ({ type: "value", position: at ? "right" : "left", min: 0, minInterval: unit === "short" ? 1 : 0, ...(unit === "s" ? hours(highest(unit)) : {}), axisLine: { show: false }, axisTick: { show: false }, axisLabel: { color: muted, fontSize: 11.5, formatter: (number) => tick(number, unit) }, splitLine: { show: at === 0, lineStyle: { color: line } } })),
+      yAxis: units.map((unit, at) => ({ type: "value", position: at ? "right" : "left", min: 0, minInterval: unit === "short" ? 1 : 0, ...steps(unit, highest(unit)), axisLine: { show: false }, axisTick: { show: false }, axisLabel: { color: muted, fontSize: 11.5, formatter: (number) => tick(number, unit) }, splitLine: { show: at === 0, lineStyle: { color: line } } })),
       series: [...fields.map((field, at) => ({
         name: field.title,
         type: field.line ? "line" : "bar",
@@ -130,6 +133,7 @@ export function chart(panel) {
         stack: panel.stacked ? field.unit : null,
         data: rows.map((row) => row[field.column]),
         color: color(field.color),
+        barMinWidth: 2,
         barMaxWidth: overTime ? 28 : 64,
         barCategoryGap: overTime ? "20%" : "12%",
         itemStyle: field.line ? {} : { opacity: hasLines ? 0.45 : 0.85, borderRadius: panel.stacked ? 0 : [3, 3, 0, 0] },

@@ -6,7 +6,7 @@ import { instant, wall } from "./format.js";
 import { control } from "./menu.js";
 
 const PRESETS = [
-  ["now-15m", "Last 15 minutes"], ["now-1h", "Last hour"], ["now-6h", "Last 6 hours"], ["now-24h", "Last 24 hours"],
+  ["now-15m", "Last 15 minutes"], ["now-1h", "Last hour"], ["now-3h", "Last 3 hours"], ["now-6h", "Last 6 hours"], ["now-24h", "Last 24 hours"],
   ["now-7d", "Last 7 days"], ["now-30d", "Last 30 days"], ["now-90d", "Last 90 days"], ["now-365d", "Last 12 months"],
 ];
 const CUSTOM = "custom";

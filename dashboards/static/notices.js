@@ -38,10 +38,12 @@ export function empty(board, answers) {
   const asked = untyped(board);
   if (asked) return { key: `type ${board.key}`, make: (go) => typing(asked, go) };
   const key = `nothing ${board.key} ${JSON.stringify(of)}`;
-  const sent = board.panels.find((panel) => panel.kind === "stat" && panel.fields[0].column === "sent");
-  if (sent && answers[sent.query].rows?.at(-1)?.sent === 0) return { key, make: () => nothing("No emails were sent in this period", board) };
-  if (!board.needs_emails || board.panels.some((panel) => shows(panel, answers[panel.query]))) return null;
-  return { key, make: () => nothing(board.panels[0].no_value, board) };
+  if (!board.needs_emails) return null;
+  const [first] = board.panels; // what everything else is of
+  const has = first.kind === "stat" ? shows(first, answers[first.query]) : board.panels.some((panel) => shows(panel, answers[panel.query]));
+  if (has) return null;
+  const title = first.fields[0].column === "sent" ? "No emails were sent in this period" : `${first.no_value} in this period`;
+  return { key, make: () => nothing(title, board) };
 }
 
 function nothing(title, board) {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -15,8 +15,8 @@ from clickhouse.store import connect
 from dashboards.boards import BOARDS
 from dashboards.page import router
 from tests.dashboards.conftest import settings_for
+from tests.dashboards.hours import HOURS, insert_hours
 from tests.dashboards.month import SHOWN_LEAD, insert_month
-from tests.dashboards.running import insert_samples
 from tests.support.browser import CHROMIUM, chromium
 from tests.support.processes import ROOT, start_clickhouse
 from tests.support.served import served
@@ -31,7 +31,11 @@ _LOOKS: tuple[tuple[str, str, str, dict[str, int | bool]], ...] = (
     ("overview-phone", "overview", "", PHONE),
     ("lead-phone", "lead", f"&lead={SHOWN_LEAD}", PHONE),
 )
-_CHOSEN = {"campaign": "&campaign=spring-launch", "lead": f"&lead={SHOWN_LEAD}", "pipeline": "&since=now-6h"}
+_CHOSEN = {
+    "campaign": "&campaign=spring-launch",
+    "lead": f"&lead={SHOWN_LEAD}",
+    "pipeline": f"&since=now-{HOURS}h",
+}
 
 
 def pictures() -> Iterator[tuple[str, str, dict[str, int | bool]]]:
@@ -55,8 +59,9 @@ def main() -> int:
             settings = settings_for(server.url, "month")
             migrate(settings)
             with connect(settings) as client:
-                insert_month(client, datetime.now(UTC))
-                insert_samples(client, datetime.now(UTC))
+                now = datetime.now(UTC)
+                insert_month(client, now)
+                insert_hours(client, now + timedelta(minutes=5))  # so that they are all alive in the last picture
             app = FastAPI()
             app.include_router(router(settings))
             with served(app) as url, chromium() as browser:

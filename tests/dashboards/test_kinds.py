@@ -156,7 +156,7 @@ def test_a_story_is_a_list_by_day_newest_first_with_verdicts_and_reasons(page: P
     assert "09:00:01 open bot too-quick Campaign spring Step 1" in story
     assert "10:01:00 click human browser" in story
     opened(page, url, "board=story&lead=nobody&timezone=UTC")
-    assert "No story" in page.text("#notice")
+    assert "No story in this period" in page.text("#notice")
     assert "Check the lead that you typed: nobody." in page.text("#notice")
 
 
