@@ -10,7 +10,7 @@ import typer.main
 import sendlens
 from tests.support.processes import ROOT
 
-TARGET = re.compile(r"^([a-z]+):.*?## (.+)$", re.MULTILINE)
+TARGET = re.compile(r"^([a-z-]+):.*?## (.+)$", re.MULTILINE)
 
 
 def targets() -> dict[str, str]:
