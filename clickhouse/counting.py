@@ -21,8 +21,8 @@ from clickhouse import queries
 FOLDER = Path(__file__).with_name("statements")
 # Everything that is derived from `events`. `touched` comes last, and is what all else is held against.
 DERIVED = (
-    "outcomes", "reactions", "rare_events", "rolled", "email_counts", "hit_counts", "emails", "judged_hits", "arrivals", "carried",
-    "touched",
+    "outcomes", "reactions", "rare_events", "rolled", "email_counts", "hit_counts", "emails", "judged_hits",
+    "arrivals", "carried", "touched",
 )  # fmt: skip
 
 _STATEMENTS = queries.read(

@@ -20,7 +20,7 @@ import structlog
 from clickhouse_connect.driver.client import Client
 from prometheus_client import CollectorRegistry, Counter
 
-from clickhouse.store import connect, insert_lines
+from clickhouse.store import connect, error_code, insert_lines
 from schemas.settings import Settings
 
 log = structlog.get_logger()
@@ -55,6 +55,8 @@ _STARTED = "process_start_time_seconds"
 _CONNECT_PATIENCE = 2
 _INSERT_PATIENCE = 5
 _STOP_PATIENCE = 2.0
+
+_NOT_MIGRATED = frozenset({60, 81})  # no such table, no such database (ClickHouse, src/Common/ErrorCodes.cpp)
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -140,9 +142,11 @@ class Sampler:
 
     def _run(self) -> None:
         due = time.monotonic()
-        while not self._stopping.is_set():
+        is_last = False
+        while not is_last:
             due = max(due + self._settings.sample_seconds, time.monotonic())
             self._stopping.wait(due - time.monotonic())
+            is_last = self._stopping.is_set()  # asked before: what is counted until now is in the last sample
             self._sample()
         if self._client is not None:
             self._client.close()
@@ -161,7 +165,9 @@ class Sampler:
             insert_lines(self._client, "samples", msgspec.json.Encoder().encode_lines(rows))
         except Exception as error:  # whatever it is, it must not become the process's trouble
             self._dropped.inc(len(rows))
-            if not self._away:
+            if not self._away and error_code(error) in _NOT_MIGRATED:
+                log.info("samples wait for `sendlens migrate`")
+            elif not self._away:
                 log.warning("samples are dropped", why=str(error)[:300])
             self._away = True
             client, self._client = self._client, None

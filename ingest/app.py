@@ -15,6 +15,7 @@ from fastapi import APIRouter, FastAPI
 from clickhouse.reader import Reader
 from clickhouse.samples import Sampler
 from clickhouse.store import connect
+from ingest.ab import ab_routes
 from ingest.api import api_routes
 from ingest.asking import Asking
 from ingest.campaigns import finder
@@ -34,6 +35,7 @@ from ingest.share import Shares
 from ingest.source import Source
 from ingest.spool import Spool
 from ingest.stats import stats_routes
+from ingest.timeline import timeline_routes
 from ingest.unsubscribe import unsubscribe_routes
 from ingest.webhooks import webhook_routes
 from schemas.endpoints import endpoints_view
@@ -81,8 +83,11 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
     sampler = Sampler(settings, "ingest", metrics.registry)
     reader = Reader(partial(connect, settings, connect_timeout=3, send_receive_timeout=20, query_retries=0))
     exporting = Exporting(partial(connect, settings, connect_timeout=3, send_receive_timeout=300, compress=False))
+    asking, known = Asking(reader), finder(campaigns)
     others = [
-        stats_routes(settings, Asking(reader), finder(campaigns)),
+        stats_routes(settings, asking, known),
+        ab_routes(settings, asking, known),
+        timeline_routes(settings, asking),
         export_routes(settings, exporting, metrics),
         webhook_routes(settings, publisher, endpoints),
     ]

@@ -37,6 +37,149 @@ WHERE state != 'settled'
         AND delivery_id IN (SELECT delivery_id FROM outcomes WHERE unanswered_at IS NOT NULL AND sent_at IS NOT NULL)
     )
 
+-- fragment: lead_happenings
+-- A row for each thing that happened to a lead or holds of it: `kind` is the event's, or fact, or waiting; `id` tells rows
+-- of the same moment apart.
+SELECT
+    at,
+    toString(events.id) AS id,
+    toString(kind) AS kind,
+    transform(
+        toString(kind),
+        [
+            'sent', 'delivered', 'deferred', 'unanswered', 'skipped', 'bounce', 'reply', 'auto_reply', 'complaint',
+            'open', 'click', 'unsubscribe', 'resubscribe'
+        ],
+        [
+            'Sent', 'Delivered', 'Put off', 'No answer', 'Not sent', 'Bounced', 'Replied', 'Automatic reply',
+            'Complained', 'Opened', 'Clicked', 'Unsubscribed', 'Took it back'
+        ],
+        toString(kind)
+    ) AS happened,
+    -- At one moment: what follows stands above what it follows from.
+    indexOf(
+        ['sent', 'delivered', 'deferred', 'bounce', 'open', 'click', 'reply', 'complaint', 'unsubscribe'],
+        toString(kind)
+    ) AS place,
+    toString(campaign) AS campaign,
+    toNullable(step) AS step,
+    toString(variant) AS variant,
+    toString(verdict) AS verdict,
+    toString(reason) AS reason,
+    arrayStringConcat(
+        arrayFilter(
+            part -> part != '',
+            multiIf(
+                kind = 'sent', [
+                    concat('from ', sender),
+                    if(recipient_domain = '', '', concat('to ', recipient_domain)),
+                    if(attempt > 1, concat('attempt ', toString(attempt)), '')
+                ],
+                kind = 'deferred', [
+                    if(attempt > 0, concat('attempt ', toString(attempt)), ''), toString(status), left(diagnostic, 200)
+                ],
+                kind = 'bounce', [
+                    toString(bounce_class), toString(category), toString(status), left(diagnostic, 200),
+                    if(via = 'report', 'reported later', '')
+                ],
+                kind IN ('reply', 'auto_reply'), [left(subject, 200)],
+                kind = 'complaint', [toString(category)],
+                kind = 'click', [
+                    if(links.url = '', 'a link that is not known any more', left(links.url, 300)),
+                    if(agent IN ('', 'unknown'), left(toString(user_agent), 80), toString(agent)),
+                    toString(network)
+                ],
+                kind = 'open', [
+                    if(agent IN ('', 'unknown'), left(toString(user_agent), 80), toString(agent)),
+                    toString(network)
+                ],
+                kind = 'unsubscribe', [
+                    transform(toString(via), ['page', 'one-click', 'mail'], ['on the page', 'by one click', 'by mail'], toString(via))
+                ],
+                kind = 'resubscribe', ['gets email again'],
+                kind = 'unanswered', ['it may have gone out: an operator decides'],
+                []
+            )
+        ),
+        ', '
+    ) AS what,
+    left(text, 1000) AS wrote,
+    left(toString(user_agent), 300) AS user_agent,
+    toString(rules_version) AS rules_version
+FROM
+(
+    SELECT *
+    -- include: events_of_lead
+) AS events
+LEFT JOIN
+(
+    SELECT toString(link_id) AS link_id, url
+    FROM links FINAL
+    WHERE link_id IN (
+        SELECT toFixedString(link_id, 64)
+        -- include: events_of_lead
+        AND kind = 'click' AND length(link_id) = 64
+    )
+) AS links ON links.link_id = events.link_id
+UNION ALL
+SELECT
+    at,
+    concat(fact, ' ', of, ' ', whose) AS id,
+    'fact' AS kind,
+    if(holds, 'No more email', 'Email again') AS happened,
+    10 AS place,
+    '' AS campaign,
+    NULL AS step,
+    '' AS variant,
+    '' AS verdict,
+    toString(fact) AS reason,
+    concat(
+        if(holds, '', 'taken back: '),
+        transform(
+            toString(fact),
+            ['erased', 'complained', 'unsubscribed', 'invalid'],
+            ['erased', 'complained of spam', 'unsubscribed', 'the address is dead'],
+            toString(fact)
+        ),
+        if(of = 'address', ', known of the address, whatever list it is in', '')
+    ) AS what,
+    '' AS wrote,
+    '' AS user_agent,
+    '' AS rules_version
+FROM
+(
+    -- include: facts_of_lead
+)
+UNION ALL
+SELECT
+    at,
+    toString(delivery_id) AS id,
+    'waiting' AS kind,
+    'Waiting' AS happened,
+    10 AS place,
+    toString(campaign) AS campaign,
+    toNullable(step) AS step,
+    '' AS variant,
+    '' AS verdict,
+    toString(state) AS reason,
+    concat(
+        if(
+            state = 'unanswered',
+            'an operator decides whether it went out',
+            concat('next attempt at ', formatDateTime(due_at, '%F %T', 'UTC'), ' UTC')
+        ),
+        if(attempt > 0, concat(', attempts: ', toString(attempt)), '')
+    ) AS what,
+    '' AS wrote,
+    '' AS user_agent,
+    '' AS rules_version
+FROM
+(
+    SELECT *
+    -- include: waiting_emails
+    AND lead = chosen_lead AND lead != ''
+)
+
 -- name: lead_timeline
 -- Everything that happened to a lead, newest first, at most 500 rows; `total` says how many there are. Events of its
 -- emails, hits with the verdict on them and the rule that gave it; since when it gets no more mail, or gets it again;
@@ -59,143 +202,39 @@ SELECT
     count() OVER () AS total
 FROM
 (
-    SELECT
-        at,
-        transform(
-            toString(kind),
-            [
-                'sent', 'delivered', 'deferred', 'unanswered', 'skipped', 'bounce', 'reply', 'auto_reply', 'complaint',
-                'open', 'click', 'unsubscribe', 'resubscribe'
-            ],
-            [
-                'Sent', 'Delivered', 'Put off', 'No answer', 'Not sent', 'Bounced', 'Replied', 'Automatic reply',
-                'Complained', 'Opened', 'Clicked', 'Unsubscribed', 'Took it back'
-            ],
-            toString(kind)
-        ) AS happened,
-        -- At one moment: what follows stands above what it follows from.
-        indexOf(
-            ['sent', 'delivered', 'deferred', 'bounce', 'open', 'click', 'reply', 'complaint', 'unsubscribe'],
-            toString(kind)
-        ) AS place,
-        toString(campaign) AS campaign,
-        toNullable(step) AS step,
-        toString(variant) AS variant,
-        toString(verdict) AS verdict,
-        toString(reason) AS reason,
-        arrayStringConcat(
-            arrayFilter(
-                part -> part != '',
-                multiIf(
-                    kind = 'sent', [
-                        concat('from ', sender),
-                        if(recipient_domain = '', '', concat('to ', recipient_domain)),
-                        if(attempt > 1, concat('attempt ', toString(attempt)), '')
-                    ],
-                    kind = 'deferred', [
-                        if(attempt > 0, concat('attempt ', toString(attempt)), ''), toString(status), left(diagnostic, 200)
-                    ],
-                    kind = 'bounce', [
-                        toString(bounce_class), toString(category), toString(status), left(diagnostic, 200),
-                        if(via = 'report', 'reported later', '')
-                    ],
-                    kind IN ('reply', 'auto_reply'), [left(subject, 200)],
-                    kind = 'complaint', [toString(category)],
-                    kind = 'click', [
-                        if(links.url = '', 'a link that is not known any more', left(links.url, 300)),
-                        if(agent IN ('', 'unknown'), left(toString(user_agent), 80), toString(agent)),
-                        toString(network)
-                    ],
-                    kind = 'open', [
-                        if(agent IN ('', 'unknown'), left(toString(user_agent), 80), toString(agent)),
-                        toString(network)
-                    ],
-                    kind = 'unsubscribe', [
-                        transform(toString(via), ['page', 'one-click', 'mail'], ['on the page', 'by one click', 'by mail'], toString(via))
-                    ],
-                    kind = 'resubscribe', ['gets email again'],
-                    kind = 'unanswered', ['it may have gone out: an operator decides'],
-                    []
-                )
-            ),
-            ', '
-        ) AS what,
-        left(text, 1000) AS wrote,
-        left(toString(user_agent), 300) AS user_agent,
-        toString(rules_version) AS rules_version
-    FROM
-    (
-        SELECT *
-        -- include: events_of_lead
-    ) AS events
-    LEFT JOIN
-    (
-        SELECT toString(link_id) AS link_id, url
-        FROM links FINAL
-        WHERE link_id IN (
-            SELECT toFixedString(link_id, 64)
-            -- include: events_of_lead
-            AND kind = 'click' AND length(link_id) = 64
-        )
-    ) AS links ON links.link_id = events.link_id
-    UNION ALL
-    SELECT
-        at,
-        if(holds, 'No more email', 'Email again') AS happened,
-        10 AS place,
-        '' AS campaign,
-        NULL AS step,
-        '' AS variant,
-        '' AS verdict,
-        toString(fact) AS reason,
-        concat(
-            if(holds, '', 'taken back: '),
-            transform(
-                toString(fact),
-                ['erased', 'complained', 'unsubscribed', 'invalid'],
-                ['erased', 'complained of spam', 'unsubscribed', 'the address is dead'],
-                toString(fact)
-            ),
-            if(of = 'address', ', known of the address, whatever list it is in', '')
-        ) AS what,
-        '' AS wrote,
-        '' AS user_agent,
-        '' AS rules_version
-    FROM
-    (
-        -- include: facts_of_lead
-    )
-    UNION ALL
-    SELECT
-        at,
-        'Waiting' AS happened,
-        10 AS place,
-        toString(campaign) AS campaign,
-        toNullable(step) AS step,
-        '' AS variant,
-        '' AS verdict,
-        toString(state) AS reason,
-        concat(
-            if(
-                state = 'unanswered',
-                'an operator decides whether it went out',
-                concat('next attempt at ', formatDateTime(due_at, '%F %T', 'UTC'), ' UTC')
-            ),
-            if(attempt > 0, concat(', attempts: ', toString(attempt)), '')
-        ) AS what,
-        '' AS wrote,
-        '' AS user_agent,
-        '' AS rules_version
-    FROM
-    (
-        SELECT *
-        -- include: waiting_emails
-        AND lead = chosen_lead AND lead != ''
-    )
+    -- include: lead_happenings
 ) AS happenings
 LEFT JOIN (SELECT id, name FROM campaigns FINAL) AS known ON known.id = happenings.campaign
 ORDER BY at DESC, place DESC, happened, campaign_id, step, what
 LIMIT 500
+
+-- name: lead_timeline_page
+-- As `lead_timeline`, a page: at most :limit rows, the newest before the place in the timeline that the page before ended
+-- at (moment, place and id).
+WITH
+    {lead:String} AS chosen_lead
+SELECT
+    at,
+    place,
+    id,
+    kind,
+    happened,
+    campaign,
+    step,
+    variant,
+    verdict,
+    reason,
+    what,
+    wrote,
+    user_agent,
+    rules_version
+FROM
+(
+    -- include: lead_happenings
+) AS happenings
+WHERE (at, place, id) < ({before:DateTime64(3, 'UTC')}, {before_place:Int64}, {before_id:String})
+ORDER BY at DESC, place DESC, id DESC
+LIMIT {limit:UInt32}
 
 -- name: lead_summary
 -- What became of all emails of a lead, whatever the period, and how many `events` there are of them. Counts and rates as

@@ -11,6 +11,7 @@ import uuid
 
 import pytest
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import DatabaseError
 from typer.testing import CliRunner
 
 from clickhouse import views
@@ -231,6 +232,17 @@ def test_migrate_prints_what_it_would_run_and_asks_nobody(monkeypatch: pytest.Mo
     assert shown.output.count("ENGINE = Distributed") >= len(TABLES)
     monkeypatch.setenv("SENDLENS_CLICKHOUSE_CLUSTER", "")
     assert "ON CLUSTER" not in CliRunner().invoke(app, ["migrate", "--print"]).output
+
+
+def test_a_client_of_a_cluster_sends_what_is_rendered(embedded_clickhouse: ClickHouseProcess) -> None:
+    settings = Settings(  # type: ignore[call-arg]
+        _env_file=None, clickhouse_url=embedded_clickhouse.url, clickhouse_database="default", clickhouse_cluster="many"
+    )
+    with connect(settings) as client:
+        assert client.command("SELECT getSetting('distributed_product_mode')") == "global"
+        assert client.command("SELECT getSetting('distributed_foreground_insert')") == "true"
+        with pytest.raises(DatabaseError, match="Replicated DDL queries are disabled"):
+            client.command("TRUNCATE TABLE t")
 
 
 def test_the_known_week_has_its_numbers_under_the_two_names(embedded_clickhouse: ClickHouseProcess) -> None:

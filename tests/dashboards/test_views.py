@@ -68,6 +68,17 @@ def queries_columns(rows: list[dict[str, Any]]) -> set[str]:
     return set(rows[0])
 
 
+def test_ab_tests_are_the_boards(history: Client) -> None:
+    columns = [column["name"] for column in history.query("DESCRIBE v_ab").named_results()]
+    theirs = [{"campaign": row["campaign_id"], **row} for row in asked(history, "ab")]
+    assert len(theirs) > 10
+
+    def told(rows: list[dict[str, Any]]) -> set[str]:
+        return {str([row[name] for name in columns]) for row in rows}
+
+    assert told(all_of(history, "v_ab")) == told(theirs)
+
+
 def test_days_domains_and_variants_add_up_to_the_headline(history: Client) -> None:
     _, now = asked(history, "headline")
     for view in ("v_campaigns", "v_daily", "v_variants", "v_senders", "v_domains"):
