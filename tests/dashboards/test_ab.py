@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import accumulate
@@ -14,6 +15,7 @@ from clickhouse_connect.driver.client import Client
 
 from clickhouse import queries
 from clickhouse.asked import Asked
+from clickhouse.counting import carry
 from clickhouse.migrate import migrate
 from clickhouse.store import connect
 from tests.dashboards.conftest import settings_for
@@ -78,7 +80,14 @@ def put(
     values: dict[str, Any] = {"campaign": campaign, "step": step, "bounced": bounced, "at": "2026-03-02 09:00:00.000"}
     delivered, reached = zip(*variants.values(), strict=True)
     values |= {"variants": list(variants), "delivered": list(delivered), "reached": list(reached)}
-    client.command(_PUT, parameters=values)
+    _insert(client, _PUT, values)
+
+
+def _insert(client: Client, statement: str, values: dict[str, Any]) -> None:
+    """As clickhouse.store inserts events, of which these are too many to be written out one by one."""
+    batch = secrets.token_hex(8)
+    client.command(statement, parameters=values, settings={"log_comment": batch})
+    carry(client, batch)
 
 
 def ask(client: Client, *campaigns: str, name: str = "ab_replies", steps: tuple[int, ...] = ()) -> list[dict[str, Any]]:
@@ -295,7 +304,7 @@ def draw(
     """Tests by chance; the rows of all variants that are compared with another."""
     values = {"name": name, "tests": tests, "size": size, "variants": variants, "rate": rate}
     values |= {"other": rate if other is None else other, "at": "2026-03-02 09:00:00.000"}
-    client.command(_DRAW, parameters=values)
+    _insert(client, _DRAW, values)
     names = [f"{name}{number:04}" for number in range(tests)]
     rows = [row for start in range(0, tests, 200) for row in ask(client, *names[start : start + 200])]
     assert len(rows) == tests * variants
