@@ -142,9 +142,11 @@ class Sampler:
 
     def _run(self) -> None:
         due = time.monotonic()
-        while not self._stopping.is_set():
+        is_last = False
+        while not is_last:
             due = max(due + self._settings.sample_seconds, time.monotonic())
             self._stopping.wait(due - time.monotonic())
+            is_last = self._stopping.is_set()  # asked before: what is counted until now is in the last sample
             self._sample()
         if self._client is not None:
             self._client.close()

@@ -36,7 +36,7 @@ export function stat(description) {
         number.replaceChildren(text, ...(limit && limit.color !== "green" && limit.value > 0 ? [" ", el("span", { class: "flag" }, `${value(limit.value, field.unit).replace(".0%", "%")} or more`)] : []));
         node.classList.toggle("none", amount === null);
       }
-      const was = before ? value(before[first.column], first.unit) : null;
+      const was = before && (before[first.column] ?? null) !== null ? value(before[first.column], first.unit) : null;
       of.textContent = foot(now, was, span);
       const difference = before ? change(now[first.column], before[first.column], first.unit) : null;
       moved.hidden = !difference || of.textContent === description.no_value;

