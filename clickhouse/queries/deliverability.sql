@@ -237,7 +237,7 @@ LIMIT 100
             arrayMap(place -> timeline[place].2, hurts) AS costs,
             arrayMap((place, before) -> place - before - 1, hurts, arrayPopBack(arrayPushFront(hurts, 0))) AS clean,
             arrayMap(place -> dates[place], hurts) AS dates_hurt,
-            arrayMap((here, next) -> here != next, dates_hurt, arrayPushBack(arrayPopFront(dates_hurt), toDate(0)))
+            arrayMap((here, next) -> here != next, dates_hurt, arrayShiftLeft(dates_hurt, 1, toDate(0)))
                 AS ends_day,
             arrayFilter((one, ends) -> ends, dates_hurt, ends_day) AS hurt_days,
             arrayFilter((one, ends) -> ends, hurts, ends_day) AS places_then,
