@@ -40,6 +40,10 @@ class BadList:
         self._leads = {lead.address: lead for lead in leads}
 
     @property
+    def leads(self) -> list[Lead]:
+        return list(self._leads.values())
+
+    @property
     def truth(self) -> Truth:
         return self.truths[part(1, "A")]
 
@@ -84,6 +88,7 @@ class BadList:
         if lead.kind.refusal is None:
             return ""
         self.truth.hard_bounced.add(lead.id)
+        self.truth.bounced_for[lead.id] = lead.kind.refusal.category
         self._people.facts["invalid"].add(lead.id)
         self._look()
         return lead.kind.refusal.says

@@ -14,8 +14,8 @@ from tests.world.mailbox import Mailbox
 from tests.world.mailserver import Received
 from tests.world.platform import Lead
 from tests.world.questions import WORDS_OF_A_REPLY
-from tests.world.recipients import Action, Answer
-from tests.world.truth import FACTS, Truth
+from tests.world.recipients import FULL, NO_SUCH_USER, Action, Answer
+from tests.world.truth import FACTS, Hit, Truth
 
 _ENEMY = b"a key that an enemy made up"
 
@@ -79,10 +79,12 @@ class People:
             case "bounce-hard":
                 written = answers.bounce(original, path, who, "5.1.1", "550 5.1.1 The account does not exist")
                 truth.hard_bounced.add(lead.id)
+                truth.bounced_for[lead.id] = NO_SUCH_USER.category
                 self.facts["invalid"].add(lead.id)
             case "bounce-soft":
                 written = answers.bounce(original, path, who, "5.2.2", "552 5.2.2 The mailbox is full")
                 truth.soft_bounced.add(lead.id)
+                truth.bounced_for[lead.id] = FULL
             case "complaint":
                 written = answers.complaint(original, self._mailbox.address)
                 truth.complained.add(lead.id)
@@ -106,6 +108,8 @@ class People:
         known = {"shop.example.com"} if action.what != "follow-hidden" else {self._host}
         if expect == 302 and urlsplit(answer.headers.get("location", "")).hostname not in known:
             self.complaints.append(f"a link leads to {answer.headers.get('location')!r}")
+        link = answer.headers.get("location", "") if expect == 302 else ""
+        truth.done.append(Hit(lead.id, "click" if expect == 302 else "open", action.verdict, action.agent, link))
         truth.hits += 1
         truth.bot_hits += action.verdict == "bot"
         truth.machine_hits += action.verdict == "machine"

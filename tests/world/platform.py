@@ -75,10 +75,13 @@ class Platform:
         """The campaign as `/v1` tells it: whether it is paused, and why."""
         return dict((await self._asked("GET", f"/v1/campaigns/{campaign}")).json())
 
-    async def board(self, campaign: str) -> dict[str, Any]:
-        """The Overview of one campaign as the page gets it."""
-        question = {"since": "now-1h", "campaign": campaign}
-        return dict((await self._asked("GET", "/boards/campaign.json", params=question)).json())
+    async def board(self, key: str, **question: str) -> dict[str, Any]:
+        """A board of the last hour as the page gets it; `campaign`, `step` and `lead` choose."""
+        return await self.said(f"/boards/{key}.json", since="now-1h", **question)
+
+    async def said(self, path: str, **question: str) -> dict[str, Any]:
+        """What the installation answers to the question."""
+        return dict((await self._asked("GET", path, params=question)).json())
 
     async def ask(self, campaign: str, step: int, leads: Iterable[Lead], *, some_twice: bool = False) -> None:
         """Ask for a step's emails; with `some_twice` for every 25th once more, which is the same email."""

@@ -32,6 +32,10 @@ class Play:
         self._first: dict[str, Received] = {}
         self._under_way: set[asyncio.Task[None]] = set()
 
+    @property
+    def leads(self) -> list[Lead]:
+        return list(self._leads.values())
+
     async def declare(self) -> None:
         """Some leads of this world have no mailbox. Whether that pauses a campaign is played by the bad list."""
         await self._platform.declare(self.campaign, "Spring seeds", check_reply=True, bounce_limit=1)
@@ -43,6 +47,8 @@ class Play:
             truth = self._truth(lead, step)
             if why_not := self._people.why_not(lead):
                 truth.skipped[lead.id] = why_not
+                if is_asked_twice(lead):
+                    truth.skipped_twice.add(lead.id)
             else:
                 truth.sent.add(lead.id)
                 if is_asked_twice(lead):
@@ -78,6 +84,7 @@ class Play:
         lead = self._leads[address]
         if lead.kind.refusal is not None:
             truth = self._truth(lead, self._step)
+            truth.bounced_for[lead.id] = lead.kind.refusal.category
             if lead.kind.refusal.means == "hard":
                 truth.hard_bounced.add(lead.id)
                 self._people.facts["invalid"].add(lead.id)

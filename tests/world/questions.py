@@ -1,10 +1,9 @@
-"""What is said to have happened: by ClickHouse, asked in several ways, and by the page that a viewer sees."""
+"""What ClickHouse says to have happened, asked in several ways."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
@@ -105,26 +104,3 @@ def facts(client: Client) -> dict[Part, Numbers]:
 def pauses(client: Client, campaign: str) -> list[tuple[datetime, int, int]]:
     """Each pause of the campaign for its bounces: when, and of how many emails sent how many had bounced hard."""
     return [(row[0], row[1], row[2]) for row in client.query(_PAUSES, parameters={"campaign": campaign}).result_rows]
-
-
-def page_answers(board: dict[str, Any], campaign: str) -> dict[Part, Numbers]:
-    """What the Campaign board's JSON says of the campaign, in the truth's words."""
-    return {
-        part(row["step"], row["variant"]): {name: row[word] for name, word in _PAGE_WORDS.items()}
-        for row in board["answers"]["by_variant"]["rows"]
-        if row["campaign_id"] == campaign
-    }
-
-
-_PAGE_WORDS = {
-    "sent": "sent",
-    "delivered": "delivered",
-    "hard_bounced": "hard_bounced",
-    "soft_bounced": "soft_bounced",
-    "blocked": "blocked",
-    "openers": "opened",
-    "clickers": "clicked",
-    "unsubscribers": "unsubscribed",
-    "replied": "replied",
-    "complained": "complained",
-}

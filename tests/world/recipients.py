@@ -75,14 +75,17 @@ class Answer:
 
 @dataclass(frozen=True)
 class Refusal:
-    """What the mail server says to RCPT instead of yes, and what Sendlens is to make of it."""
+    """What the mail server says to RCPT instead of yes, and what Sendlens is to make of it: the bounce's class and
+    category."""
 
     says: str
     means: Literal["hard", "block"]
+    category: str
 
 
-NO_SUCH_USER = Refusal("550 5.1.1 <recipient>: Recipient address rejected: User unknown", "hard")
-UNWANTED = Refusal("550 5.7.1 Message rejected for policy reasons", "block")
+NO_SUCH_USER = Refusal("550 5.1.1 <recipient>: Recipient address rejected: User unknown", "hard", "user-unknown")
+UNWANTED = Refusal("550 5.7.1 Message rejected for policy reasons", "block", "policy")
+FULL = "mailbox-full"  # the category of a full mailbox
 GREYLISTED_SECONDS = 3
 GREYLISTED = f"451 4.7.1 Greylisted, please try again in {GREYLISTED_SECONDS} seconds"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from typing import Literal
 
 Part = str  # which part of the play a row of numbers is about, such as "step 1, A"
 Numbers = dict[str, int]
@@ -11,6 +12,17 @@ Numbers = dict[str, int]
 # For what a lead may get no more mail, in the order in which the reason is given.
 FACTS = ("unsubscribed", "complained", "invalid", "replied")
 SKIPS = (*FACTS, "paused")
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A pixel fetched or a link followed, by whose doing. `link` is where a click was led to."""
+
+    lead: str
+    kind: Literal["open", "click"]
+    verdict: str
+    agent: str
+    link: str = ""
 
 
 @dataclass
@@ -24,6 +36,7 @@ class Truth:
     soft_bounced: set[str] = field(default_factory=set)
     blocked: set[str] = field(default_factory=set)
     skipped: dict[str, str] = field(default_factory=dict)
+    skipped_twice: set[str] = field(default_factory=set)
     asked_again: set[str] = field(default_factory=set)
     openers: set[str] = field(default_factory=set)
     clickers: set[str] = field(default_factory=set)
@@ -35,6 +48,8 @@ class Truth:
     hits: int = 0
     bot_hits: int = 0
     machine_hits: int = 0
+    done: list[Hit] = field(default_factory=list)  # the hits, one by one
+    bounced_for: dict[str, str] = field(default_factory=dict)  # what was wrong with the email of a lead
 
     @property
     def settled(self) -> set[str]:

@@ -13,10 +13,11 @@ from schemas.settings import Settings
 from tests.world.badlist import DOMAIN, BadList
 from tests.world.mailbox import Mailbox
 from tests.world.mailserver import MailServer
+from tests.world.page import Page, Played
 from tests.world.people import People
 from tests.world.platform import Platform
 from tests.world.play import Play
-from tests.world.questions import answers, facts, page_answers, pauses
+from tests.world.questions import answers, facts, pauses
 from tests.world.table import tables
 from tests.world.truth import differences
 
@@ -37,6 +38,7 @@ class World:
         self._smtp = MailServer(settings.smtp_port, {"example.net": self.play, DOMAIN: self.bad})
         self._lag = settings.settle_seconds + _LONGEST_LAG
         self._about_the_pause = ""
+        self._page = Page(self.platform, self.people.facts)
 
     async def __aenter__(self) -> World:
         await self._smtp.start()
@@ -56,6 +58,7 @@ class World:
     async def compared(self, client: Client) -> list[str]:
         """The differences that stay: hits settle before they are judged, so what is new may take a while to count."""
         wrong = await self._until_equal(lambda: self._wrong(client))
+        wrong += await self._until_equal(self._wrong_on_page)  # the stream has settled: the page has to be right
         return self.people.complaints + self.play.complaints + self.bad.complaints + wrong
 
     def verdict(self, wrong: list[str]) -> str:
@@ -64,7 +67,7 @@ class World:
         parts |= {"bad list": self.bad.truth.numbers()}
         hits, bots = (sum(numbers[name] for numbers in parts.values()) for name in ("hits", "bot_hits"))
         equal = "EQUAL: every number in ClickHouse, and on the page, is the truth"
-        said = [tables(parts), "", f"bot share {bots / max(1, hits):.1%}", self._about_the_pause]
+        said = [tables(parts), "", f"bot share {bots / max(1, hits):.1%}", self._about_the_pause, self._page.told()]
         return "\n".join([*said, f"{len(wrong)} differences" if wrong else equal])
 
     async def _until_equal(self, look: Callable[[], Awaitable[list[str]]]) -> list[str]:
@@ -78,12 +81,16 @@ class World:
         wrong = []
         for one in (self.play, self.bad):
             said = await asyncio.to_thread(answers, client, one.campaign, list(one.truths))
-            said["the page"] = page_answers(await self.platform.board(one.campaign), one.campaign)
             true = {where: truth.numbers() for where, truth in one.truths.items()}
             wrong += [f"{one.campaign}, {line}" for line in differences(true, said)]
         paused = await asyncio.to_thread(pauses, client, self.bad.campaign)
         self._about_the_pause, about = self.bad.told(paused, await self.platform.campaign(self.bad.campaign))
         return wrong + about + await self._wrong_facts(client)
+
+    async def _wrong_on_page(self) -> list[str]:
+        pauses = {self.play.campaign: 0, self.bad.campaign: 1}
+        played = [Played(one.campaign, one.leads, one.truths, pauses[one.campaign]) for one in (self.play, self.bad)]
+        return await self._page.wrong(played)
 
     async def _wrong_facts(self, client: Client) -> list[str]:
         of_leads = {fact: len(leads) for fact, leads in self.people.facts.items()}
