@@ -18,6 +18,7 @@ from schemas.events import lines
 from schemas.settings import Settings
 from tests.dashboards.conftest import settings_for
 from tests.dashboards.data import Email
+from tests.dashboards.legible import faint, unnamed
 from tests.support.browser import CHROMIUM, Browser, Page, chromium
 from tests.support.processes import free_port
 from tests.support.served import served
@@ -109,6 +110,10 @@ def test_every_board_shows_its_numbers(page: Page, url: str, board: Board) -> No
     assert page.value("document.querySelectorAll('.canvas').length") == page.value(
         "document.querySelectorAll('canvas').length"
     )
+    for dark in (False, True):
+        page.look(dark=dark)
+        assert faint(page) == []
+    assert unnamed(page) == []
     page.look(width=390, height=844, phone=True)
     assert page.value("document.documentElement.scrollWidth") == 390
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,7 @@ from schemas.settings import Settings
 from tests.dashboards.conftest import settings_for
 from tests.dashboards.data import insert_known_week
 from tests.dashboards.kinds import OFFERED, pauses
+from tests.dashboards.legible import faint, unnamed
 from tests.support.browser import CHROMIUM, Browser, Page, chromium
 from tests.support.served import served
 
@@ -22,25 +24,6 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-
 
 WEEK = "since=2026-03-02T00:00:00Z&until=2026-03-09T00:00:00Z"
 DRAWN = "document.querySelector('#board').getAttribute('aria-busy') === 'false'"
-CONTRAST = """(() => {
-  const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
-  const light = ([r, g, b]) => [r, g, b].map((c) => c / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
-    .reduce((sum, c, at) => sum + c * [0.2126, 0.7152, 0.0722][at], 0);
-  const ground = (node) => {
-    for (; node; node = node.parentElement) {
-      const of = rgb(getComputedStyle(node).backgroundColor);
-      if (of.length === 3 || of[3] === 1) return of;
-    }
-    return [255, 255, 255];
-  };
-  const texts = [...document.querySelectorAll('h1, h2, h3, p, a, th, td, time, dt, dd, summary, button, span, strong, label')]
-    .filter((node) => node.checkVisibility() && !node.closest('.sr-only, [aria-hidden=true]:not(.heat span), .stale')
-      && [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim()));
-  return texts.map((node) => {
-    const [a, b] = [light(rgb(getComputedStyle(node).color)), light(ground(node))];
-    return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), node.textContent.trim().slice(0, 40), node.className];
-  }).filter(([ratio]) => ratio < 4.5);
-})()"""
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +65,15 @@ def page(browser: Browser) -> Iterator[Page]:
     page.close()
     assert errors == []
     assert len(hosts) == 1, hosts
+
+
+@pytest.fixture(scope="module")
+def tab(browser: Browser, url: str) -> Page:
+    """A page to ask its modules."""
+    page = browser.page()
+    page.open(f"{url}/?board=machine")
+    page.wait(DRAWN)
+    return page
 
 
 def opened(page: Page, url: str, query: str) -> None:
@@ -278,9 +270,8 @@ def test_times_are_those_of_the_chosen_timezone(page: Page, url: str) -> None:
 def test_all_text_stands_out_and_all_controls_have_names(page: Page, url: str, board: str, dark: bool) -> None:
     page.look(dark=dark)
     opened(page, url, f"board={board}&timezone=UTC")
-    assert page.value(CONTRAST) == []
-    unnamed = "[...document.querySelectorAll('button, select, input, a, summary, [role=img], [role=region], nav, section, form')].filter((n) => n.checkVisibility() && !(n.innerText || n.getAttribute('aria-label') || n.getAttribute('aria-labelledby') || n.labels?.length)).map((n) => n.outerHTML)"
-    assert page.value(unnamed) == []
+    assert faint(page) == []
+    assert unnamed(page) == []
 
 
 @pytest.mark.parametrize("board", ["kinds", "story&lead=lead-0", "overview", "machine", "story"])
@@ -290,6 +281,54 @@ def test_a_phone_shows_it_without_scrolling_sideways(page: Page, url: str, board
     assert page.value("document.documentElement.scrollWidth") == 390
     too_wide = "[...document.querySelectorAll('.card, .top, .toolbar, .value, h2, .event, .notice')].filter((n) => n.getBoundingClientRect().right > innerWidth + 1).map((n) => n.className)"
     assert page.value(too_wide) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (11520, "s", "3 h 12 min"),
+        (3599.6, "s", "1 h"),
+        (59.7, "s", "1 min"),
+        (86399, "s", "1 d"),
+        (90000, "s", "1 d 1 h"),
+        (75, "s", "1 min 15 s"),
+        (0.0042, "s", "4.2 ms"),
+        (0, "s", "0 s"),
+        (None, "s", "–"),
+        (1023, "bytes", "1,023 B"),
+        (1536, "bytes", "1.5 KiB"),
+        (0.00053, "percentunit", "0.05%"),
+        (0.5, "percentunit", "50.0%"),
+        (1234.5, "cps", "1,235/s"),
+        (0.0123, "cps", "0.0123/s"),
+        ("", "string", "–"),
+    ],
+)
+def test_numbers_are_written_as_people_read_them(tab: Page, value: object, unit: str, text: str) -> None:
+    written = f"import('./static/format.js').then(({{value}}) => value({json.dumps(value)}, '{unit}'))"
+    assert tab.value(written) == text
+
+
+def test_a_mark_stands_within_the_step_it_happened_in(tab: Page) -> None:
+    days = [{"time": f"2026-03-0{day}T00:00:00Z"} for day in (2, 3, 4)]
+    marks = [
+        {"time": f"2026-03-0{at}", "text": at} for at in ("1T23:59:00Z", "2T00:00:00Z", "4T18:00:00Z", "5T00:00:00Z")
+    ]
+    placed = tab.value(
+        "import('./static/marks.js').then(({lines}) => "
+        f"lines({json.dumps(marks)}, {json.dumps(days)}, 'time', 86400000).map(({{text, at}}) => [text, at]))"
+    )
+    assert placed == [["2T00:00:00Z", -0.5], ["4T18:00:00Z", 2.25]]
+
+
+def test_a_moment_on_a_wall_is_the_moment_that_was_meant(tab: Page) -> None:
+    for zone, text in (
+        ("Europe/Paris", "2026-03-29T03:30"),
+        ("America/New_York", "2026-11-01T12:00"),
+        ("Asia/Kolkata", "2026-01-01T00:00"),
+    ):
+        back = f"import('./static/format.js').then(({{instant, wall}}) => wall(instant('{text}', '{zone}'), '{zone}'))"
+        assert tab.value(back) == text
 
 
 def test_an_unknown_board_says_so(browser: Browser, url: str) -> None:
