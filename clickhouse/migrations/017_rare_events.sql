@@ -1,6 +1,6 @@
 -- Events that are few: everything but sends, deliveries, opens and clicks, a twentieth of all. Boards ask for them by
--- kind, and `events`, sorted by campaign and email, would be read whole for it: measured with 70 million events, what was said
--- of bounces took seconds, and here milliseconds. Merged as `events` is.
+-- kind, and `events`, sorted by campaign and email, would be read whole for it: of 100 million events, the question for bounces
+-- by category read 44 million rows, and reads 4.8 million here. Merged as `events` is.
 CREATE TABLE IF NOT EXISTS rare_events (
     kind LowCardinality(String),
     campaign LowCardinality(String),
@@ -59,7 +59,7 @@ WHERE kind NOT IN ('sent', 'delivered', 'open', 'click');
 
 INSERT INTO rebuilding (campaign) SELECT '' FROM events LIMIT 1;
 
--- The emails of one lead: of 14 million, 17 MB of index are read instead of every lead.
+-- The emails of one lead, without reading every lead: 16 MB of index for 14 million emails.
 ALTER TABLE outcomes ADD INDEX IF NOT EXISTS by_lead lead TYPE bloom_filter(0.01) GRANULARITY 1;
 
 ALTER TABLE outcomes MATERIALIZE INDEX by_lead;
