@@ -14,9 +14,9 @@ demo: .venv/ready ## Start everything on this machine and play a mail world agai
 up: .venv/ready ## Start everything on this machine, without the mail world
 	@exec $(BIN)/sendlens up
 
-# Three files of tests at a time, for they mostly wait.
+# Two files of tests at a time, for they mostly wait.
 test: .venv/ready ## Run the whole test suite
-	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 kafka: .kafka/ready ## Bring Apache Kafka, for tests on it (44 MB; needs Java 17 and Maven)
 

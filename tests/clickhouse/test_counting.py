@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clickhouse import counting, queries
+from clickhouse.asked import Asked
 from clickhouse.migrate import migrate
 from clickhouse.rebuild import rebuild, rebuild_outcomes
 from clickhouse.store import connect, insert_lines
@@ -58,12 +59,7 @@ def empty(client: Client) -> None:
 
 def asked(client: Client, name: str, since: datetime, until: datetime, *campaigns: str) -> list[dict[str, Any]]:
     query = queries.get(name)
-    given = {
-        "since": f"{since:%Y-%m-%d %H:%M:%S}.{since.microsecond // 1000:03}",
-        "until": f"{until:%Y-%m-%d %H:%M:%S}.{until.microsecond // 1000:03}",
-        "campaigns": list(campaigns),
-        "timezone": "UTC",
-    }
+    given = Asked(since, until, campaigns, "UTC").parameters()
     return list(client.query(query.sql, parameters=query.values(given)).named_results())
 
 
