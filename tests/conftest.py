@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from tests.support.broker import Broker, start_broker
 from tests.support.kafka import a_kafka
@@ -32,6 +33,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for name, scope in (("broker", "session"), ("own_broker", "function")):
         if name in metafunc.fixturenames:
             metafunc.parametrize(name, KINDS if both else KINDS[:1], indirect=True, scope=scope)
+
+
+@pytest.fixture(autouse=True)
+def logs_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A command that runs in this process sets up logging for good, to an output that ends with its test. Here it ends too."""
+    configure = structlog.configure
+    monkeypatch.setattr(structlog, "configure", lambda **how: configure(**how | {"cache_logger_on_first_use": False}))
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
