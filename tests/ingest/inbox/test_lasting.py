@@ -89,8 +89,10 @@ def test_stopped_in_the_middle_of_a_backlog_it_reads_no_mail_twice(house: House)
     house.write(accounts(house.server))
     for _ in range(3):
         before = len(house.mails())
+        if before == BACKLOG:
+            break
         house.start()
-        house.until(lambda n=before: len(house.mails()) > n or len(house.mails()) == BACKLOG, "some mails")  # type: ignore[misc]
+        house.until(lambda n=before: len(house.mails()) > n, "some mails")  # type: ignore[misc]
         assert house.process
         assert house.process.stop(8) == 0
     house.run()
