@@ -22,7 +22,7 @@ FOLDER = Path(__file__).with_name("statements")
 # Everything that is derived from `events`. `touched` comes last, and is what all else is held against.
 DERIVED = (
     "outcomes", "reactions", "rare_events", "rolled", "email_counts", "hit_counts", "emails", "judged_hits",
-    "arrivals", "carried", "touched",
+    "arrivals", "carried", "lead_emails", "last_events", "touched",
 )  # fmt: skip
 
 _STATEMENTS = queries.read(
