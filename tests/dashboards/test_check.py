@@ -159,7 +159,7 @@ def test_the_check_sees(fault: str, boards: dict[str, Model]) -> None:
 
 
 def test_the_check_sees_two_boards_of_one_uid(boards: dict[str, Model]) -> None:
-    assert "uid sendlens-overview is used by 2 boards" in check(None, {**boards, "y": boards[OVERVIEW]})
+    assert "uid sendlens-overview is on 2 boards" in check(None, {**boards, "y": boards[OVERVIEW]})
 
 
 def test_the_check_sees_an_annotation_that_says_nothing(client: Client) -> None:
