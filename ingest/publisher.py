@@ -78,11 +78,11 @@ class Publisher:
             raise Retry(str(error)) from error
         future.add_both(lambda result: self._answered(done, result, producer))
 
-    async def publish(self, topic: Topic, partition: int, key: str, value: bytes, within: float) -> None:
-        """Publish one record and return when it is safe. Raises Retry when Kafka has not confirmed it `within` seconds.
+    async def publish(self, topic: Topic, key: str, value: bytes, within: float) -> None:
+        """Publish one record on its key's own partition, and return when it is safe.
 
-        After a Retry the record may still arrive: publish only what may arrive twice. Raises Reject when the broker
-        will never take it.
+        Raises Retry when Kafka has not confirmed it `within` seconds, and then it may still arrive: publish only what
+        may arrive twice. Raises Reject when the broker will never take it.
         """
         if self._outstanding + len(value) > _OUTSTANDING_BYTES:
             raise Retry("too much is waiting for Kafka")
@@ -99,7 +99,7 @@ class Publisher:
             else:
                 answer.set_exception(Retry(repr(error)))
 
-        self.send(topic, partition, key.encode(), value, done)
+        self.send(topic, self._settings.partition_of(topic, key), key.encode(), value, done)
         self._outstanding += len(value)
         try:
             await asyncio.wait_for(answer, within)

@@ -51,19 +51,6 @@ def url(full: Settings) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A tab that afterwards must have met no error and asked no other host for anything."""
-    page = browser.page()
-    page.look()
-    yield page
-    hosts = {request.split("/")[2] for request in page.requests if not request.startswith("data:")}
-    errors = page.errors
-    page.close()
-    assert errors == []
-    assert len(hosts) == 1, hosts
-
-
 def card(page: Page, key: str) -> str:
     return page.text(f"#panel-{key}")
 
