@@ -107,7 +107,7 @@ class Shown:
         insert_lines(self._client, "lead_facts", lines([fact]))
 
     async def wrong(self) -> list[str]:
-        return await self.page.wrong([self.played])
+        return await self.page.wrong(self.played)
 
     async def liars(self) -> set[str]:
         return {line.partition(" says ")[0].rpartition(", ")[2] for line in await self.wrong()}
@@ -175,7 +175,7 @@ async def test_a_fact_of_a_lead_that_is_none_is_found(shown: Shown) -> None:
 
 async def test_a_page_that_can_not_be_asked_is_not_the_truth() -> None:
     platform = Platform("http://127.0.0.1:9", {})
-    (told,) = await Page(platform, {}).wrong([Played("c", [Lead(0, KINDS[0])], {}, 0)])
+    (told,) = await Page(platform, {}).wrong_of_campaign(Played("c", [Lead(0, KINDS[0])], {}, 0))
     assert "the page could not be asked" in told
     await platform.close()
 

@@ -92,7 +92,7 @@ export function chart(panel) {
           const right = (placed[at + 1]?.x ?? width - 30) - mark.x, left = mark.x - (placed[at - 1]?.x ?? 0);
           const isLast = at === placed.length - 1;
           const align = isLast && right < 150 && left > right + 250 ? "right" : "left";
-          const room = Math.min(300, (align === "left" ? right : left - 250) - 8);
+          const room = Math.min(420, (align === "left" ? right : left - 250) - 8);
           return { xAxis: mark.at, label: { show: room > 60, formatter: mark.text, width: room, align } };
         }),
       },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import httpx
@@ -15,7 +15,8 @@ from tests.world.lives import looked_at, of_all_things, of_lead
 from tests.world.platform import Lead, Platform
 from tests.world.truth import Numbers, Part, Truth
 
-_AT_ONCE = 4  # leads asked for; the page has two threads
+_AT_ONCE = 4  # questions of ours; the page has two threads
+_NO_ANSWER = (RuntimeError, httpx.HTTPError)
 _BOARDS: dict[str, Callable[[boards.Json], Said]] = {
     "overview": boards.overview,
     "campaign": boards.campaign,
@@ -23,6 +24,10 @@ _BOARDS: dict[str, Callable[[boards.Json], Said]] = {
     "deliverability": boards.deliverability,
     "robots": boards.robots,
 }
+_IN_ORDER = (
+    *("Overview", "Campaign board", "A/B board", "Deliverability board", "Robots board", "/v1/campaigns/stats"),
+    *("/v1/stats/daily", "/v1/ab", "/v1/leads/timeline", "Lead board"),
+)
 
 
 @dataclass(frozen=True)
@@ -49,43 +54,59 @@ def unequal(ought: Said, said: Said) -> list[str]:
 
 
 class Page:
-    """Compares what the page and `/v1` say with the truth. `compared` is how many numbers were, by who says them."""
+    """Compares what the page and `/v1` say with the truth. A lead that was found right is not asked for again."""
 
     def __init__(self, platform: Platform, facts: Mapping[str, set[str]]) -> None:
-        self.compared: Counter[str] = Counter()
         self._platform = platform
         self._facts = facts
+        self._compared: dict[str, Said] = {}  # what was compared with the truth, by the question
+        self._right: set[str] = set()  # leads
+        self._turn = asyncio.Semaphore(_AT_ONCE)
+
+    @property
+    def compared(self) -> Counter[str]:
+        """How many numbers were compared, by who says them."""
+        found: Counter[str] = Counter()
+        for ought in self._compared.values():
+            for source, parts in ought.items():
+                found[source] += sum(map(len, parts.values()))
+        return found
 
     def told(self) -> str:
         """How much was compared, for people."""
-        parts = ", ".join(f"{source} {number}" for source, number in self.compared.items())
-        return f"compared {self.compared.total()} numbers over HTTP: {parts}"
+        compared = self.compared
+        parts = ", ".join(f"{source} {compared[source]}" for source in _IN_ORDER if compared[source])
+        return f"compared {compared.total()} numbers over HTTP: {parts}"
 
-    async def wrong(self, played: list[Played]) -> list[str]:
+    async def wrong(self, one: Played) -> list[str]:
         """Ask for everything once. An answer that is none is a difference too, and may be one by the next time."""
-        self.compared.clear()
-        try:
-            wrong = [line for one in played for line in await self._wrong_of_campaign(one)]
-            return wrong + [line for one in played for line in await self._wrong_of_leads(one)]
-        except (RuntimeError, httpx.HTTPError) as error:
-            return [f"the page could not be asked: {error!r}"]
+        return [*await self.wrong_of_campaign(one), *await self.wrong_of_leads(one)]
 
-    async def _wrong_of_campaign(self, one: Played) -> list[str]:
+    async def wrong_of_campaign(self, one: Played) -> list[str]:
+        """What the boards and `/v1` say of the whole campaign, asked anew."""
+        asked: list[Awaitable[tuple[list[str], Said]]] = [
+            self._of_board(key, read, one.campaign) for key, read in _BOARDS.items()
+        ]
+        of = f"/v1/campaigns/{one.campaign}/stats", f"/v1/ab/{one.campaign}"
+        asked += [
+            self._of_v1(boards.v1_stats, of[0]),
+            self._of_v1(boards.v1_daily, "/v1/stats/daily", campaign=one.campaign),
+            self._of_v1(boards.v1_ab, of[1]),
+        ]
         said: Said = {}
         wrong: list[str] = []
-        for key, read in _BOARDS.items():
-            board = await self._platform.board(key, campaign=one.campaign)
-            wrong += boards.failed(key, board)
-            said |= read(board)
-        period = {"since": "now-1h"}
-        said |= boards.v1_stats(await self._platform.said(f"/v1/campaigns/{one.campaign}/stats", **period))
-        said |= boards.v1_daily(await self._platform.said("/v1/stats/daily", campaign=one.campaign, **period))
-        said |= boards.v1_ab(await self._platform.said(f"/v1/ab/{one.campaign}", **period))
+        try:
+            for failed, answer in await asyncio.gather(*asked):
+                wrong += failed
+                said |= answer
+        except _NO_ANSWER as error:
+            return [_not_asked(error)]
         ought = of_campaign(one.campaign, one.leads[0].domain, one.truths, one.pauses)
-        self._count(ought)
+        self._compared[one.campaign] = ought
         return [f"{one.campaign}, {line}" for line in wrong + unequal(ought, said)]
 
-    async def _wrong_of_leads(self, one: Played) -> list[str]:
+    async def wrong_of_leads(self, one: Played) -> list[str]:
+        """What is said of single leads, of those that were not yet found right."""
         ought = {lead.id: of_lead(lead.id, one.truths.values(), self._facts) for lead in one.leads}
 
         def happened(lead: Lead) -> Numbers:
@@ -93,10 +114,9 @@ class Page:
 
         leads = looked_at(one.leads, happened)
         shown = {lead.id for lead in of_all_things(leads, happened)}  # a board costs five questions, a timeline one
-        turn = asyncio.Semaphore(_AT_ONCE)
 
         async def of_one(lead: str) -> list[str]:
-            async with turn:
+            async with self._turn:
                 said = boards.v1_timeline(lead, await self._platform.said(f"/v1/leads/{lead}/timeline", limit="500"))
                 wrong: list[str] = []
                 if lead in shown:
@@ -104,12 +124,27 @@ class Page:
                     wrong = boards.failed("lead", board)
                     said |= boards.lead(lead, board)
             true = {source: ought[lead][source] for source in said}
-            self._count(true)
-            return wrong + unequal(true, said)
+            self._compared[lead] = true
+            wrong += unequal(true, said)
+            if not wrong:
+                self._right.add(lead)
+            return wrong
 
-        answers = await asyncio.gather(*(of_one(lead.id) for lead in leads))
+        try:
+            answers = await asyncio.gather(*(of_one(lead.id) for lead in leads if lead.id not in self._right))
+        except _NO_ANSWER as error:
+            return [_not_asked(error)]
         return [line for answer in answers for line in answer]
 
-    def _count(self, ought: Said) -> None:
-        for source, parts in ought.items():
-            self.compared[source] += sum(map(len, parts.values()))
+    async def _of_board(self, key: str, read: Callable[[boards.Json], Said], campaign: str) -> tuple[list[str], Said]:
+        async with self._turn:
+            board = await self._platform.board(key, campaign=campaign)
+        return boards.failed(key, board), read(board)
+
+    async def _of_v1(self, read: Callable[[boards.Json], Said], path: str, **question: str) -> tuple[list[str], Said]:
+        async with self._turn:
+            return [], read(await self._platform.said(path, since="now-1h", **question))
+
+
+def _not_asked(error: BaseException) -> str:
+    return f"the page could not be asked: {error!r}"
