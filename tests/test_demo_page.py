@@ -173,6 +173,17 @@ async def test_a_fact_of_a_lead_that_is_none_is_found(shown: Shown) -> None:
     assert await shown.liars() == LEAD
 
 
+async def test_a_lead_is_asked_for_until_it_is_right_and_then_no_more(shown: Shown) -> None:
+    shown.tell(shown.one.answered(AutoReplied, SECOND))
+    for _ in range(2):
+        assert await shown.page.wrong_of_leads(shown.played) != []
+    shown.played.truths[part(1, "A")].auto_replied = {shown.one.lead}
+    assert await shown.page.wrong_of_leads(shown.played) == []
+    shown.tell(shown.one.bounced("hard"))
+    assert await shown.page.wrong_of_leads(shown.played) == []
+    assert await shown.page.wrong_of_campaign(shown.played) != []
+
+
 async def test_a_page_that_can_not_be_asked_is_not_the_truth() -> None:
     platform = Platform("http://127.0.0.1:9", {})
     (told,) = await Page(platform, {}).wrong_of_campaign(Played("c", [Lead(0, KINDS[0])], {}, 0))

@@ -117,7 +117,7 @@ export function chart(panel) {
       animationDuration: 250,
       animationDurationUpdate: 250,
       textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: text },
-      grid: { left: 8, right: 16, top: marks.length ? 26 : 14, bottom: overTime ? 4 : 26, containLabel: true },
+      grid: { left: 8, right: overTime && form.step < 50_000 ? 30 : 16, top: marks.length ? 26 : 14, bottom: overTime ? 4 : 26, containLabel: true },
       legend: { show: false, data: fields.map((field) => field.title) },
       tooltip: { trigger: "axis", confine: true, className: "chart-tip", renderMode: "html", appendTo: "body", formatter: tooltip, backgroundColor: "transparent", borderWidth: 0, padding: 0, extraCssText: "box-shadow:none", axisPointer: { type: hasLines ? "line" : "shadow", lineStyle: { color: muted, type: "dashed" }, shadowStyle: { color: muted, opacity: 0.1 } }, transitionDuration: 0 },
       xAxis: [

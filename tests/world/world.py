@@ -79,7 +79,12 @@ class World:
         hits, bots = (sum(numbers[name] for numbers in parts.values()) for name in ("hits", "bot_hits"))
         equal = "EQUAL: every number in ClickHouse, and on the page, is the truth"
         said = [tables(parts), "", f"bot share {bots / max(1, hits):.1%}", self._about_the_pause, self._page.told()]
-        return "\n".join([*said, f"{len(wrong)} differences" if wrong else equal])
+        unequal = (
+            f"{len(wrong)} differences, each a line above that begins with DIFFERENT. Where all numbers of one kind are too\n"
+            "low, look for warnings of worker, ingest or inbox above; on a very busy machine play again (--leads 60 is less\n"
+            "work). What differs twice on a quiet machine is a bug: please report these lines"
+        )
+        return "\n".join([*said, unequal if wrong else equal])
 
     async def _until_equal(self, look: Callable[[], Awaitable[list[str]]]) -> list[str]:
         deadline = time.monotonic() + self._lag
