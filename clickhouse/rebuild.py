@@ -10,7 +10,7 @@ from clickhouse.counting import DERIVED, carried_anew, carry_campaign
 from schemas.errors import Misconfigured
 
 # Tables that a view fills from events, row by row or email by email.
-_FILLED = ("outcomes", "reactions", "judged_hits", "rare_events")
+_FILLED = ("outcomes", "judged_hits", "rare_events")
 _VIEW = "SELECT database, as_select FROM system.tables WHERE database = currentDatabase() AND name = {view:String}"
 _CAMPAIGNS = """
 SELECT campaign, count() AS events
