@@ -149,7 +149,7 @@ class Publisher:
             except (KafkaError, Misconfigured) as error:
                 if repr(error) != problem:
                     problem = repr(error)
-                    log.warning("waiting for Kafka", servers=self._settings.kafka, error=problem)
+                    log.warning("waiting for Kafka", servers=self._settings.kafka, why=str(error))
                 self.problem = str(error) if isinstance(error, Misconfigured) else "Kafka can't be reached"
                 if producer is not None:
                     _close(producer, 0)
@@ -219,7 +219,7 @@ class Publisher:
                 if found or self._stopping.wait(0.02):
                     break
             if not found:
-                raise Misconfigured(f"topic {name} is missing: run `sendlens migrate`")
+                raise Misconfigured(f"topic {name} is not there yet: `sendlens migrate` makes it")
             if len(found) != want:
                 raise Misconfigured(f"topic {name} has {len(found)} partitions, SENDLENS_PARTITIONS says {want}")
 
