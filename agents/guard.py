@@ -43,7 +43,7 @@ from schemas.events import (
 from schemas.pauses import paused, running_since
 from schemas.settings import Settings
 from schemas.state import StateTopic
-from schemas.topics import CAMPAIGNS, EVENTS, LEADS, PAUSES, text_partition
+from schemas.topics import CAMPAIGNS, EVENTS, LEADS, PAUSES
 
 log = structlog.get_logger()
 
@@ -169,10 +169,7 @@ class Guard(Handler):
         new = facts.news(found, self._leads.get)
         if not new:
             return
-        count = self._settings.partitions_of(LEADS)
-        await self._write(
-            [Out(LEADS, text_partition(f.key, count), f.key.encode(), msgspec.json.encode(f)) for f in new]
-        )
+        await self._write([Out.keyed(self._settings, LEADS, fact.key, msgspec.json.encode(fact)) for fact in new])
         for fact in new:
             self._leads.put(fact)
             GUARD_FACTS.labels(fact.fact, fact.of).inc()
@@ -247,11 +244,8 @@ class Guard(Handler):
             sent=counts.sent,
             hard_bounced=counts.hard_bounced,
         )
-        key, settings = campaign.id.encode(), self._settings
-        partition = text_partition(campaign.id, settings.partitions_of(EVENTS))
-        await self._write([Out(EVENTS, partition, key, lines([event]))])
-        partition = text_partition(campaign.id, settings.partitions_of(PAUSES))
-        await self._write([Out(PAUSES, partition, key, msgspec.json.encode(pause))])
+        await self._write([Out.keyed(self._settings, EVENTS, campaign.id, lines([event]))])
+        await self._write([Out.keyed(self._settings, PAUSES, campaign.id, msgspec.json.encode(pause))])
         self._pauses.put(pause)
         self._near[campaign.id] = False
         GUARD_PAUSES.inc()

@@ -69,28 +69,35 @@ FROM (
     SELECT delivery_id,
         minOrNullIf(at, kind = 'open' AND verdict = 'human') AS opened,
         minOrNullIf(at, kind = 'click' AND verdict = 'human') AS clicked,
-        minOrNullIf(at, kind = 'open' AND verdict = 'machine') AS fetched
+        minOrNullIf(at, kind = 'open' AND verdict = 'machine') AS fetched,
+        arraySort(groupUniqArrayIf(concat(kind, ' ', verdict, ' ', reason), verdict IN ('bot', 'machine'))) AS robots,
+        arraySort(groupUniqArrayIf(link_id, kind = 'click' AND verdict = 'human')) AS links
     FROM events FINAL WHERE delivery_id IN touched GROUP BY delivery_id
 ) AS told
 LEFT JOIN (
     SELECT delivery_id, 1 AS there, min(first_open_at) AS opened, min(first_click_at) AS clicked,
-        min(first_machine_open_at) AS fetched
+        min(first_machine_open_at) AS fetched, 1 AS has_sets,
+        arraySort(groupUniqArrayArray(outcomes.robots)) AS robots,
+        arraySort(groupUniqArrayArray(outcomes.links)) AS links
     FROM outcomes WHERE delivery_id IN touched GROUP BY delivery_id
     UNION ALL
-    -- As the page counts them; what was never sent is not counted there.
-    SELECT delivery_id, max(stands) AS there, min(opened), min(clicked), min(fetched)
+    -- As the page counts them; what was never sent has no hour of sending, under which the sets stand.
+    SELECT delivery_id, max(stands) AS there, min(opened), min(clicked), min(fetched), max(is_sent) AS has_sets,
+        arraySort(groupUniqArrayArray(robots)), arraySort(groupUniqArrayArray(links))
     FROM (
         SELECT delivery_id, 1 AS stands, first_open_at AS opened, first_click_at AS clicked,
-            first_machine_open_at AS fetched
+            first_machine_open_at AS fetched, sent_at IS NOT NULL AS is_sent, robots, links
         FROM emails WHERE delivery_id IN touched
         UNION ALL
-        SELECT delivery_id, 0, NULL, NULL, NULL FROM outcomes WHERE delivery_id IN touched AND sent_at IS NOT NULL
+        SELECT delivery_id, 0, NULL, NULL, NULL, 0, [], [] FROM outcomes
+        WHERE delivery_id IN touched AND notEmpty(hours)
     ) GROUP BY delivery_id
 ) AS counted ON counted.delivery_id = told.delivery_id
 WHERE counted.there = 0
     OR ifNull(told.opened, toDateTime64(0, 3)) != ifNull(counted.opened, toDateTime64(0, 3))
     OR ifNull(told.clicked, toDateTime64(0, 3)) != ifNull(counted.clicked, toDateTime64(0, 3))
     OR ifNull(told.fetched, toDateTime64(0, 3)) != ifNull(counted.fetched, toDateTime64(0, 3))
+    OR (counted.has_sets AND (told.robots != counted.robots OR told.links != counted.links))
 """
 _PROGRESS = """
 SELECT done_until, hits, changed FROM reclassifications FINAL

@@ -68,10 +68,14 @@ TIMES = {
     "skipped_at": "Not sent, for a reason that its event has.",
     "unanswered_at": "It may have gone out or not: nobody knows.",
     "last_unsubscribed_at": "Last unsubscribed, taken back or not.",
+    "put_off_at": "First put off for a reason that says something of the recipient or the sender.",
     "resubscribed_at": "Last took an unsubscribing back.",
 }
 
 OTHERS = {
+    "robots": "What robots and machines did, each once: kind, verdict and reason.",
+    "links": "The links that a person followed, by their ids.",
+    "raw_links": "The links that anybody followed, robots included.",
     "name": "What the campaign is called.",
     "slot": "The hour of sending.",
     "state": "Paused or Active.",

@@ -6,6 +6,7 @@ and again whenever the insert is. `roll` counts ahead, and nobody relies on it: 
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -19,18 +20,26 @@ from clickhouse_connect.driver.client import Client
 from clickhouse import queries
 
 FOLDER = Path(__file__).with_name("statements")
-# Everything that is derived from `events`. `touched` comes last, and is what all else is held against.
-DERIVED = (
-    "outcomes", "reactions", "rare_events", "rolled", "email_counts", "hit_counts", "emails", "judged_hits",
-    "arrivals", "carried", "touched",
-)  # fmt: skip
 
 _STATEMENTS = queries.read(
     (path.name, path.read_text()) for folder in (queries.FOLDER, FOLDER) for path in sorted(folder.glob("*.sql"))
 )
+# What counts into a table: of what, by what, and the statement.
+_INTO = [
+    (found["of"], found["grain"], name)
+    for name in _STATEMENTS
+    if (found := re.fullmatch(r"(?P<of>email|hit)_(?P<grain>hour|day|wide)s?_into_(?P<table>\w+)", name))
+]
+COUNTS = tuple(dict.fromkeys(name.partition("_into_")[2] for _, _, name in _INTO))
+# Everything that is derived from `events`. `touched` comes last, and is what all else is held against.
+DERIVED = (
+    "outcomes", "rare_events", "rolled", *COUNTS, "emails", "judged_hits", "arrivals", "carried", "lead_emails",
+    "last_events", "touched",
+)  # fmt: skip
 # Hours counted by one statement: a million emails an hour are 48 million rows read, and some hundred MB.
 _HOURS = 48
 _DAYS = 16
+_WIDE = 2
 
 
 def carry(client: Client, batch: str) -> None:
@@ -60,15 +69,16 @@ def carried_anew(client: Client, deliveries: Sequence[str]) -> Iterator[None]:
     _run(client, "touch", batch)
 
 
-def roll(client: Client, most: int = 10_000) -> int:
+def roll(client: Client, most: int = 10_000, *, wide_after_minutes: int = 0) -> int:
     """Count ahead what is not, at most so many hours and days; returns how many were. Any number may do it at once, and
-    be killed at it: what is marked last, in `rolled`, is all that is looked at."""
+    be killed at it: what is marked last, in `rolled`, is all that is looked at. Wide counts, which cost more, are only
+    made anew when they are `wide_after_minutes` old."""
     done = 0
-    for grain, size in (("hour", _HOURS), ("day", _DAYS)):
+    for grain, size in (("hour", _HOURS), ("day", _DAYS), ("wide", _WIDE)):
         slots: defaultdict[str, list[tuple[datetime, int]]] = defaultdict(list)
-        for of, slot, times in client.query(
-            _STATEMENTS[f"{grain}s_to_roll"].sql, parameters={"most": most}
-        ).result_rows:
+        query = _STATEMENTS[f"{grain}s_to_roll"]
+        asked = query.values({"most": most, "minutes": wide_after_minutes})
+        for of, slot, times in client.query(query.sql, parameters=asked).result_rows:
             slots[str(of)].append((slot.replace(tzinfo=UTC), int(times)))  # clickhouse-connect leaves UTC out
         for of, found in slots.items():
             for at in range(0, len(found), size):
@@ -82,7 +92,8 @@ def _roll(client: Client, of: str, grain: str, slots: Sequence[tuple[datetime, i
         "slots": [slot.strftime("%Y-%m-%d %H:%M:%S") for slot, _ in slots],
         "seen": [times for _, times in slots],
     }
-    client.command(_STATEMENTS[f"roll_{of}_{grain}s"].sql, parameters=parameters)
+    for statement in (name for *what, name in _INTO if what == [of, grain]):
+        client.command(_STATEMENTS[statement].sql, parameters=parameters)
     client.insert(
         "rolled", [[of, grain, slot, times] for slot, times in slots], column_names=["of", "grain", "slot", "seen"]
     )

@@ -23,7 +23,6 @@ _EVERYTHING = {
 _ABOUT_VIEWS = {
     "v_outcomes": "Emails, a row each: when each thing first happened to it, NULL for never.",
     "v_sent": "Emails sent, a row each, found by the hour of sending.",
-    "v_reactions": "Emails to which something rare came back, a row each.",
     **{name: view.about for name, view in VIEWS.items()},
 }
 

@@ -195,6 +195,8 @@ multiIf(isNull(needed_for), '–', needed_for = 'seen', 'as seen', 'a fifth') AS
 WITH
     -- include: period
     ,
+    -- include: each_by_itself
+    ,
     -- include: held
 SELECT
     -- include: ab_shown
@@ -213,6 +215,8 @@ LIMIT 3000
 -- As `ab`, by emails that a person replied to, of delivered.
 WITH
     -- include: period
+    ,
+    -- include: each_by_itself
     ,
     -- include: held
 SELECT
@@ -234,6 +238,8 @@ LIMIT 1000
 WITH
     -- include: period
     ,
+    -- include: each_by_itself
+    ,
     -- include: held
 SELECT
     -- include: ab_shown
@@ -253,6 +259,8 @@ LIMIT 1000
 -- As `ab`, by emails that a person opened, of delivered.
 WITH
     -- include: period
+    ,
+    -- include: each_by_itself
     ,
     -- include: held
 SELECT
@@ -275,6 +283,8 @@ LIMIT 1000
 -- tests. Always three rows.
 WITH
     -- include: period
+    ,
+    -- include: each_by_itself
     ,
     -- include: held
 SELECT

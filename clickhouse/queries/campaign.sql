@@ -17,6 +17,8 @@ SELECT id, name FROM campaigns FINAL
 WITH
     -- include: period_and_before
     ,
+    -- include: all_together
+    ,
     -- include: held
 SELECT
     *,
@@ -44,7 +46,7 @@ ORDER BY period
 WITH
     -- include: period
     ,
-    -- include: grain
+    -- include: unit
 SELECT
     -- include: happened_counts
 FROM
@@ -62,6 +64,8 @@ ORDER BY time
 -- Counts and rates of the emails sent in the period, for each variant of each step of each campaign.
 WITH
     -- include: period
+    ,
+    -- include: each_by_itself
     ,
     -- include: held
 SELECT
@@ -101,6 +105,8 @@ count() AS raw_clicks
 -- `clicked` of the emails of the campaign (and of the steps chosen) that were delivered, with the link or without.
 WITH
     -- include: period
+    ,
+    -- include: each_by_itself
     ,
     -- include: held
 SELECT

@@ -1,92 +1,164 @@
--- How queries get at counts that are made ahead, exact at any range (docs/architecture.md, "Counting"). A query says
--- `include: held` among its WITH, after `period`, and reads `counted_emails` or `counted_hits`.
+-- How queries get at counts that are made ahead, exact at any range (docs/architecture.md, "Counting"). A query says among its
+-- WITH, after `period`, one of `held`, `held_of_times` and `held_by_days`, and reads counts by `in_held`.
 
 -- fragment: held
--- Of the period, which hours stand in a day that is counted, which are counted themselves, and which are to be read
--- row by row: those at the ends that lie in it in part, and those that were written to since they were counted. Rows of
--- (of, grain, slot, times): `email` or `hit`; `day`, `hour` or `raw`. A scalar, so that all of a query goes by one look at it.
+-- Counts by hours and days, of a period and maybe one before.
+(one, next) -> one >= begin AND next <= until AND NOT (one < since AND next > since) AS whole,
+'day' AS grain_of_days,
+-- include: held_slots
+
+-- fragment: held_of_times
+-- Counts by hours and days that lie in one `unit`, in {timezone}, each.
+(one, next) -> one >= begin AND next <= until
+    AND dateTrunc(unit, one, timezone) = dateTrunc(unit, subtractSeconds(next, 1), timezone) AS whole,
+'day' AS grain_of_days,
+-- include: held_slots
+
+-- fragment: held_by_days
+-- Counts that are kept by days alone.
+(one, next) -> one >= begin AND next <= until AND NOT (one < since AND next > since) AND next > addHours(one, 1) AS whole,
+'wide' AS grain_of_days,
+-- include: held_slots
+
+-- fragment: held_slots
+-- Of the period, which days are counted, which hours of the others are, and which hours are to be read row by row: those at
+-- the ends that lie in it in part, and those that were written to since they were counted. Rows of (of, grain, slot,
+-- times): `email` or `hit`; `day` (or `wide`), `hour` or `raw`. A scalar, so that all of a query goes by one look at it.
 (
-    SELECT groupUniqArray((of, grain, start, written))
+    SELECT groupArrayArray(
+        if(
+            whole(day, addDays(day, 1)) AND day_seen >= day_times,
+            [(of, grain_of_days, day, day_times)],
+            arrayMap(
+                hour -> (
+                    of,
+                    if(whole(hour.1, addHours(hour.1, 1)) AND hour.3 >= hour.2, 'hour', 'raw'),
+                    hour.1,
+                    hour.2
+                ),
+                arrayFilter(
+                    hour -> hour.2 > 0 AND hour.1 >= toStartOfHour(begin) AND hour.1 < until, hours
+                )
+            )
+        )
+    )
     FROM
     (
         SELECT
-            hours.of AS of,
-            hours.slot AS slot,
-            hours.day AS day,
-            multiIf(
-                day >= begin AND addDays(day, 1) <= until AND NOT (day < since AND addDays(day, 1) > since)
-                    AND days.seen >= day_times, 'day',
-                slot >= begin AND addHours(slot, 1) <= until AND NOT (slot < since AND addHours(slot, 1) > since)
-                    AND hours.seen >= hours.times, 'hour',
-                'raw'
-            ) AS grain,
-            if(grain = 'day', day, slot) AS start,
-            if(grain = 'day', day_times, hours.times) AS written
+            of,
+            toStartOfDay(slot) AS day,
+            groupArray((slot, times, hour_seen)) AS hours,
+            sum(times) AS day_times,
+            max(seen_of_day) AS day_seen
         FROM
         (
-            SELECT of, slot, toStartOfDay(slot) AS day, times, seen, sum(times) OVER (PARTITION BY of, day) AS day_times
+            SELECT of, slot, sum(said) AS times, max(of_hour) AS hour_seen, max(of_day) AS seen_of_day
             FROM
             (
-                SELECT of, slot, sum(times) AS times
+                SELECT toString(of) AS of, slot, times AS said, 0 AS of_hour, 0 AS of_day
                 FROM touched
                 WHERE slot >= toStartOfDay(begin) AND slot < addDays(toStartOfDay(until), 1)
-                GROUP BY of, slot
-            ) AS written
-            LEFT JOIN
-            (
-                SELECT of, slot, max(seen) AS seen
+                UNION ALL
+                SELECT toString(of), slot, 0, if(grain = 'hour', seen, 0), if(grain = grain_of_days, seen, 0)
                 FROM rolled
-                WHERE grain = 'hour' AND slot >= toStartOfDay(begin) AND slot < addDays(toStartOfDay(until), 1)
-                GROUP BY of, slot
-            ) AS counted USING (of, slot)
-        ) AS hours
-        LEFT JOIN
-        (
-            SELECT of, slot AS day, max(seen) AS seen
-            FROM rolled
-            WHERE grain = 'day' AND slot >= toStartOfDay(begin) AND slot < until
-            GROUP BY of, day
-        ) AS days USING (of, day)
-        WHERE slot >= toStartOfHour(begin) AND slot < until
+                WHERE slot >= toStartOfDay(begin) AND slot < addDays(toStartOfDay(until), 1)
+            )
+            GROUP BY of, slot
+        )
+        GROUP BY of, day
     )
 ) AS held,
-arrayFilter(hour -> hour.1 = 'email' AND hour.2 != 'raw', held) AS email_counts_held,
-arrayFilter(hour -> hour.1 = 'hit' AND hour.2 != 'raw', held) AS hit_counts_held
+arrayMap(one -> (one.2, one.3, one.4), arrayFilter(one -> one.1 = 'email' AND one.2 != 'raw', held)) AS email_counts_held,
+arrayMap(one -> one.3, arrayFilter(one -> one.1 = 'email' AND one.2 = 'raw', held)) AS email_hours_raw,
+arrayMap(one -> (one.2, one.3, one.4), arrayFilter(one -> one.1 = 'hit' AND one.2 != 'raw', held)) AS hit_counts_held,
+arrayMap(one -> one.3, arrayFilter(one -> one.1 = 'hit' AND one.2 = 'raw', held)) AS hit_hours_raw
+
+-- fragment: held_emails
+-- Rows of counts of emails that hold. Read the table FINAL: an older count may still be there.
+slot >= toStartOfDay(begin) AND slot < until
+    AND (grain, slot) IN (SELECT one.1, one.2 FROM (SELECT arrayJoin(email_counts_held) AS one))
+    AND seen >= transform(
+        toUInt32(slot) + (grain != 'hour'),
+        arrayMap(one -> toUInt32(one.2) + (one.1 != 'hour'), email_counts_held),
+        arrayMap(one -> one.3, email_counts_held),
+        toUInt64(0)
+    )
+
+-- fragment: held_hits
+slot >= toStartOfDay(begin) AND slot < until
+    AND (grain, slot) IN (SELECT one.1, one.2 FROM (SELECT arrayJoin(hit_counts_held) AS one))
+    AND seen >= transform(
+        toUInt32(slot) + (grain != 'hour'),
+        arrayMap(one -> toUInt32(one.2) + (one.1 != 'hour'), hit_counts_held),
+        arrayMap(one -> one.3, hit_counts_held),
+        toUInt64(0)
+    )
+
+-- fragment: raw_emails
+-- Hours of `emails` to be read row by row.
+slot IN (SELECT arrayJoin(email_hours_raw)) AND (empty(chosen) OR has(chosen, campaign))
+
+-- fragment: raw_hits
+slot IN (SELECT arrayJoin(hit_hours_raw)) AND (empty(chosen) OR has(chosen, campaign))
+
+-- fragment: all_together
+-- Counts of all campaigns together are kept as those of campaign ''. With `each_by_itself` instead, each campaign has its own.
+if(empty(chosen), [''], chosen) AS levels
+
+-- fragment: each_by_itself
+chosen AS levels
+
+-- fragment: of_levels
+(empty(levels) AND campaign != '' OR has(levels, campaign))
 
 -- fragment: counted_emails
--- The emails sent in the period, as counts: of each campaign, step, variant and sender there may be many rows. `period` is
+-- The emails sent in the period, as counts: of each campaign, step and variant there may be many rows. `period` is
 -- 1 for emails sent at `since` or later.
 SELECT
     campaign,
     step,
     variant,
-    sender,
     slot >= since AS period,
     -- include: count_names
 FROM email_counts FINAL
-WHERE slot >= toStartOfDay(begin) AND slot < until AND (grain, slot) IN
-    (
-        SELECT one.2, one.3 FROM (SELECT arrayJoin(email_counts_held) AS one)
-    )
-    AND seen >= transform(
-        toUInt32(slot) + (grain = 'day'),
-        arrayMap(one -> toUInt32(one.3) + (one.2 = 'day'), email_counts_held),
-        arrayMap(one -> one.4, email_counts_held),
-        toUInt64(0)
-    )
-    AND (empty(chosen) OR has(chosen, campaign))
+WHERE
+    -- include: held_emails
+    AND
+    -- include: of_levels
 UNION ALL
 SELECT
     campaign,
     step,
     variant,
+    sent_at >= since AS period,
+    -- include: counts
+FROM v_sent
+WHERE
+    -- include: raw_emails
+    AND sent_at >= begin AND sent_at < until
+GROUP BY campaign, step, variant, period
+
+-- fragment: counted_by_sender
+-- The same of each sender, without steps and variants.
+SELECT
+    sender,
+    slot >= since AS period,
+    -- include: count_names
+FROM sender_counts FINAL
+WHERE
+    -- include: held_emails
+    AND
+    -- include: of_levels
+UNION ALL
+SELECT
     sender,
     sent_at >= since AS period,
     -- include: counts
 FROM v_sent
-WHERE slot IN (SELECT arrayJoin(arrayMap(one -> one.3, arrayFilter(one -> one.1 = 'email' AND one.2 = 'raw', held))))
-    AND sent_at >= begin AND sent_at < until AND (empty(chosen) OR has(chosen, campaign))
-GROUP BY campaign, step, variant, sender, period
+WHERE
+    -- include: raw_emails
+    AND sent_at >= begin AND sent_at < until
+GROUP BY sender, period
 
 -- fragment: counted_hits
 -- The opens and clicks of the period, as counts. `period` is 1 for those at `since` or later.
@@ -100,17 +172,10 @@ SELECT
     slot >= since AS period,
     hits
 FROM hit_counts FINAL
-WHERE slot >= toStartOfDay(begin) AND slot < until AND (grain, slot) IN
-    (
-        SELECT one.2, one.3 FROM (SELECT arrayJoin(hit_counts_held) AS one)
-    )
-    AND seen >= transform(
-        toUInt32(slot) + (grain = 'day'),
-        arrayMap(one -> toUInt32(one.3) + (one.2 = 'day'), hit_counts_held),
-        arrayMap(one -> one.4, hit_counts_held),
-        toUInt64(0)
-    )
-    AND (empty(chosen) OR has(chosen, campaign))
+WHERE
+    -- include: held_hits
+    AND
+    -- include: of_levels
 UNION ALL
 SELECT
     campaign,
@@ -122,8 +187,9 @@ SELECT
     at >= since AS period,
     count() AS hits
 FROM judged_hits FINAL
-WHERE slot IN (SELECT arrayJoin(arrayMap(one -> one.3, arrayFilter(one -> one.1 = 'hit' AND one.2 = 'raw', held))))
-    AND at >= begin AND at < until AND (empty(chosen) OR has(chosen, campaign))
+WHERE
+    -- include: raw_hits
+    AND at >= begin AND at < until
 GROUP BY campaign, step, variant, kind, verdict, reason, period
 
 -- fragment: count_names

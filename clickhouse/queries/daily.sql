@@ -26,7 +26,7 @@ ORDER BY day WITH FILL
 WITH
     -- include: period
     , {timezone:String} AS timezone
-    , 'day' AS grain
+    , 'day' AS unit
 SELECT
     toDate(time, timezone) AS day,
     -- include: happened_counts

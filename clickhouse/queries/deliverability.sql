@@ -46,6 +46,8 @@ WITH
     -- include: period_and_before
     , {senders:Array(String)} AS chosen_senders
     ,
+    -- include: all_together
+    ,
     -- include: held
 SELECT
     period,
@@ -55,7 +57,7 @@ SELECT
     -- include: rates
 FROM
 (
-    -- include: counted_emails
+    -- include: counted_by_sender
 ) AS counted
 WHERE empty(chosen_senders) OR has(chosen_senders, sender)
 GROUP BY period
@@ -87,7 +89,7 @@ FROM
     FROM
     (
         SELECT
-            toDateTime(dateTrunc(grain, assumeNotNull(sent_at), timezone), timezone) AS time,
+            toDateTime(dateTrunc(unit, assumeNotNull(sent_at), timezone), timezone) AS time,
             -- include: counts
             ,
             -- include: rates
@@ -292,6 +294,8 @@ ORDER BY day
 WITH
     -- include: period_of_senders
     ,
+    -- include: all_together
+    ,
     -- include: held
     , {timezone:String} AS timezone
 SELECT
@@ -314,7 +318,7 @@ FROM
         -- include: rates
     FROM
     (
-        -- include: counted_emails
+        -- include: counted_by_sender
     ) AS counted
     WHERE empty(chosen_senders) OR has(chosen_senders, sender)
     GROUP BY sender

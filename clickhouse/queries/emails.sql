@@ -79,6 +79,8 @@ complained / nullIf(delivered, 0) AS complaint_rate
 WITH
     -- include: period_and_before
     ,
+    -- include: all_together
+    ,
     -- include: held
 SELECT
     period,
@@ -96,6 +98,8 @@ ORDER BY period WITH FILL FROM 0 TO 2
 -- Of the emails sent in the period, how many got how far. `share` and `raw_share` are of sent. Five rows in order.
 WITH
     -- include: period
+    ,
+    -- include: all_together
     ,
     -- include: held
 SELECT
@@ -121,12 +125,12 @@ ARRAY JOIN [
     ('Replied', replied, raw_replied)
 ]::Array(Tuple(String, UInt64, Nullable(UInt64))) AS row
 
--- fragment: grain
+-- fragment: unit
 -- Into which times a period is cut: minutes up to 3 hours, hours up to 3 days, else days of {timezone}.
 {timezone:String} AS timezone,
 dateDiff('second', since, until) AS seconds,
-multiIf(seconds <= 10800, 'minute', seconds <= 259200, 'hour', 'day') AS grain,
-toDateTime(dateTrunc(grain, since, timezone), timezone) AS start
+multiIf(seconds <= 10800, 'minute', seconds <= 259200, 'hour', 'day') AS unit,
+toDateTime(dateTrunc(unit, since, timezone), timezone) AS start
 
 -- fragment: happened_counts
 time,
@@ -138,7 +142,7 @@ countIf(happened = 'unsubscribed') AS unsubscribed
 
 -- fragment: happenings
 -- What first happened to an email by a person's doing, each at its own time.
-SELECT toDateTime(dateTrunc(grain, assumeNotNull(at), timezone), timezone) AS time, happened
+SELECT toDateTime(dateTrunc(unit, assumeNotNull(at), timezone), timezone) AS time, happened
 FROM v_outcomes
 ARRAY JOIN
     [sent_at, first_open_at, first_click_at, replied_at, unsubscribed_at] AS at,
@@ -149,8 +153,8 @@ WHERE at >= since AND at < until AND (empty(chosen) OR has(chosen, campaign))
 -- Every time of the period, when nothing happened too. Days are added as days, because a day is not always 24 hours.
 SELECT
     multiIf(
-        grain = 'minute', addMinutes(start, number),
-        grain = 'hour', addHours(start, number),
+        unit = 'minute', addMinutes(start, number),
+        unit = 'hour', addHours(start, number),
         addDays(start, number)
     ) AS time,
     '' AS happened
@@ -164,7 +168,7 @@ WHERE time < until
 WITH
     -- include: period
     ,
-    -- include: grain
+    -- include: unit
 SELECT
     -- include: happened_counts
 FROM
@@ -180,6 +184,8 @@ ORDER BY time
 -- Counts and rates of the emails sent in the period, for each campaign, the largest first.
 WITH
     -- include: period
+    ,
+    -- include: each_by_itself
     ,
     -- include: held
 SELECT

@@ -6,6 +6,8 @@
 WITH
     -- include: period_and_before
     ,
+    -- include: all_together
+    ,
     -- include: held
 SELECT
     period,
@@ -26,6 +28,8 @@ ORDER BY period WITH FILL FROM 0 TO 2
 -- Hits of the period by kind and by whose they were. Always three rows: opens, clicks, and both together.
 WITH
     -- include: period
+    ,
+    -- include: all_together
     ,
     -- include: held
 SELECT
@@ -51,6 +55,8 @@ ORDER BY row
 WITH
     -- include: period
     ,
+    -- include: all_together
+    ,
     -- include: held
 SELECT
     verdict,
@@ -69,13 +75,13 @@ LIMIT 100
 
 -- fragment: hour_or_day
 -- By hour up to 3 days, else by day of the timezone; both begin with the one in which the period does.
-, if(dateDiff('second', since, until) <= 259200, 'hour', 'day') AS grain
-, toDateTime(dateTrunc(grain, since, timezone), timezone) AS start
+, if(dateDiff('second', since, until) <= 259200, 'hour', 'day') AS unit
+, toDateTime(dateTrunc(unit, since, timezone), timezone) AS start
 
 -- fragment: hours_or_days
 -- Every hour or day of the period. Days are added as days, because a day is not always 24 hours.
 (
-    SELECT if(grain = 'hour', addHours(start, number), addDays(start, number)) AS time
+    SELECT if(unit = 'hour', addHours(start, number), addDays(start, number)) AS time
     FROM numbers(5000)
     WHERE time < until
 )
@@ -147,7 +153,7 @@ SELECT
     bot_hits / nullIf(human_hits + machine_hits + bot_hits, 0) AS bot_share
 FROM
 (
-    SELECT toDateTime(dateTrunc(grain, at, timezone), timezone) AS time, toString(verdict) AS verdict
+    SELECT toDateTime(dateTrunc(unit, at, timezone), timezone) AS time, toString(verdict) AS verdict
     FROM judged_hits FINAL
     WHERE slot >= toStartOfHour(since) AND slot < until AND at >= since AND at < until AND
         -- include: of_chosen

@@ -92,6 +92,8 @@ ORDER BY health, sender
 WITH
     -- include: period
     ,
+    -- include: all_together
+    ,
     -- include: held
 SELECT
     sender,
@@ -112,7 +114,7 @@ FROM
         -- include: rates
     FROM
     (
-        -- include: counted_emails
+        -- include: counted_by_sender
     ) AS counted
     GROUP BY sender
 ) AS counted

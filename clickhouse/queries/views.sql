@@ -58,6 +58,8 @@ GROUP BY campaign, step, variant
 WITH
     -- include: period
     ,
+    -- include: each_by_itself
+    ,
     -- include: held
 SELECT
     campaign,

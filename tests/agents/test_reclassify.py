@@ -109,18 +109,24 @@ def truth(client: Client) -> list[Any]:
     ).result_rows
     return list(
         client.query(
-            f"SELECT * EXCEPT sent_ats FROM ({select.replace(f'{database}.events', f'{database}.events FINAL')}) ORDER BY delivery_id"
+            f"SELECT {_columns(client)} FROM ({select.replace(f'{database}.events', f'{database}.events FINAL')}) ORDER BY delivery_id"
         ).result_rows
     )
 
 
 def outcomes(client: Client) -> list[Any]:
-    described = client.query("DESCRIBE TABLE outcomes_from_events").result_rows
-    columns = ", ".join(row[0] for row in described if row[0] != "sent_ats")
     by_hits = "SELECT delivery_id, first_open_at, first_click_at, first_machine_open_at, first_raw_open_at FROM"
     counted = client.query(f"{by_hits} v_sent ORDER BY delivery_id").result_rows
     assert counted == client.query(f"{by_hits} v_outcomes WHERE sent_at IS NOT NULL ORDER BY delivery_id").result_rows
-    return list(client.query(f"SELECT {columns} FROM v_outcomes ORDER BY delivery_id").result_rows)
+    return list(client.query(f"SELECT {_columns(client)} FROM outcomes FINAL ORDER BY delivery_id").result_rows)
+
+
+def _columns(client: Client) -> str:
+    """All of `outcomes`; sets in order."""
+    described = client.query("DESCRIBE TABLE outcomes_from_events").result_rows
+    return ", ".join(
+        f"arraySort({name}) AS {name}" if kind.startswith("Array") else name for name, kind, *_ in described
+    )
 
 
 @pytest.fixture(scope="module")
