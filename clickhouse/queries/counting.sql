@@ -14,6 +14,21 @@
 'day' AS grain_of_days,
 -- include: held_slots
 
+-- fragment: held_of_quarters
+-- The same of `happened_counts`, where an hour has its quarters apart: no clock is set otherwise than by quarters, but for
+-- those of long ago.
+(one, next) -> one >= begin AND next <= until AND if(
+    next > addHours(one, 1),
+    dateTrunc(unit, one, timezone) = dateTrunc(unit, subtractSeconds(next, 1), timezone),
+    arrayAll(
+        minutes -> dateTrunc(unit, addMinutes(one, minutes), timezone)
+            = dateTrunc(unit, addSeconds(one, 60 * minutes + 899), timezone),
+        [0, 15, 30, 45]
+    )
+) AS whole,
+'day' AS grain_of_days,
+-- include: held_slots
+
 -- fragment: held_by_days
 -- Counts that are kept by days alone.
 (one, next) -> one >= begin AND next <= until AND NOT (one < since AND next > since) AND next > addHours(one, 1) AS whole,
@@ -159,6 +174,48 @@ WHERE
     -- include: raw_emails
     AND sent_at >= begin AND sent_at < until
 GROUP BY sender, period
+
+-- fragment: counted_by_time
+-- The emails sent in the period by the `unit` of {timezone} in which they were; with `held_of_times`.
+SELECT
+    toDateTime(dateTrunc(unit, slot, timezone), timezone) AS time,
+    -- include: count_names
+FROM email_counts FINAL
+WHERE
+    -- include: held_emails
+    AND
+    -- include: of_levels
+UNION ALL
+SELECT
+    toDateTime(dateTrunc(unit, sent_at, timezone), timezone) AS time,
+    -- include: counts
+FROM v_sent
+WHERE
+    -- include: raw_emails
+    AND sent_at >= begin AND sent_at < until
+GROUP BY time
+
+-- fragment: counted_by_sender_and_time
+-- The same of each sender.
+SELECT
+    sender,
+    toDateTime(dateTrunc(unit, slot, timezone), timezone) AS time,
+    -- include: count_names
+FROM sender_counts FINAL
+WHERE
+    -- include: held_emails
+    AND
+    -- include: of_levels
+UNION ALL
+SELECT
+    sender,
+    toDateTime(dateTrunc(unit, sent_at, timezone), timezone) AS time,
+    -- include: counts
+FROM v_sent
+WHERE
+    -- include: raw_emails
+    AND sent_at >= begin AND sent_at < until
+GROUP BY sender, time
 
 -- fragment: counted_hits
 -- The opens and clicks of the period, as counts. `period` is 1 for those at `since` or later.
