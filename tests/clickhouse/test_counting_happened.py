@@ -82,7 +82,12 @@ class Viewer:
     """What one asks, and what is to be answered."""
 
     def __init__(
-        self, events: Sequence[AnyEvent], since: datetime, until: datetime, timezone: str, campaigns: tuple[str, ...] = ()
+        self,
+        events: Sequence[AnyEvent],
+        since: datetime,
+        until: datetime,
+        timezone: str,
+        campaigns: tuple[str, ...] = (),
     ) -> None:
         self.events = [event for event in events if not campaigns or event.campaign in campaigns]
         self.since, self.until, self.campaigns = since, until, campaigns
