@@ -67,17 +67,19 @@
             max(seen_of_day) AS day_seen
         FROM
         (
-            SELECT of, slot, sum(said) AS times, max(of_hour) AS hour_seen, max(of_day) AS seen_of_day
+            SELECT
+                of,
+                slot,
+                sum(said) AS times,
+                maxIf(counted, grain = 'hour') AS hour_seen,
+                maxIf(counted, grain = grain_of_days) AS seen_of_day
             FROM
             (
-                SELECT toString(of) AS of, slot, times AS said, 0 AS of_hour, 0 AS of_day
-                FROM touched
-                WHERE slot >= toStartOfDay(begin) AND slot < addDays(toStartOfDay(until), 1)
+                SELECT of, '' AS grain, slot, times AS said, 0 AS counted FROM touched
                 UNION ALL
-                SELECT toString(of), slot, 0, if(grain = 'hour', seen, 0), if(grain = grain_of_days, seen, 0)
-                FROM rolled
-                WHERE slot >= toStartOfDay(begin) AND slot < addDays(toStartOfDay(until), 1)
+                SELECT of, grain, slot, 0, seen FROM rolled
             )
+            WHERE slot >= toStartOfDay(begin) AND slot < addDays(toStartOfDay(until), 1)
             GROUP BY of, slot
         )
         GROUP BY of, day

@@ -241,8 +241,7 @@ def test_what_is_counted_ahead_is_read_instead_of_emails_half_an_hour_off_too(cl
     viewers = [
         Viewer(events, since, until, timezone, campaigns)
         for since, until in ranges
-        for timezone in TIMEZONES
-        for campaigns in ((), ("spring",))
+        for timezone, campaigns in (("Europe/Paris", ()), ("Asia/Kathmandu", ("spring",)), ("Asia/Kolkata", ()))
     ]
     for viewer in viewers:
         assert_shown_right(client, viewer)
@@ -253,7 +252,7 @@ def test_what_is_counted_ahead_is_read_instead_of_emails_half_an_hour_off_too(cl
         "DELETE FROM emails WHERE slot >= {from:DateTime} AND slot < {to:DateTime}",
         parameters={"from": "2026-03-27 19:00:00", "to": "2026-03-30 02:00:00"},
     )
-    for viewer in viewers[10:]:
+    for viewer in viewers[3:]:
         for name, steps in (("activity", ()), ("campaign_activity", (1,))):
             assert _by_time(viewer.ask(client, name, steps), "time") == viewer.happened("hour", steps)
 
