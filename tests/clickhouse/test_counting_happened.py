@@ -188,7 +188,7 @@ def test_every_hour_and_day_of_any_timezone_has_what_counting_by_hand_gives(
     empty(client)
     base = data.draw(st.sampled_from([SPRING, AUTUMN]))
     events = events_of(data.draw(told(base)))
-    stream = list(data.draw(st.permutations(events + events[::3])))
+    stream: list[AnyEvent] = list(data.draw(st.permutations(events + events[::3])))
     while stream:
         size = data.draw(st.integers(1, len(stream)))
         insert_lines(client, "events", lines(stream[:size]))
