@@ -53,13 +53,13 @@ WITH
     -- include: held_of_quarters
 SELECT
     time,
-    -- include: happened_sums
+    -- include: first_sums
 FROM
 (
     SELECT *
     FROM
     (
-        -- include: counted_happenings
+        -- include: counted_firsts
     )
     WHERE
         -- include: of_steps
@@ -266,7 +266,7 @@ FROM
     SELECT toDayOfWeek(time, 0, timezone) AS day, toHour(time, timezone) AS hour, counted.opened AS emails
     FROM
     (
-        -- include: counted_happenings
+        -- include: counted_firsts
     ) AS counted
     WHERE
         -- include: of_steps

@@ -43,10 +43,10 @@ WITH
     -- include: held_of_quarters
 SELECT
     toDate(time, timezone) AS day,
-    -- include: happened_sums
+    -- include: first_sums
 FROM
 (
-    -- include: counted_happenings
+    -- include: counted_firsts
 ) AS counted
 GROUP BY time
 ORDER BY time

@@ -132,7 +132,7 @@ dateDiff('second', since, until) AS seconds,
 multiIf(seconds <= 10800, 'minute', seconds <= 259200, 'hour', 'day') AS unit,
 toDateTime(dateTrunc(unit, since, timezone), timezone) AS start
 
--- fragment: happenings
+-- fragment: firsts
 -- What first happened to emails by a person's doing, each in the hour of `emails` in which it did, whether the email is
 -- known to have been sent or not. `at` is when.
 FROM emails FINAL
@@ -147,21 +147,21 @@ ARRAY JOIN
     ['sent', 'opened', 'clicked', 'replied', 'unsubscribed'] AS happened
 WHERE toStartOfHour(assumeNotNull(at)) = slot AND at IS NOT NULL
 
--- fragment: happened
+-- fragment: first_counts
 countIf(happened = 'sent') AS sent,
 countIf(happened = 'opened') AS opened,
 countIf(happened = 'clicked') AS clicked,
 countIf(happened = 'replied') AS replied,
 countIf(happened = 'unsubscribed') AS unsubscribed
 
--- fragment: happened_sums
+-- fragment: first_sums
 sum(counted.sent) AS sent,
 sum(counted.opened) AS opened,
 sum(counted.clicked) AS clicked,
 sum(counted.replied) AS replied,
 sum(counted.unsubscribed) AS unsubscribed
 
--- fragment: counted_happenings
+-- fragment: counted_firsts
 -- What first happened in the period, as counts by `unit` of {timezone}: of each time and step there may be many rows.
 SELECT
     toDateTime(dateTrunc(unit, addMinutes(slot, 15 * quarter), timezone), timezone) AS time,
@@ -180,8 +180,8 @@ UNION ALL
 SELECT
     toDateTime(dateTrunc(unit, assumeNotNull(at), timezone), timezone) AS time,
     step,
-    -- include: happened
--- include: happenings
+    -- include: first_counts
+-- include: firsts
 AND
 -- include: raw_emails
 AND at >= begin AND at < until
@@ -218,10 +218,10 @@ WITH
     -- include: held_of_quarters
 SELECT
     time,
-    -- include: happened_sums
+    -- include: first_sums
 FROM
 (
-    -- include: counted_happenings
+    -- include: counted_firsts
     UNION ALL
     -- include: quiet_times
 ) AS counted

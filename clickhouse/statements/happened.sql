@@ -11,8 +11,8 @@ SELECT
     step,
     -- include: seen_of_slot
     ,
-    -- include: happened
--- include: happenings
+    -- include: first_counts
+-- include: firsts
 AND slot IN {slots:Array(DateTime('UTC'))}
 GROUP BY GROUPING SETS ((campaign, slot, quarter, step), (slot, quarter, step))
 
@@ -27,7 +27,7 @@ SELECT
     step,
     -- include: seen_of_day
     ,
-    -- include: happened_sums
+    -- include: first_sums
 FROM happened_counts AS counted FINAL
 WHERE counted.grain = 'hour' AND (slot, counted.seen) IN
 (
