@@ -1,0 +1,265 @@
+-- Sender health, 0 to 100: a fold over a sender's emails in order of time. It starts at 100. An email that hurts takes off
+-- what it costs; 20 in a row that met nothing give 1 back, up to 100.
+--
+-- What a run of emails does to health, whatever health was before, is a run too: some clean emails, then what lies between
+-- its first hurt and its last, which makes least(high, greatest(low, h + shift)) of h, and some clean emails after that.
+-- Two runs on end are one: clean emails in a row go on over the border, and functions of that form stay of that form. So
+-- the runs of hours and days are kept in `sender_runs`, and health at any moment is the fold of some hundred runs.
+
+-- fragment: email_costs
+-- What an email cost its sender, and when: it bounced hard 15; it bounced for another reason, was blocked, or was put off
+-- for a reason that says something (migration 040) 5; it was delivered and met nothing 0. By the worst that it met, at the
+-- first moment of that. `moment` is NULL for what met none of these.
+multiIf(hard_bounced_at IS NOT NULL, 15, soft_bounced_at IS NULL AND blocked_at IS NULL AND put_off_at IS NULL, 0, 5) AS cost,
+multiIf(
+    cost = 15, hard_bounced_at,
+    cost = 0, delivered_at,
+    arrayMin(arrayMap(
+        one -> ifNull(one, toDateTime64('2200-01-01 00:00:00', 3, 'UTC')), [soft_bounced_at, blocked_at, put_off_at]
+    ))
+) AS moment
+
+-- fragment: met
+-- What emails met, a row each, under the hour of that.
+SELECT
+    sender,
+    slot,
+    -- include: email_costs
+FROM emails FINAL
+WHERE sender != '' AND slot = toStartOfHour(assumeNotNull(moment)) AND moment IS NOT NULL
+
+-- fragment: emails_in_order
+-- Emails of a sender, as what `folded_run` folds: places before the first hurt and at the last of each part, and what the
+-- part makes of health. Of emails, a part is one that hurt.
+arraySort(groupArray((assumeNotNull(moment), cost))) AS timeline,
+toInt64(length(timeline)) AS number_of,
+arrayFilter((place, met) -> met.2 > 0, arrayMap(place -> toInt64(place), arrayEnumerate(timeline)), timeline) AS lasts,
+arrayMap(place -> place - 1, lasts) AS firsts,
+arrayMap(hurt -> toInt64(-hurt), arrayFilter(hurt -> hurt > 0, timeline.2)) AS shifts,
+arrayMap(one -> toInt64(0), shifts) AS lows,
+arrayMap(one -> toInt64(100 + one), shifts) AS highs
+
+-- fragment: runs_in_order
+-- The same of runs: a part is a run in which something hurt.
+arraySort(groupArray((at, runs.emails, runs.before, runs.after, runs.shift, runs.low, runs.high))) AS timeline,
+arrayMap(place -> toInt64(place), arrayCumSum(timeline.2)) AS places,
+places[-1] AS number_of,
+arrayFilter(one -> one.2 > one.3, timeline) AS parts,
+arrayFilter((place, one) -> one.2 > one.3, places, timeline) AS part_places,
+arrayMap((place, one) -> toInt64(place - one.2 + one.3), part_places, parts) AS firsts,
+arrayMap((place, one) -> toInt64(place - one.4), part_places, parts) AS lasts,
+arrayMap(one -> toInt64(one.5), parts) AS shifts,
+arrayMap(one -> toInt64(one.6), parts) AS lows,
+arrayMap(one -> toInt64(one.7), parts) AS highs
+
+-- fragment: folded_run
+-- All parts as one function of the health before the first.
+arrayFold(
+    (so_far, clean, shift, low, high) -> (
+        so_far.1 + intDiv(clean, 20) + shift,
+        greatest(low, least(high, so_far.2 + intDiv(clean, 20) + shift)),
+        greatest(low, least(high, so_far.3 + intDiv(clean, 20) + shift))
+    ),
+    arrayMap((first, last) -> first - last, firsts, arrayPopBack(arrayPushFront(lasts, firsts[1]))),
+    shifts,
+    lows,
+    highs,
+    (toInt64(0), toInt64(-1000000000), toInt64(1000000000))
+) AS folded
+
+-- fragment: run
+number_of AS emails,
+if(empty(firsts), number_of, firsts[1]) AS before,
+if(empty(lasts), number_of, number_of - lasts[-1]) AS after,
+folded.1 AS shift,
+if(empty(firsts), toInt64(0), folded.2) AS low,
+if(empty(firsts), toInt64(100), folded.3) AS high
+
+-- fragment: run_names
+emails, before, after, shift, low, high
+
+-- fragment: runs
+-- The runs of all senders in order of time until `end`, each within one day of {timezone} (`piece`) or before the first,
+-- by `piece_of`: days and hours that are counted, if they still hold, and the others' emails as they are.
+-- Not by `held`, for it looks at all of history, whatever period the query is about.
+(
+WITH
+    (
+        SELECT groupArrayArray(
+            if(
+                piece_of(day) = piece_of(subtractSeconds(addDays(day, 1), 1)) AND addDays(day, 1) <= end AND day_seen >= day_times,
+                [('day', day, day_times)],
+                arrayMap(
+                    hour -> (
+                        if(
+                            piece_of(hour.1) = piece_of(addSeconds(hour.1, 3599)) AND addHours(hour.1, 1) <= end AND hour.3 >= hour.2,
+                            'hour',
+                            'raw'
+                        ),
+                        hour.1,
+                        hour.2
+                    ),
+                    arrayFilter(hour -> hour.2 > 0 AND hour.1 < end, hours)
+                )
+            )
+        )
+        FROM
+        (
+            SELECT
+                toStartOfDay(slot) AS day,
+                groupArray((slot, times, hour_seen)) AS hours,
+                sum(times) AS day_times,
+                max(seen_of_day) AS day_seen
+            FROM
+            (
+                SELECT slot, sum(said) AS times, max(of_hour) AS hour_seen, max(of_day) AS seen_of_day
+                FROM
+                (
+                    SELECT slot, times AS said, 0 AS of_hour, 0 AS of_day FROM touched WHERE of = 'email' AND slot < end
+                    UNION ALL
+                    SELECT slot, 0, if(grain = 'hour', seen, 0), if(grain = 'day', seen, 0)
+                    FROM rolled
+                    WHERE of = 'email' AND grain IN ('hour', 'day') AND slot < end
+                )
+                GROUP BY slot
+            )
+            GROUP BY day
+        )
+    ) AS known_runs,
+    arrayFilter(one -> one.1 != 'raw', known_runs) AS held_runs,
+    arrayMap(one -> one.2, arrayFilter(one -> one.1 = 'raw', known_runs)) AS raw_runs
+SELECT *
+FROM
+(
+    SELECT
+        sender,
+        piece_of(slot) AS piece,
+        toDateTime64(slot, 3, 'UTC') AS at,
+        toInt64(sender_runs.emails) AS emails,
+        toInt64(sender_runs.before) AS before,
+        toInt64(sender_runs.after) AS after,
+        toInt64(sender_runs.shift) AS shift,
+        toInt64(sender_runs.low) AS low,
+        toInt64(sender_runs.high) AS high
+    FROM sender_runs FINAL
+    WHERE (grain, slot) IN (SELECT one.1, one.2 FROM (SELECT arrayJoin(held_runs) AS one))
+        AND seen >= transform(
+            toUInt32(slot) + (grain != 'hour'),
+            arrayMap(one -> toUInt32(one.2) + (one.1 != 'hour'), held_runs),
+            arrayMap(one -> one.3, held_runs),
+            toUInt64(0)
+        )
+    UNION ALL
+    SELECT
+        sender,
+        piece,
+        at,
+        -- include: run
+    FROM
+    (
+        SELECT
+            sender,
+            piece_of(met.moment) AS piece,
+            min(assumeNotNull(met.moment)) AS at,
+            -- include: emails_in_order
+            ,
+            -- include: folded_run
+        FROM
+        (
+            -- include: met
+            AND slot IN (SELECT arrayJoin(raw_runs)) AND moment < end
+        ) AS met
+        GROUP BY sender, slot, piece
+    )
+)
+)
+
+-- fragment: healths
+-- Health of each sender now, of all its emails.
+SELECT
+    sender,
+    least(100, hurt_health + intDiv(if(empty(lasts), number_of, number_of - lasts[-1]), 20)) AS folded_health,
+    true AS is_folded
+FROM
+(
+    WITH
+        moment -> toDate(0) AS piece_of,
+        toDateTime64('2106-01-01 00:00:00', 3, 'UTC') AS end
+    SELECT
+        sender,
+        -- include: runs_in_order
+        ,
+        arrayFold(
+            (health, clean, shift, low, high) -> greatest(low, least(high, health + intDiv(clean, 20) + shift)),
+            arrayMap((first, last) -> first - last, firsts, arrayPopBack(arrayPushFront(lasts, 0))),
+            shifts,
+            lows,
+            highs,
+            toInt64(100)
+        ) AS hurt_health
+    FROM
+    -- include: runs
+    AS runs
+    GROUP BY sender
+)
+
+-- fragment: health_days
+-- Health at the end of each day of {timezone} in the period, of each sender of the emails sent in it, from its first email
+-- on. First all runs of a day become one, and all those before the period; then these few are folded, day by day.
+(
+    WITH
+        toDate(since, timezone) AS first_day,
+        toDate(subtractMilliseconds(until, 1), timezone) AS last_day,
+        moment -> greatest(toDate(moment, timezone), subtractDays(first_day, 1)) AS piece_of,
+        toDateTime64(addDays(last_day, 1), 3, timezone) AS end
+    SELECT
+        sender,
+        arrayJoin(arrayMap(number -> addDays(first_day, number), range(1 + dateDiff('day', first_day, last_day)))) AS day,
+        healths_then[arrayLastIndex(one -> one <= day, pieces)] AS health
+    FROM
+    (
+        SELECT
+            sender,
+            arraySort(groupArray((piece, emails, before, after, shift, low, high))) AS days,
+            days.1 AS pieces,
+            arrayFold(
+                (so_far, run) -> (
+                    if(run.3 < run.2, greatest(run.6, least(run.7, so_far.1 + intDiv(so_far.2 + run.3, 20) + run.5)), so_far.1),
+                    if(run.3 < run.2, run.4, so_far.2 + run.2),
+                    arrayPushBack(
+                        so_far.3,
+                        least(100, if(run.3 < run.2, greatest(run.6, least(run.7, so_far.1 + intDiv(so_far.2 + run.3, 20) + run.5)), so_far.1)
+                            + intDiv(if(run.3 < run.2, run.4, so_far.2 + run.2), 20))
+                    )
+                ),
+                days,
+                (toInt64(100), toInt64(0), []::Array(Int64))
+            ).3 AS healths_then
+        FROM
+        (
+            WITH
+                -- include: runs_in_order
+                ,
+                -- include: folded_run
+            SELECT
+                sender,
+                piece,
+                -- include: run
+            FROM
+            -- include: runs
+            AS runs
+            WHERE sender IN
+            (
+                SELECT sender
+                FROM
+                (
+                    -- include: counted_by_sender
+                )
+                WHERE empty(chosen_senders) OR has(chosen_senders, sender)
+            )
+            GROUP BY sender, piece
+        )
+        GROUP BY sender
+    )
+    WHERE pieces[1] <= day
+)
