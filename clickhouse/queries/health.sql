@@ -28,52 +28,103 @@ SELECT
 FROM emails FINAL
 WHERE sender != '' AND slot = toStartOfHour(assumeNotNull(moment)) AND moment IS NOT NULL
 
--- fragment: emails_in_order
--- Emails of a sender, as what `folded_run` folds: places before the first hurt and at the last of each part, and what the
--- part makes of health. Of emails, a part is one that hurt.
-arraySort(groupArray((assumeNotNull(moment), cost))) AS timeline,
-toInt64(length(timeline)) AS number_of,
-arrayFilter((place, met) -> met.2 > 0, arrayMap(place -> toInt64(place), arrayEnumerate(timeline)), timeline) AS lasts,
-arrayMap(place -> place - 1, lasts) AS firsts,
-arrayMap(hurt -> toInt64(-hurt), arrayFilter(hurt -> hurt > 0, timeline.2)) AS shifts,
-arrayMap(one -> toInt64(0), shifts) AS lows,
-arrayMap(one -> toInt64(100 + one), shifts) AS highs
+-- fragment: runs_of_met
+-- The runs of what `met` says, within hours and pieces. Each step is a query of its own: ClickHouse would put the words of
+-- one that it finds by name wherever it is named, and take longer to read the query than to answer it.
+SELECT
+    sender,
+    slot,
+    piece,
+    at,
+    -- include: run
+FROM
+(
+    SELECT
+        *,
+        -- include: folded
+    FROM
+    (
+        SELECT
+            sender,
+            slot,
+            piece,
+            timeline[1].1 AS at,
+            toInt64(length(timeline)) AS number_of,
+            arrayMap(
+                (place, one) -> (toInt64(place - 1), toInt64(place), toInt64(-one.2), toInt64(0), toInt64(100 - one.2)),
+                arrayFilter((place, one) -> one.2 > 0, arrayEnumerate(timeline), timeline),
+                arrayFilter(one -> one.2 > 0, timeline)
+            ) AS parts
+        FROM
+        (
+            SELECT sender, slot, piece, arraySort(groupArray((assumeNotNull(moment), cost))) AS timeline
+            FROM met
+            GROUP BY sender, slot, piece
+        )
+    )
+)
 
--- fragment: runs_in_order
--- The same of runs: a part is a run in which something hurt.
-arraySort(groupArray((at, runs.emails, runs.before, runs.after, runs.shift, runs.low, runs.high))) AS timeline,
-arrayMap(place -> toInt64(place), arrayCumSum(timeline.2)) AS places,
-places[-1] AS number_of,
-arrayFilter(one -> one.2 > one.3, timeline) AS parts,
-arrayFilter((place, one) -> one.2 > one.3, places, timeline) AS part_places,
-arrayMap((place, one) -> toInt64(place - one.2 + one.3), part_places, parts) AS firsts,
-arrayMap((place, one) -> toInt64(place - one.4), part_places, parts) AS lasts,
-arrayMap(one -> toInt64(one.5), parts) AS shifts,
-arrayMap(one -> toInt64(one.6), parts) AS lows,
-arrayMap(one -> toInt64(one.7), parts) AS highs
+-- fragment: runs_of_runs
+-- One run of all those of each sender and piece that `runs` has.
+SELECT
+    sender,
+    piece,
+    -- include: run
+FROM
+(
+    SELECT
+        *,
+        -- include: folded
+    FROM
+    (
+        SELECT
+            sender,
+            piece,
+            places[-1] AS number_of,
+            arrayMap(
+                (place, one) -> (place - one.2 + one.3, place - one.4, one.5, one.6, one.7),
+                arrayFilter((place, one) -> one.2 > one.3, places, timeline),
+                arrayFilter(one -> one.2 > one.3, timeline)
+            ) AS parts
+        FROM
+        (
+            SELECT *, arrayCumSum(timeline.2) AS places
+            FROM
+            (
+                SELECT
+                    sender,
+                    piece,
+                    arraySort(groupArray((
+                        at, toInt64(emails), toInt64(before), toInt64(after), toInt64(shift), toInt64(low), toInt64(high)
+                    ))) AS timeline
+                FROM runs
+                GROUP BY sender, piece
+            )
+        )
+    )
+)
 
--- fragment: folded_run
--- All parts as one function of the health before the first.
+-- fragment: folded
+-- All parts as one function of the health before the first. A part is an email that hurt, or a run in which one did: how many
+-- emails there are before its first hurt, and up to its last; and the function it is.
 arrayFold(
-    (so_far, clean, shift, low, high) -> (
-        so_far.1 + intDiv(clean, 20) + shift,
-        greatest(low, least(high, so_far.2 + intDiv(clean, 20) + shift)),
-        greatest(low, least(high, so_far.3 + intDiv(clean, 20) + shift))
+    (so_far, clean, part) -> (
+        so_far.1 + intDiv(clean, 20) + part.3,
+        greatest(part.4, least(part.5, so_far.2 + intDiv(clean, 20) + part.3)),
+        greatest(part.4, least(part.5, so_far.3 + intDiv(clean, 20) + part.3))
     ),
-    arrayMap((first, last) -> first - last, firsts, arrayPopBack(arrayPushFront(lasts, firsts[1]))),
-    shifts,
-    lows,
-    highs,
+    arrayMap((first, last) -> first - last, parts.1, arrayPopBack(arrayPushFront(parts.2, parts.1[1]))),
+    parts,
     (toInt64(0), toInt64(-1000000000), toInt64(1000000000))
-) AS folded
+) AS function
 
 -- fragment: run
 number_of AS emails,
-if(empty(firsts), number_of, firsts[1]) AS before,
-if(empty(lasts), number_of, number_of - lasts[-1]) AS after,
-folded.1 AS shift,
-if(empty(firsts), toInt64(0), folded.2) AS low,
-if(empty(firsts), toInt64(100), folded.3) AS high
+if(empty(parts), number_of, parts[1].1) AS before,
+if(empty(parts), number_of, number_of - parts[-1].2) AS after,
+function.1 AS shift,
+if(empty(parts), toInt64(0), function.2) AS low,
+if(empty(parts), toInt64(100), function.3) AS high
 
 -- fragment: run_names
 emails, before, after, shift, low, high
@@ -150,26 +201,19 @@ FROM
             toUInt64(0)
         )
     UNION ALL
-    SELECT
-        sender,
-        piece,
-        at,
-        -- include: run
+    SELECT * EXCEPT (slot)
     FROM
     (
-        SELECT
-            sender,
-            piece_of(met.moment) AS piece,
-            min(assumeNotNull(met.moment)) AS at,
-            -- include: emails_in_order
-            ,
-            -- include: folded_run
-        FROM
+        WITH met AS
         (
-            -- include: met
-            AND slot IN (SELECT arrayJoin(raw_runs)) AND moment < end
-        ) AS met
-        GROUP BY sender, slot, piece
+            SELECT *, piece_of(assumeNotNull(moment)) AS piece
+            FROM
+            (
+                -- include: met
+                AND slot IN (SELECT arrayJoin(raw_runs)) AND moment < end
+            )
+        )
+        -- include: runs_of_met
     )
 )
 )
@@ -178,29 +222,17 @@ FROM
 -- Health of each sender now, of all its emails.
 SELECT
     sender,
-    least(100, hurt_health + intDiv(if(empty(lasts), number_of, number_of - lasts[-1]), 20)) AS folded_health,
+    -- Of nothing but clean emails nothing is given back: 100 is the most.
+    least(100, if(before < emails, greatest(low, least(high, 100 + intDiv(before, 20) + shift)) + intDiv(after, 20), 100)) AS folded_health,
     true AS is_folded
 FROM
 (
     WITH
         moment -> toDate(0) AS piece_of,
-        toDateTime64('2106-01-01 00:00:00', 3, 'UTC') AS end
-    SELECT
-        sender,
-        -- include: runs_in_order
-        ,
-        arrayFold(
-            (health, clean, shift, low, high) -> greatest(low, least(high, health + intDiv(clean, 20) + shift)),
-            arrayMap((first, last) -> first - last, firsts, arrayPopBack(arrayPushFront(lasts, 0))),
-            shifts,
-            lows,
-            highs,
-            toInt64(100)
-        ) AS hurt_health
-    FROM
-    -- include: runs
-    AS runs
-    GROUP BY sender
+        toDateTime64('2106-01-01 00:00:00', 3, 'UTC') AS end,
+        runs AS
+        -- include: runs
+    -- include: runs_of_runs
 )
 
 -- fragment: health_days
@@ -209,57 +241,57 @@ FROM
 (
     WITH
         toDate(since, timezone) AS first_day,
-        toDate(subtractMilliseconds(until, 1), timezone) AS last_day,
-        moment -> greatest(toDate(moment, timezone), subtractDays(first_day, 1)) AS piece_of,
-        toDateTime64(addDays(last_day, 1), 3, timezone) AS end
+        toDate(subtractMilliseconds(until, 1), timezone) AS last_day
     SELECT
         sender,
         arrayJoin(arrayMap(number -> addDays(first_day, number), range(1 + dateDiff('day', first_day, last_day)))) AS day,
-        healths_then[arrayLastIndex(one -> one <= day, pieces)] AS health
+        healths_then[arrayLastIndex(one -> one <= day, days.1)] AS health
     FROM
     (
         SELECT
             sender,
-            arraySort(groupArray((piece, emails, before, after, shift, low, high))) AS days,
-            days.1 AS pieces,
+            days,
             arrayFold(
-                (so_far, run) -> (
-                    if(run.3 < run.2, greatest(run.6, least(run.7, so_far.1 + intDiv(so_far.2 + run.3, 20) + run.5)), so_far.1),
-                    if(run.3 < run.2, run.4, so_far.2 + run.2),
-                    arrayPushBack(
-                        so_far.3,
-                        least(100, if(run.3 < run.2, greatest(run.6, least(run.7, so_far.1 + intDiv(so_far.2 + run.3, 20) + run.5)), so_far.1)
-                            + intDiv(if(run.3 < run.2, run.4, so_far.2 + run.2), 20))
-                    )
+                -- Health after the last hurt, clean emails since, and health at the end of each day.
+                (so_far, run) -> if(
+                    run.3 < run.2,
+                    (
+                        greatest(run.6, least(run.7, so_far.1 + intDiv(so_far.2 + run.3, 20) + run.5)),
+                        run.4,
+                        arrayPushBack(so_far.3, least(100, greatest(run.6, least(run.7, so_far.1 + intDiv(so_far.2 + run.3, 20) + run.5)) + intDiv(run.4, 20)))
+                    ),
+                    (so_far.1, so_far.2 + run.2, arrayPushBack(so_far.3, least(100, so_far.1 + intDiv(so_far.2 + run.2, 20))))
                 ),
                 days,
                 (toInt64(100), toInt64(0), []::Array(Int64))
             ).3 AS healths_then
         FROM
         (
-            WITH
-                -- include: runs_in_order
-                ,
-                -- include: folded_run
-            SELECT
-                sender,
-                piece,
-                -- include: run
+            SELECT sender, arraySort(groupArray((piece, emails, before, after, shift, low, high))) AS days
             FROM
-            -- include: runs
-            AS runs
-            WHERE sender IN
             (
-                SELECT sender
-                FROM
-                (
-                    -- include: counted_by_sender
-                )
-                WHERE empty(chosen_senders) OR has(chosen_senders, sender)
+                WITH
+                    moment -> greatest(toDate(moment, timezone), subtractDays(first_day, 1)) AS piece_of,
+                    toDateTime64(addDays(last_day, 1), 3, timezone) AS end,
+                    runs AS
+                    (
+                        SELECT *
+                        FROM
+                        -- include: runs
+                        WHERE sender IN
+                        (
+                            SELECT sender
+                            FROM
+                            (
+                                -- include: counted_by_sender
+                            )
+                            WHERE empty(chosen_senders) OR has(chosen_senders, sender)
+                        )
+                    )
+                -- include: runs_of_runs
             )
-            GROUP BY sender, piece
+            GROUP BY sender
         )
-        GROUP BY sender
     )
-    WHERE pieces[1] <= day
+    WHERE days[1].1 <= day
 )

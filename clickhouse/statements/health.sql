@@ -3,49 +3,47 @@
 -- name: email_hours_into_sender_runs
 -- Fold the emails that met something in these hours.
 INSERT INTO sender_runs
-WITH
-    -- include: emails_in_order
-    ,
-    -- include: folded_run
 SELECT
     'hour' AS grain,
     slot,
     sender,
     -- include: seen_of_slot
     ,
-    -- include: run
+    -- include: run_names
 FROM
 (
-    -- include: met
-    AND slot IN {slots:Array(DateTime('UTC'))}
+    WITH met AS
+    (
+        SELECT *, slot AS piece
+        FROM
+        (
+            -- include: met
+            AND slot IN {slots:Array(DateTime('UTC'))}
+        )
+    )
+    -- include: runs_of_met
 )
-GROUP BY slot, sender
 
 -- name: email_days_into_sender_runs
 -- Fold the hours of these days.
 INSERT INTO sender_runs
-WITH
-    -- include: runs_in_order
-    ,
-    -- include: folded_run
 SELECT
     'day' AS grain,
-    day,
+    piece AS day,
     sender,
     -- include: seen_of_day
     ,
-    -- include: run
+    -- include: run_names
 FROM
 (
-    SELECT
-        toStartOfDay(slot) AS day,
-        sender,
-        slot AS at,
-        -- include: run_names
-    FROM sender_runs FINAL
-    WHERE sender_runs.grain = 'hour' AND (slot, sender_runs.seen) IN
+    WITH runs AS
     (
-        -- include: email_hours_of_days
+        SELECT *, slot AS at, toStartOfDay(slot) AS piece
+        FROM sender_runs FINAL
+        WHERE grain = 'hour' AND (slot, seen) IN
+        (
+            -- include: email_hours_of_days
+        )
     )
-) AS runs
-GROUP BY day, sender
+    -- include: runs_of_runs
+)
