@@ -20,56 +20,40 @@ multiIf(
 ) AS moment
 
 -- fragment: met
--- What emails met, a row each, under the hour of that.
+-- What emails met, each a run of one, under the hour of that, in the `hours` (a CTE) alone. Those at the same
+-- moment stand in order of what they cost.
 SELECT
     sender,
     slot,
-    -- include: email_costs
-FROM emails FINAL
-WHERE sender != '' AND slot = toStartOfHour(assumeNotNull(moment)) AND moment IS NOT NULL
-
--- fragment: runs_of_met
--- The runs of what `met` says, within hours and pieces. Each step is a query of its own: ClickHouse would put the words of
--- one that it finds by name wherever it is named, and take longer to read the query than to answer it.
-SELECT
-    sender,
-    slot,
-    piece,
-    at,
-    -- include: run
+    (assumeNotNull(moment), cost) AS at,
+    toUInt32(1) AS emails,
+    toUInt32(cost = 0) AS before,
+    toUInt32(cost = 0) AS after,
+    toInt32(-cost) AS shift,
+    toUInt8(0) AS low,
+    toUInt8(100 - cost) AS high
 FROM
 (
     SELECT
-        *,
-        -- include: folded
-    FROM
-    (
-        SELECT
-            sender,
-            slot,
-            piece,
-            timeline[1].1 AS at,
-            toInt64(length(timeline)) AS number_of,
-            arrayMap(
-                (place, one) -> (toInt64(place - 1), toInt64(place), toInt64(-one.2), toInt64(0), toInt64(100 - one.2)),
-                arrayFilter((place, one) -> one.2 > 0, arrayEnumerate(timeline), timeline),
-                arrayFilter(one -> one.2 > 0, timeline)
-            ) AS parts
-        FROM
-        (
-            SELECT sender, slot, piece, arraySort(groupArray((assumeNotNull(moment), cost))) AS timeline
-            FROM met
-            GROUP BY sender, slot, piece
-        )
-    )
+        sender,
+        slot,
+        -- include: email_costs
+    FROM emails FINAL
+    WHERE slot IN hours AND sender != '' AND slot = toStartOfHour(assumeNotNull(moment)) AND moment IS NOT NULL
 )
 
 -- fragment: runs_of_runs
--- One run of all those of each sender and piece that `runs` has.
+-- One run of all those of each sender and piece that `runs` has. Each step is a query of its own: ClickHouse would put the
+-- words of one that it finds by name wherever it is named, and take longer to read the query than to answer it.
 SELECT
     sender,
     piece,
-    -- include: run
+    number_of AS emails,
+    if(empty(parts), number_of, parts[1].1) AS before,
+    if(empty(parts), number_of, number_of - parts[-1].2) AS after,
+    function.1 AS shift,
+    if(empty(parts), toInt64(0), function.2) AS low,
+    if(empty(parts), toInt64(100), function.3) AS high
 FROM
 (
     SELECT
@@ -80,9 +64,11 @@ FROM
         SELECT
             sender,
             piece,
-            places[-1] AS number_of,
+            toInt64(places[-1]) AS number_of,
             arrayMap(
-                (place, one) -> (place - one.2 + one.3, place - one.4, one.5, one.6, one.7),
+                (place, one) -> (
+                    toInt64(place - one.2 + one.3), toInt64(place - one.4), toInt64(one.5), toInt64(one.6), toInt64(one.7)
+                ),
                 arrayFilter((place, one) -> one.2 > one.3, places, timeline),
                 arrayFilter(one -> one.2 > one.3, timeline)
             ) AS parts
@@ -91,12 +77,7 @@ FROM
             SELECT *, arrayCumSum(timeline.2) AS places
             FROM
             (
-                SELECT
-                    sender,
-                    piece,
-                    arraySort(groupArray((
-                        at, toInt64(emails), toInt64(before), toInt64(after), toInt64(shift), toInt64(low), toInt64(high)
-                    ))) AS timeline
+                SELECT sender, piece, arraySort(groupArray((at, emails, before, after, shift, low, high))) AS timeline
                 FROM runs
                 GROUP BY sender, piece
             )
@@ -117,14 +98,6 @@ arrayFold(
     parts,
     (toInt64(0), toInt64(-1000000000), toInt64(1000000000))
 ) AS function
-
--- fragment: run
-number_of AS emails,
-if(empty(parts), number_of, parts[1].1) AS before,
-if(empty(parts), number_of, number_of - parts[-1].2) AS after,
-function.1 AS shift,
-if(empty(parts), toInt64(0), function.2) AS low,
-if(empty(parts), toInt64(100), function.3) AS high
 
 -- fragment: run_names
 emails, before, after, shift, low, high
@@ -185,13 +158,8 @@ FROM
     SELECT
         sender,
         piece_of(slot) AS piece,
-        toDateTime64(slot, 3, 'UTC') AS at,
-        toInt64(sender_runs.emails) AS emails,
-        toInt64(sender_runs.before) AS before,
-        toInt64(sender_runs.after) AS after,
-        toInt64(sender_runs.shift) AS shift,
-        toInt64(sender_runs.low) AS low,
-        toInt64(sender_runs.high) AS high
+        (toDateTime64(slot, 3, 'UTC'), toUInt8(0)) AS at,
+        -- include: run_names
     FROM sender_runs FINAL
     WHERE (grain, slot) IN (SELECT one.1, one.2 FROM (SELECT arrayJoin(held_runs) AS one))
         AND seen >= transform(
@@ -201,20 +169,17 @@ FROM
             toUInt64(0)
         )
     UNION ALL
-    SELECT * EXCEPT (slot)
+    SELECT
+        sender,
+        piece_of(at.1) AS piece,
+        at,
+        -- include: run_names
     FROM
     (
-        WITH met AS
-        (
-            SELECT *, piece_of(assumeNotNull(moment)) AS piece
-            FROM
-            (
-                -- include: met
-                AND slot IN (SELECT arrayJoin(raw_runs)) AND moment < end
-            )
-        )
-        -- include: runs_of_met
+        WITH hours AS (SELECT arrayJoin(raw_runs))
+        -- include: met
     )
+    WHERE at.1 < end
 )
 )
 

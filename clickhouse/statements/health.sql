@@ -5,23 +5,23 @@
 INSERT INTO sender_runs
 SELECT
     'hour' AS grain,
-    slot,
+    piece AS slot,
     sender,
     -- include: seen_of_slot
     ,
     -- include: run_names
 FROM
 (
-    WITH met AS
+    WITH runs AS
     (
         SELECT *, slot AS piece
         FROM
         (
+            WITH hours AS (SELECT arrayJoin({slots:Array(DateTime('UTC'))}))
             -- include: met
-            AND slot IN {slots:Array(DateTime('UTC'))}
         )
     )
-    -- include: runs_of_met
+    -- include: runs_of_runs
 )
 
 -- name: email_days_into_sender_runs
