@@ -227,6 +227,10 @@ SELECT
     count() AS senders
 FROM
 -- include: health_days
+WHERE sender IN
+(
+    -- include: senders_of_period
+)
 GROUP BY day
 ORDER BY day
 

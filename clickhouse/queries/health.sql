@@ -201,57 +201,53 @@ FROM
 )
 
 -- fragment: health_days
--- Health at the end of each day of {timezone} in the period, of each sender of the emails sent in it, from its first email
--- on. First all runs of a day become one, and all those before the period; then these few are folded, day by day.
+-- Health at the end of each day of {timezone} in the period, of each sender chosen, from its first email on. First all
+-- runs of a day become one, and all those before the period; then these few are folded, day by day.
 (
-    WITH
-        toDate(since, timezone) AS first_day,
-        toDate(subtractMilliseconds(until, 1), timezone) AS last_day
     SELECT
         sender,
-        arrayJoin(arrayMap(number -> addDays(first_day, number), range(1 + dateDiff('day', first_day, last_day)))) AS day,
-        healths_then[arrayLastIndex(one -> one <= day, days.1)] AS health
+        arrayJoin(arrayMap(
+            number -> addDays(toDate(since, timezone), number),
+            range(1 + dateDiff('day', toDate(since, timezone), toDate(subtractMilliseconds(until, 1), timezone)))
+        )) AS day,
+        states[1 + arrayLastIndex(one -> one <= day, days.1)] AS state,
+        least(100, state.1 + intDiv(state.2, 20)) AS health
     FROM
     (
         SELECT
             sender,
             days,
+            -- After each day: health after the last hurt, and clean emails since.
             arrayFold(
-                -- Health after the last hurt, clean emails since, and health at the end of each day.
-                (so_far, run) -> if(
-                    run.3 < run.2,
-                    (
-                        greatest(run.6, least(run.7, so_far.1 + intDiv(so_far.2 + run.3, 20) + run.5)),
-                        run.4,
-                        arrayPushBack(so_far.3, least(100, greatest(run.6, least(run.7, so_far.1 + intDiv(so_far.2 + run.3, 20) + run.5)) + intDiv(run.4, 20)))
-                    ),
-                    (so_far.1, so_far.2 + run.2, arrayPushBack(so_far.3, least(100, so_far.1 + intDiv(so_far.2 + run.2, 20))))
+                (so_far, run) -> arrayPushBack(
+                    so_far,
+                    if(
+                        run.3 < run.2,
+                        (greatest(run.6, least(run.7, so_far[-1].1 + intDiv(so_far[-1].2 + run.3, 20) + run.5)), run.4),
+                        (so_far[-1].1, so_far[-1].2 + run.2)
+                    )
                 ),
                 days,
-                (toInt64(100), toInt64(0), []::Array(Int64))
-            ).3 AS healths_then
+                [(toInt64(100), toInt64(0))]
+            ) AS states
         FROM
         (
             SELECT sender, arraySort(groupArray((piece, emails, before, after, shift, low, high))) AS days
             FROM
             (
                 WITH
-                    moment -> greatest(toDate(moment, timezone), subtractDays(first_day, 1)) AS piece_of,
-                    toDateTime64(addDays(last_day, 1), 3, timezone) AS end,
+                    moment -> greatest(
+                        toDate(moment, timezone), subtractDays(toDate(since, timezone), 1)
+                    ) AS piece_of,
+                    toDateTime64(
+                        addDays(toDate(subtractMilliseconds(until, 1), timezone), 1), 3, timezone
+                    ) AS end,
                     runs AS
                     (
                         SELECT *
                         FROM
                         -- include: runs
-                        WHERE sender IN
-                        (
-                            SELECT sender
-                            FROM
-                            (
-                                -- include: counted_by_sender
-                            )
-                            WHERE empty(chosen_senders) OR has(chosen_senders, sender)
-                        )
+                        WHERE empty(chosen_senders) OR has(chosen_senders, sender)
                     )
                 -- include: runs_of_runs
             )

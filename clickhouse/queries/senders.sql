@@ -1,5 +1,20 @@
 -- Senders, and what became of their emails. Their health is in health.sql.
 
+-- fragment: senders_of_period
+-- Senders of the emails sent in the period.
+SELECT sender
+FROM sender_counts FINAL
+WHERE
+    -- include: held_emails
+    AND
+    -- include: of_levels
+UNION ALL
+SELECT sender
+FROM v_sent
+WHERE
+    -- include: raw_emails
+    AND sent_at >= begin AND sent_at < until
+
 -- name: sender_health
 -- Each sender's health now, 0 to 100, and what became of all its emails; bounces count emails, of sent.
 SELECT
