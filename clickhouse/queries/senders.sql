@@ -1,5 +1,12 @@
 -- Senders, and what became of their emails. Their health is in health.sql.
 
+-- fragment: all_of_time
+-- As `period`: of all emails that ever were.
+toDateTime64('1971-01-01 00:00:00', 3, 'UTC') AS since,
+toDateTime64('2100-01-01 00:00:00', 3, 'UTC') AS until,
+[]::Array(String) AS chosen,
+since AS begin
+
 -- fragment: senders_of_period
 -- Senders of the emails sent in the period.
 SELECT sender
@@ -17,6 +24,12 @@ WHERE
 
 -- name: sender_health
 -- Each sender's health now, 0 to 100, and what became of all its emails; bounces count emails, of sent.
+WITH
+    -- include: all_of_time
+    ,
+    -- include: all_together
+    ,
+    -- include: held
 SELECT
     sender,
     if(is_folded, folded_health, 100) AS health,
@@ -28,9 +41,12 @@ FROM
 (
     SELECT
         sender,
-        -- include: counts
-    FROM v_outcomes
-    WHERE sent_at IS NOT NULL AND sender != ''
+        -- include: count_sums
+    FROM
+    (
+        -- include: counted_by_sender
+    ) AS counted
+    WHERE sender != ''
     GROUP BY sender
 ) AS counted
 LEFT JOIN

@@ -22,7 +22,17 @@ from schemas.events import Event, Sent, lines
 from schemas.settings import load
 from tests.clickhouse.test_counting import empty, many
 from tests.clickhouse.test_sender_health import (
-    BLOCK, DELIVERED, GREY, HARD, SOFT, START, TOO_FAST, UNKNOWN, WEIGHT, events_of, health_of,
+    BLOCK,
+    DELIVERED,
+    GREY,
+    HARD,
+    SOFT,
+    START,
+    TOO_FAST,
+    UNKNOWN,
+    WEIGHT,
+    events_of,
+    health_of,
 )  # fmt: skip
 from tests.support.processes import ClickHouseProcess
 
@@ -64,7 +74,9 @@ def asked(client: Client, name: str, since: float, until: float, timezone: str) 
 
 def health_until(emails: Sequence[Met], end: float) -> int | None:
     """Health before a moment, as it is known now; None before the first email that met anything."""
-    worst = [min(weighed) for met in emails if (weighed := [(-WEIGHT[what], at, what) for at, what in met if what in WEIGHT])]
+    worst = [
+        min(weighed) for met in emails if (weighed := [(-WEIGHT[what], at, what) for at, what in met if what in WEIGHT])
+    ]
     known = [[(at, what)] for _, at, what in worst if at < end]
     return health_of(known) if known else None
 
@@ -87,7 +99,11 @@ def _day(time: datetime, timezone: str) -> date:
 
 
 def assert_healthy(
-    client: Client, events: Sequence[Event], histories: Mapping[str, Sequence[Met]], period: tuple[float, float], timezone: str
+    client: Client,
+    events: Sequence[Event],
+    histories: Mapping[str, Sequence[Met]],
+    period: tuple[float, float],
+    timezone: str,
 ) -> None:
     """What every query says of health is what folding by hand says."""
     now = {sender: health_until(emails, float("inf")) for sender, emails in histories.items()}
@@ -103,9 +119,9 @@ def assert_healthy(
         for day, end in ends_of_days(*period, timezone).items()
     }
     found = asked(client, "sender_health_over_time", *period, timezone)
-    assert [(_day(row["time"], timezone), row["lowest"], row["middle"], row["highest"], row["senders"]) for row in found] == [
-        (day, min(of.values()), median_low(of.values()), max(of.values()), len(of)) for day, of in days.items() if of
-    ]
+    assert [
+        (_day(row["time"], timezone), row["lowest"], row["middle"], row["highest"], row["senders"]) for row in found
+    ] == [(day, min(of.values()), median_low(of.values()), max(of.values()), len(of)) for day, of in days.items() if of]
     of_senders = {sender: [of[sender] for of in days.values() if sender in of] for sender in sent}
     assert {
         row["sender"]: (row["health"], row["lowest"]) for row in asked(client, "senders_in_period", *period, timezone)
@@ -136,7 +152,12 @@ def test_health_is_what_one_email_after_the_other_makes_of_it(
     emptied: Client, data: st.DataObject, of: dict[str, list[Met]], rolls: str
 ) -> None:
     empty(emptied)
-    events = [event for sender, emails in of.items() for number, met in enumerate(emails) for event in events_of(sender, number, met)]
+    events = [
+        event
+        for sender, emails in of.items()
+        for number, met in enumerate(emails)
+        for event in events_of(sender, number, met)
+    ]
     stream = list(events)
     data.draw(st.randoms(use_true_random=False)).shuffle(stream)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=3)))
