@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from msgspec import Struct
 from schemas.events import AnyEvent, Bounced, CampaignResumed, Clicked, Delivered, Opened, Replied, Sent
 
 BOUNDS = (60, 300, 900, 1800, 3600, 10800, 21600, 43200, 86400, 172800, 604800)
+_EVER, _NEVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 Ask = Callable[..., list[dict[str, Any]]]
 
 
@@ -101,14 +102,19 @@ def bounces(events: Sequence[AnyEvent], emails: Cohort) -> dict[str, tuple[int, 
     found = {}
     for campaign in emails.by_campaign():
         resumed = [event.at for event in events if isinstance(event, CampaignResumed) and event.campaign == campaign]
-        of_campaign = cohort(events, max(resumed, default=datetime.min), datetime.max, (campaign,), ())
+        of_campaign = cohort(events, max(resumed, default=_EVER), _NEVER, (campaign,), ())
         hard = [any(isinstance(e, Bounced) and e.bounce_class == "hard" for e in of) for of in of_campaign.emails]
         found[campaign] = (len(hard), sum(hard))
     return found
 
 
 def assert_campaign_right(
-    ask: Ask, events: list[AnyEvent], since: datetime, until: datetime, campaigns: tuple[str, ...], steps: tuple[int, ...]
+    ask: Ask,
+    events: list[AnyEvent],
+    since: datetime,
+    until: datetime,
+    campaigns: tuple[str, ...],
+    steps: tuple[int, ...],
 ) -> None:
     """What the queries say is what counting by hand says."""
     now = cohort(events, since, until, campaigns, steps)
@@ -125,7 +131,9 @@ def assert_campaign_right(
     places = Counter(sum(delay >= bound for bound in BOUNDS) for delay in waited)
     found = ask("open_delays", since, until, *campaigns, steps=steps)
     assert [row["opened"] for row in found] == [places[place] for place in range(12)]
-    for row, of in zip(ask("time_to_open", since, until, *campaigns, steps=steps), (delays(before), waited), strict=True):
+    for row, of in zip(
+        ask("time_to_open", since, until, *campaigns, steps=steps), (delays(before), waited), strict=True
+    ):
         assert row["opened"] == len(of)
         for name, level in (("p50", 0.5), ("p90", 0.9)):
             assert row[name] == (None if not of else pytest.approx(quantile(of, level)))

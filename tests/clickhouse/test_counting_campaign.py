@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 from clickhouse_connect.driver.client import Client
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clickhouse import counting
@@ -20,7 +20,7 @@ from schemas.events import AnyEvent, CampaignResumed, Event, lines
 from schemas.settings import load
 from tests.clickhouse.counted import BASE, Told, events_of
 from tests.clickhouse.counted_campaign import assert_campaign_right
-from tests.clickhouse.test_counting import EDGES, a_busy_day, asked, empty, many, told
+from tests.clickhouse.test_counting import EDGES, TRIES, a_busy_day, asked, empty, told
 from tests.support.processes import ClickHouseProcess
 
 SINCE, UNTIL = BASE + timedelta(minutes=7), BASE + timedelta(hours=60, milliseconds=1)
@@ -39,7 +39,7 @@ def client(embedded_clickhouse: ClickHouseProcess) -> Iterator[Client]:
         yield client
 
 
-@many
+@settings(max_examples=max(5, TRIES // 3), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data(), stories=told(), rolls=st.sampled_from(["never", "always", "now and then"]))
 def test_links_rules_delays_replies_and_bounces_are_what_counting_by_hand_gives(
     client: Client, data: st.DataObject, stories: list[Told], rolls: str
@@ -84,7 +84,7 @@ def test_counts_that_were_made_ahead_are_the_same_and_are_what_is_read(
     counting.roll(client)
     assert_campaign_right(partial(asked, client), events, SINCE, UNTIL, campaigns, steps)
     before = [asked(client, name, SINCE, UNTIL, *campaigns, steps=steps) for name in ("links", "time_to_open")]
-    # Of a day that is counted no email is looked at, but for where a campaign was resumed.
-    client.command("ALTER TABLE emails UPDATE links = [], first_open_at = NULL WHERE toDate(slot) = '2026-03-03' SETTINGS mutations_sync = 2")
+    # Of a day that is counted no email is looked at.
+    client.command("DELETE FROM emails WHERE toDate(slot) = '2026-03-03'")
     after = [asked(client, name, SINCE, UNTIL, *campaigns, steps=steps) for name in ("links", "time_to_open")]
     assert after == before
