@@ -33,6 +33,7 @@ _EVERY_LEAD = """
 SELECT DISTINCT lead FROM
 (
     SELECT lead FROM outcomes UNION ALL SELECT lead FROM events UNION ALL SELECT lead FROM hits
+    UNION ALL SELECT lead FROM lead_emails UNION ALL SELECT lead FROM last_events
     UNION ALL SELECT lead FROM retries UNION ALL SELECT lead FROM lead_facts WHERE of = 'lead'
 )
 WHERE lead != '' AND NOT startsWith(lead, 'erased:')
@@ -64,6 +65,22 @@ WHERE event IN (SELECT id FROM events WHERE delivery_id IN {emails:Array(UUID)})
 _BLANKED = (
     "address = '', message_id = '', diagnostic = '', subject = '', text = '', detail = '', user_agent = '', ip = ''"
 )
+
+# Where the lead stands in the sorting key: a row is written under the pseudonym, then the old one is deleted.
+_MOVED = {
+    "lead_emails": """
+INSERT INTO lead_emails
+    (lead, campaign, step, variant, delivery_id, links, sent_at, first_open_at, first_click_at, replied_at)
+SELECT
+    {pseudonym:String}, campaign, step, variant, delivery_id, links, sent_at, first_open_at, first_click_at, replied_at
+FROM lead_emails FINAL
+WHERE lead = {lead:String}
+""",
+    "last_events": """
+INSERT INTO last_events (lead, last)
+SELECT {pseudonym:String}, last FROM last_events FINAL WHERE lead = {lead:String}
+""",
+}
 
 _BLANKED_RARE = "diagnostic = '', subject = '', text = '', detail = ''"
 
@@ -155,6 +172,7 @@ class Erasing:
             done.append(Row(table, self._mutate(table, "DELETE", deletes, dry_run), what))
         updates = [(f"message_id = '' WHERE {one}", one) for one in these]
         done.append(Row("attempts", self._update("attempts", updates, dry_run), "blanked: Message-ID"))
+        done += [Row(table, self._move(table, pseudonyms, dry_run), "kept under a pseudonym") for table in _MOVED]
         # `emails` comes after `outcomes`, from which it is filled.
         for table, more, what in (
             ("outcomes", "", "kept under a pseudonym"),
@@ -174,6 +192,13 @@ class Erasing:
     def _mutate(self, table: str, verb: str, conditions: Sequence[str], dry_run: bool) -> int:
         return self._update(table, [(f"WHERE {one}", one) for one in conditions], dry_run, verb)
 
+    def _move(self, table: str, pseudonyms: Mapping[str, str], dry_run: bool) -> int:
+        """Give the rows of each lead to its pseudonym. Killed in between, both have them, and the next run goes on."""
+        if not dry_run:
+            for lead, pseudonym in pseudonyms.items():
+                self._run(_MOVED[table], {"lead": lead, "pseudonym": pseudonym}, {"log_queries": 0})
+        return self._mutate(table, "DELETE", [_among("lead", list(pseudonyms))] if pseudonyms else [], dry_run)
+
     def _update(self, table: str, changes: Sequence[tuple[str, str]], dry_run: bool, verb: str = "UPDATE") -> int:
         """Carry out each change, after counting the rows of its condition, in which no person is named."""
         rows = 0
@@ -181,11 +206,14 @@ class Erasing:
             found = int(self._ask(f"SELECT count() FROM {table} FINAL WHERE {condition}")[0][0])  # noqa: S608  # ours
             rows += found
             if found and not dry_run:
-                try:
-                    self._client.command(f"ALTER TABLE {table} {verb} {change}", settings=_SETTINGS)
-                except ClickHouseError as error:
-                    raise Retry(f"ClickHouse: {str(error)[:200]}") from None
+                self._run(f"ALTER TABLE {table} {verb} {change}", {}, _SETTINGS)
         return rows
+
+    def _run(self, sql: str, parameters: Mapping[str, str], settings: Mapping[str, int]) -> None:
+        try:
+            self._client.command(sql, parameters=dict(parameters), settings=dict(settings))
+        except ClickHouseError as error:
+            raise Retry(f"ClickHouse: {str(error)[:200]}") from None
 
     def _ask(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
         try:

@@ -36,7 +36,7 @@ from schemas.events import Campaign, Pause, Send
 from schemas.settings import Settings
 from schemas.state import StateTopic
 from schemas.tokens import delivery_id
-from schemas.topics import SENDS, text_partition
+from schemas.topics import SENDS
 
 log = structlog.get_logger()
 
@@ -144,7 +144,7 @@ def api_routes(
         for one in rejected:
             metrics.sends_rejected.labels(one.reason).inc()
         metrics.sends.labels("rejected").inc(len(rejected))
-        await _publish_all(settings, publisher, sends)
+        await _publish_all(publisher, sends)
         metrics.sends.labels("accepted").inc(len(accepted))
         log.info("sends taken", accepted=len(accepted), rejected=len(rejected))
         return openapi.answer(202 if accepted else 422, SendsAnswer(len(accepted), accepted, rejected))
@@ -191,15 +191,13 @@ async def _sort(
     return sends, accepted, rejected
 
 
-async def _publish_all(settings: Settings, publisher: Publisher, sends: list[_Record]) -> None:
+async def _publish_all(publisher: Publisher, sends: list[_Record]) -> None:
     """Publish every send, or raise Retry: those that arrived by then are recognised when they are asked for again."""
-    partitions = settings.partitions_of(SENDS)
     answers = []
     for index, (lead, value) in enumerate(sends):
         if index % _SHARE == _SHARE - 1:
             await asyncio.sleep(0)
-        partition = text_partition(lead, partitions)
-        answers.append(asyncio.ensure_future(publisher.publish(SENDS, partition, lead, value, _BATCH_SECONDS)))
+        answers.append(asyncio.ensure_future(publisher.publish(SENDS, lead, value, _BATCH_SECONDS)))
     await asyncio.gather(*answers)
 
 
