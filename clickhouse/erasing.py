@@ -212,7 +212,7 @@ class Erasing:
         return done
 
     def _blank_hits(self, by_id: Sequence[Sequence[str]], dry_run: bool) -> int:
-        """Blank the hits of robots and machines on these emails, and take the counts away that were made of them
+        """Blank the hits of robots and machines on these emails, and take away the counts made before.
 
         Their hours are touched first, so that nobody asks those counts any more; made anew, they have seen more.
         Killed in between, the next run finds the same hits again, for all that it goes by stays."""
