@@ -47,16 +47,25 @@ WITH
     -- include: period
     ,
     -- include: unit
+    ,
+    -- include: all_together
+    ,
+    -- include: held_of_quarters
 SELECT
-    -- include: happened_counts
+    time,
+    -- include: first_sums
 FROM
 (
-    -- include: happenings
-    AND
-    -- include: of_steps
+    SELECT *
+    FROM
+    (
+        -- include: counted_firsts
+    )
+    WHERE
+        -- include: of_steps
     UNION ALL
     -- include: quiet_times
-)
+) AS counted
 GROUP BY time
 ORDER BY time
 
@@ -236,11 +245,17 @@ FROM
 ORDER BY period
 
 -- name: open_hours
--- When in the week people first opened the emails sent in the period, in {timezone}. `share` is of the emails that a
--- person opened. Always 168 rows: Monday to Sunday, hour 0 to 23.
+-- When in the week people opened: the emails that a person first opened in the period, whenever they were sent, by the
+-- weekday and hour of {timezone}, as `activity` counts them. `share` is of all of these. Always 168 rows: Monday to Sunday,
+-- hour 0 to 23.
 WITH
     -- include: period
-    , {timezone:String} AS timezone
+    ,
+    {timezone:String} AS timezone,
+    'hour' AS unit,
+    -- include: all_together
+    ,
+    -- include: held_of_quarters
 SELECT
     ['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'][day] AS weekday,
     hour,
@@ -248,14 +263,13 @@ SELECT
     opened / nullIf(sum(opened) OVER (), 0) AS share
 FROM
 (
-    SELECT
-        toDayOfWeek(assumeNotNull(first_open_at), 0, timezone) AS day,
-        toHour(assumeNotNull(first_open_at), timezone) AS hour,
-        count() AS emails
-    FROM v_sent
-    WHERE first_open_at IS NOT NULL AND
-        -- include: cohort_of_steps
-    GROUP BY day, hour
+    SELECT toDayOfWeek(time, 0, timezone) AS day, toHour(time, timezone) AS hour, counted.opened AS emails
+    FROM
+    (
+        -- include: counted_firsts
+    ) AS counted
+    WHERE
+        -- include: of_steps
     UNION ALL
     SELECT intDiv(number, 24) + 1, number % 24, 0 FROM numbers(168)
 )

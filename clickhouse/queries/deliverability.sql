@@ -70,6 +70,10 @@ WITH
     -- include: period_of_senders
     , {timezone:String} AS timezone
     -- include: hour_or_day
+    ,
+    -- include: all_together
+    ,
+    -- include: held_of_times
 SELECT
     time,
     sum(emails) AS sent,
@@ -89,13 +93,15 @@ FROM
     FROM
     (
         SELECT
-            toDateTime(dateTrunc(unit, assumeNotNull(sent_at), timezone), timezone) AS time,
-            -- include: counts
+            time,
+            -- include: count_sums
             ,
             -- include: rates
-        FROM v_sent
-        WHERE
-            -- include: cohort_of_senders
+        FROM
+        (
+            -- include: counted_by_sender_and_time
+        ) AS counted
+        WHERE empty(chosen_senders) OR has(chosen_senders, sender)
         GROUP BY time
     )
     UNION ALL

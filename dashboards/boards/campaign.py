@@ -138,14 +138,14 @@ _PANELS = (
         key="open-hours",
         kind=Kind.HEATMAP,
         title="When people open",
-        description="Of the emails sent in the period that a person opened, the weekday and the hour of the first open "
-        "by a person, in your timezone. Counts of emails; all cells together are the denominator.",
+        description="Emails that a person first opened in the period, whenever they were sent, by the weekday and the "
+        "hour in which it was, in your timezone. Counts of emails; all cells together are the denominator.",
         query=get("open_hours"),
         label=Field("weekday", "Weekday", Unit.TEXT),
         across=Across("hour", "Hour", tuple(range(24))),
         fields=(
             Field("opened", "Emails", Unit.COUNT, "Emails that a person first opened then."),
-            Field("share", "Share", Unit.RATE, "Of the emails that a person opened."),
+            Field("share", "Share", Unit.RATE, "Of the emails that a person first opened in the period."),
         ),
         area=Area(0, 33, 24, 9),
         no_value=NOTHING_OPENED,

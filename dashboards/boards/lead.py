@@ -37,7 +37,7 @@ _PANELS = (
         query=get("lead_summary"),
         fields=(Field("sent", "Sent", Unit.COUNT), Field("events", "Events", Unit.COUNT, color=Color.GREY)),
         area=Area(8, 0, 4, 5),
-        no_value="No lead",
+        no_value="Nothing yet",
     ),
     Panel(
         id=3,
@@ -52,7 +52,7 @@ _PANELS = (
             Field("raw_opened", "Raw", Unit.COUNT, color=Color.GREY),
         ),
         area=Area(12, 0, 4, 5),
-        no_value="No lead",
+        no_value="Nothing yet",
         of=Of("opened", "delivered", "delivered"),
     ),
     Panel(
@@ -68,7 +68,7 @@ _PANELS = (
             Field("raw_clicked", "Raw", Unit.COUNT, color=Color.GREY),
         ),
         area=Area(16, 0, 4, 5),
-        no_value="No lead",
+        no_value="Nothing yet",
         of=Of("clicked", "delivered", "delivered"),
     ),
     Panel(
@@ -81,7 +81,7 @@ _PANELS = (
         query=get("lead_summary"),
         fields=(Field("replied", "Replied", Unit.COUNT),),
         area=Area(20, 0, 4, 5),
-        no_value="No lead",
+        no_value="Nothing yet",
         of=Of("replied", "delivered", "delivered"),
     ),
     Panel(

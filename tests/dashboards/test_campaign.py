@@ -183,10 +183,10 @@ def _quantile(values: list[float], level: float) -> float:
 
 
 @pytest.mark.parametrize("timezone", [ZONE, "Asia/Kolkata", "UTC"])
-def test_the_heatmap_is_in_the_viewers_hours(client: Client, sent: list[Story], timezone: str) -> None:
+def test_the_heatmap_is_in_the_viewers_hours(client: Client, events: list[AnyEvent], timezone: str) -> None:
     wanted: Counter[tuple[str, int]] = Counter()
-    for story in sent:
-        if at := story.first.get("human open"):
+    for story in stories(events):
+        if (at := story.first.get("human open")) and FROM <= at < END:
             local = at.astimezone(ZoneInfo(timezone))
             wanted[DAYS[local.weekday()], local.hour] += 1
     rows = ask(client, "open_hours", timezone=timezone)
