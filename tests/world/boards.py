@@ -119,10 +119,10 @@ def robots(board: Json) -> Said:
         "Robots board": {
             "headline": _whose(headline) | _sum(headline, ("hits", "emails", "bot_emails")),
             "over time": _whose(rows(board, "robots_over_time")),
-            "networks": _whose(rows(board, "robots_by_network")),
+            "networks": _sum(rows(board, "robots_by_network"), ("machine_hits", "bot_hits")),
             "what rules removed": _by_verdict(rows(board, "removed_by_rule")),
             "agents": _by_verdict(rows(board, "robots_by_agent")),
-            **{f"user agent {row['sent_as']}": _of(row, ("hits", "emails")) for row in agents},
+            **{f"user agent {row['sent_as']}": _of(row, ("hits",)) for row in agents},
         }
     }
 
