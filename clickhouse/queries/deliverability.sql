@@ -94,12 +94,11 @@ bounced AS
 )
 
 -- fragment: counted_by_known_domain
--- The emails sent in the period, as counts that add up, and what adds up to their different domains (`places` without
--- `taken`), of each provider: what is not known is all without what is, so that a company's own domain costs nothing.
+-- The emails sent in the period, as counts that add up, of each provider: what is not known is all without what is, so
+-- that a company's own domain costs nothing. `place` is of a domain that is known.
 SELECT
     if(known.provider = '' OR sign < 0, 'Other domains', toString(known.provider)) AS provider_name,
-    places,
-    if(sign < 0, places, []::Array(UInt64)) AS taken,
+    if(provider = '' OR sign < 0, NULL, counted.place) AS place,
     sign * toInt64(counted.sent) AS sent,
     sign * toInt64(counted.hard_bounced) AS hard_bounced,
     sign * toInt64(counted.soft_bounced) AS soft_bounced,
@@ -119,7 +118,7 @@ FROM
     SELECT
         true AS is_known,
         domain,
-        [place] AS places,
+        place,
         -- include: count_names
     FROM domain_counts FINAL
     WHERE
@@ -131,7 +130,7 @@ FROM
     SELECT
         false AS is_known,
         '' AS domain,
-        places,
+        0 AS place,
         -- include: count_names
     FROM domain_sizes FINAL
     WHERE
@@ -142,7 +141,7 @@ FROM
     SELECT
         false AS is_known,
         lower(recipient_domain) AS domain,
-        [cityHash64(domain)] AS places,
+        cityHash64(domain) AS place,
         -- include: counts
     FROM v_sent
     WHERE
@@ -235,9 +234,28 @@ WITH
     -- include: all_together
     ,
     -- include: held_by_domain
+    ,
+    (
+        SELECT uniqExactArray(places)
+        FROM
+        (
+            SELECT places
+            FROM domain_sizes FINAL
+            WHERE
+                -- include: held_emails
+                AND
+                -- include: of_levels
+            UNION ALL
+            SELECT groupUniqArray(cityHash64(lower(recipient_domain)))
+            FROM v_sent
+            WHERE
+                -- include: raw_of_senders
+        )
+    ) AS all_domains
 SELECT
     provider_name,
-    uniqExactArray(places) - uniqExactArray(taken) AS domains,
+    uniqExact(place) AS named,
+    if(provider_name = 'Other domains', all_domains - (sum(named) OVER () - named), named) AS domains,
     -- include: count_sums
     ,
     -- include: rates
@@ -269,12 +287,16 @@ WITH
             FROM
             (
                 SELECT place, size
-                FROM domain_sizes FINAL
+                FROM
+                (
+                    SELECT places, sizes
+                    FROM domain_sizes FINAL
+                    WHERE
+                        -- include: held_emails
+                        AND
+                        -- include: of_levels
+                )
                 ARRAY JOIN places AS place, sizes AS size
-                WHERE
-                    -- include: held_emails
-                    AND
-                    -- include: of_levels
                 UNION ALL
                 SELECT cityHash64(lower(recipient_domain)) AS place, count() AS size
                 FROM v_sent
