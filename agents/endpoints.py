@@ -10,7 +10,7 @@ from clickhouse_connect.driver.client import Client
 
 from agents.decisions.webhooks import report
 from agents.records import Out
-from agents.webhooks import endpoint_record
+from agents.webhooks import call_record, endpoint_record
 from agents.writing import write_all
 from schemas.endpoints import endpoints_view, new_endpoint, secret
 from schemas.errors import Misconfigured, Reject
@@ -18,7 +18,7 @@ from schemas.events import EVENTS as EVERY_EVENT
 from schemas.events import lines
 from schemas.settings import Settings
 from schemas.state import read_to_end
-from schemas.topics import CALLS, EVENTS, delivery_partition, text_partition
+from schemas.topics import EVENTS
 from schemas.webhooks import Call, Endpoint
 
 _PATIENCE_SECONDS = 20.0
@@ -42,7 +42,7 @@ def add(settings: Settings, url: str, kinds: Sequence[str], now: datetime) -> tu
         endpoint = new_endpoint(settings, url, kinds, now)
     except Reject as error:
         raise Misconfigured(error.detail or error.reason) from None
-    write_all(settings, [endpoint_record(endpoint)])
+    write_all(settings, [endpoint_record(settings, endpoint)])
     return endpoint, secret(settings, endpoint.id)
 
 
@@ -64,7 +64,7 @@ def named(settings: Settings, start_of_id: str) -> Endpoint:
 def change(settings: Settings, endpoint: Endpoint, state: str, now: datetime) -> Endpoint:
     """Enable, disable or remove it."""
     changed = msgspec.structs.replace(endpoint, state=state, since=now, reason="")
-    write_all(settings, [endpoint_record(changed)])
+    write_all(settings, [endpoint_record(settings, changed)])
     return changed
 
 
@@ -107,11 +107,10 @@ def _call(settings: Settings, endpoint: Endpoint, line: bytes, now: datetime) ->
         endpoint=endpoint.id,
         event=told.id,
         kind=told.kind,
-        partition=delivery_partition(row["delivery_id"], settings.partitions_of(EVENTS)),
+        partition=settings.partition_of(EVENTS, row["delivery_id"]),
         attempt=0,
         first_at=now,
         due_at=now,
         body=told.body.decode(),
     )
-    partition = text_partition(call.key, settings.partitions_of(CALLS))
-    return Out(CALLS, partition, call.key.encode(), msgspec.json.encode(call))
+    return call_record(settings, call)

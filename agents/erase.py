@@ -33,8 +33,6 @@ from schemas.topics import (
     RETRIES,
     SENDS,
     Topic,
-    delivery_partition,
-    text_partition,
 )
 
 _FACTS = ("unsubscribed", "invalid", "complained", "erased")
@@ -107,9 +105,9 @@ def _erase(
     facts += [Lead(lead=keyring.lead_ids(lead)[0], fact="erased", at=at, of="hashed-lead") for lead in leads]
     buried = [*_buried(leads, emails, addresses, links), *((CALLS, key) for key in erasing.calls(emails))]
     if not dry_run and facts:
-        write_all(settings, [_out(settings, LEADS, fact.key, msgspec.json.encode(fact)) for fact in facts])
+        write_all(settings, [Out.keyed(settings, LEADS, fact.key, msgspec.json.encode(fact)) for fact in facts])
         insert_lines(client, "lead_facts", lines(facts))
-        write_all(settings, [_out(settings, topic, key, None) for topic, key in buried])
+        write_all(settings, [Out.keyed(settings, topic, key, None) for topic, key in buried])
     pseudonyms = {lead: f"{PSEUDONYM}{keyring.lead_ids(lead)[0]}" for lead in leads}
     rows = erasing.erase(pseudonyms, emails, addresses=addresses, links=links, dry_run=dry_run)
     return Erased(len(leads), len({email.delivery_id for email in emails}), rows, len(buried), dry_run)
@@ -131,10 +129,3 @@ def _buried(
         yield RETRIES, delivery
     for link in links:
         yield LINKS, link
-
-
-def _out(settings: Settings, topic: Topic, key: str, value: bytes | None) -> Out:
-    count = settings.partitions_of(topic)
-    return Out(
-        topic, delivery_partition(key, count) if topic is RETRIES else text_partition(key, count), key.encode(), value
-    )

@@ -2,7 +2,8 @@
 
 A hard bounce, a complaint, an unsubscribe or a reply becomes a fact for which the sender skips; too many hard bounces
 pause their campaign. Nothing is folded here that a duplicate could falsify: counts are asked of ClickHouse, where an
-email is one row, together with what this process has seen and ClickHouse may not show yet.
+email is one row, together with what this process has seen and ClickHouse may not show yet. Before a campaign is paused
+they are asked once more, with what other guards were handed (`agents/ahead.py`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import structlog
 
+from agents.ahead import AheadOfStore, Emails
 from agents.asking import Asking
 from agents.decisions import suppress as facts
 from agents.decisions.pause import Counts, detail, may_be_near, must_pause
@@ -41,7 +43,7 @@ from schemas.events import (
 from schemas.pauses import paused, running_since
 from schemas.settings import Settings
 from schemas.state import StateTopic
-from schemas.topics import CAMPAIGNS, EVENTS, LEADS, PAUSES, text_partition
+from schemas.topics import CAMPAIGNS, EVENTS, LEADS, PAUSES
 
 log = structlog.get_logger()
 
@@ -57,6 +59,8 @@ _REMEMBERED_ADDRESSES = 50_000  # about 13 MB
 _ADDRESS_PATIENCE = 10.0
 _LOOK_AGAIN_EVERY = 0.25
 _STORING_SECONDS = 2.0  # what an insert takes, beyond what rows wait for each other
+_NOTHING = Emails()
+_INCOMPLETE = " (of those known so far: the store is far behind)"
 # Bounces before a start that a guard which died may not have come to think about again.
 _LOOK_BACK = timedelta(hours=1)
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -75,6 +79,8 @@ class Guard(Handler):
         self._asking = Asking(settings)
         self._announcer = Announcer(settings, clock)
         self._unstored = Unstored()
+        self._ahead = AheadOfStore(settings)
+        self._shares = False  # whether other guards have partitions too
         self._addresses: OrderedDict[str, str] = OrderedDict()
         self._without_address: dict[str, float] = {}
         self._near: dict[str, bool] = {}  # whether sends alone may pause a campaign; one never looked at is not here
@@ -91,6 +97,7 @@ class Guard(Handler):
     def assigned(self, partitions: Collection[tuple[str, int]]) -> None:
         """Another guard's records may come: first see what it has written until now."""
         self._since = self._clock().timestamp()
+        self._shares = len(partitions) < self._settings.partitions_of(EVENTS)
 
     async def stop(self) -> None:
         self._looking_again.cancel()
@@ -99,6 +106,7 @@ class Guard(Handler):
         await self._announcer.stop()
         for view in (self._campaigns, self._pauses, self._leads):
             await asyncio.to_thread(view.stop)
+        self._ahead.close()
         self._asking.close()
 
     async def handle(self, records: Sequence[Record]) -> Handled:
@@ -116,8 +124,10 @@ class Guard(Handler):
                 self._near.pop(event.campaign, None)
         for campaign in self._campaigns_to_check(of_emails):
             await self._check(campaign)
-            # Other guards see bounces and sends that this one does not: ClickHouse has them all a little later.
-            self._look_again_at[campaign] = time.monotonic() + self._settings.store_seconds + _STORING_SECONDS
+            # Other guards are handed bounces and sends that this one is not. Alone, one that was here before may have
+            # been: ClickHouse has them a little later.
+            later = 0.0 if self._shares else self._settings.store_seconds + _STORING_SECONDS
+            self._look_again_at[campaign] = time.monotonic() + later
         await self._say(await self._facts_of_addresses(of_emails))
         for event in events:
             if isinstance(event, CampaignPaused | CampaignResumed):
@@ -159,10 +169,7 @@ class Guard(Handler):
         new = facts.news(found, self._leads.get)
         if not new:
             return
-        count = self._settings.partitions_of(LEADS)
-        await self._write(
-            [Out(LEADS, text_partition(f.key, count), f.key.encode(), msgspec.json.encode(f)) for f in new]
-        )
+        await self._write([Out.keyed(self._settings, LEADS, fact.key, msgspec.json.encode(fact)) for fact in new])
         for fact in new:
             self._leads.put(fact)
             GUARD_FACTS.labels(fact.fact, fact.of).inc()
@@ -176,8 +183,12 @@ class Guard(Handler):
                 wanted[event.campaign] = None
         return list(wanted)
 
-    async def _check(self, campaign_id: str) -> None:
-        """Pause the campaign if it must be. Raises Retry while that can't be said."""
+    async def _check(self, campaign_id: str, ahead: Emails | None = _NOTHING) -> None:
+        """Pause the campaign if it must be. Raises Retry while that can't be said.
+
+        `ahead` is what ClickHouse does not have yet of what all guards were handed; without it a part is looked at
+        first, and all of it only if that part says pause, for a part may say so where all of it does not.
+        """
         async with self._one_at_a_time:
             while True:
                 pause = self._pauses.get(campaign_id)
@@ -192,26 +203,38 @@ class Guard(Handler):
                     log.warning("events of a campaign that nobody declared", campaign=campaign_id)
                     self._near[campaign_id] = False
                     return
-                counts = await self._count(campaign_id, running_since(pause))
-                self._near[campaign_id] = may_be_near(campaign, counts)
+                since = running_since(pause)
+                counts = await self._count(campaign_id, since, ahead)
+                if must_pause(campaign, counts):
+                    ahead = await asyncio.to_thread(self._ahead.read)
+                    counts = await self._count(campaign_id, since, ahead)
+                # Where others send too, this guard's sends may be those that make up the number: it goes on looking.
+                young = counts.sent < campaign.bounce_min_sends
+                self._near[campaign_id] = young if self._shares else may_be_near(campaign, counts)
                 if not must_pause(campaign, counts):
                     return
                 # Stale views may hide that the campaign was paused, which does no harm, or that it was resumed since.
                 await self._views_show(self._clock().timestamp() - _STALE_SECONDS)
                 if self._pauses.get(campaign_id) == pause:
-                    await self._pause(campaign, pause, counts)
+                    await self._pause(campaign, pause, counts, complete=ahead is not None)
                     return
 
-    async def _count(self, campaign: str, since: datetime | None) -> Counts:
-        seen_sent, seen_hard = self._unstored.sent_since(campaign, since), self._unstored.hard(campaign)
+    async def _all_ahead(self) -> Emails | None:
+        async with self._one_at_a_time:
+            return await asyncio.to_thread(self._ahead.read)
+
+    async def _count(self, campaign: str, since: datetime | None, ahead: Emails | None) -> Counts:
+        ahead = ahead or _NOTHING
+        seen_sent = self._unstored.sent_since(campaign, since) + ahead.sent_since(campaign, since)
+        seen_hard = self._unstored.hard(campaign) + ahead.hard.get(campaign, [])
         ((sent, hard, sent_stored, hard_stored),) = await self._asking.ask(
             "campaign_bounces", campaign=campaign, since=since or _EVER, seen_sent=seen_sent, seen_hard=seen_hard
         )
         self._unstored.are_stored(campaign, map(str, sent_stored), map(str, hard_stored))
         return Counts(sent, hard)
 
-    async def _pause(self, campaign: Campaign, before: Pause | None, counts: Counts) -> None:
-        why = detail(campaign, counts)
+    async def _pause(self, campaign: Campaign, before: Pause | None, counts: Counts, *, complete: bool) -> None:
+        why = detail(campaign, counts) + ("" if complete else _INCOMPLETE)
         event, pause = paused(
             campaign.id,
             before,
@@ -221,11 +244,8 @@ class Guard(Handler):
             sent=counts.sent,
             hard_bounced=counts.hard_bounced,
         )
-        key, settings = campaign.id.encode(), self._settings
-        partition = text_partition(campaign.id, settings.partitions_of(EVENTS))
-        await self._write([Out(EVENTS, partition, key, lines([event]))])
-        partition = text_partition(campaign.id, settings.partitions_of(PAUSES))
-        await self._write([Out(PAUSES, partition, key, msgspec.json.encode(pause))])
+        await self._write([Out.keyed(self._settings, EVENTS, campaign.id, lines([event]))])
+        await self._write([Out.keyed(self._settings, PAUSES, campaign.id, msgspec.json.encode(pause))])
         self._pauses.put(pause)
         self._near[campaign.id] = False
         GUARD_PAUSES.inc()
@@ -275,14 +295,21 @@ class Guard(Handler):
                     self._look_again_at = {str(name): 0.0 for (name,) in rows} | self._look_again_at
                     known_before = True
                 now = time.monotonic()
-                for campaign in [name for name, at in self._look_again_at.items() if at <= now]:
-                    # Before it is looked at: a bounce that comes meanwhile asks for another look.
-                    at = self._look_again_at.pop(campaign)
-                    try:
-                        await self._check(campaign)
-                    except Retry:
-                        self._look_again_at.setdefault(campaign, at)
-                        raise
+                # Taken out before they are looked at: a bounce that comes meanwhile asks for another look.
+                due = {name: at for name, at in self._look_again_at.items() if at <= now}
+                for campaign in due:
+                    del self._look_again_at[campaign]
+                try:
+                    ahead = await self._all_ahead() if due and self._shares else _NOTHING
+                    for campaign in list(due):
+                        at = due.pop(campaign)
+                        try:
+                            await self._check(campaign, ahead)
+                        except Retry:
+                            due[campaign] = at
+                            raise
+                finally:
+                    self._look_again_at = due | self._look_again_at
             except Retry as error:
                 log.debug("can't look at bounces again yet", why=str(error)[:200])
             except Exception:  # whatever it is, later bounces must be looked at

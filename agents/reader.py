@@ -25,7 +25,7 @@ from schemas.errors import Retry
 from schemas.events import EmailEvent, Mail, lines
 from schemas.settings import Settings
 from schemas.tokens import Claim
-from schemas.topics import EVENTS, delivery_partition
+from schemas.topics import EVENTS
 
 log = structlog.get_logger()
 
@@ -81,10 +81,7 @@ class Reader(Handler):
                     Poison(read.record, "unknown-email", "its token is ours, but no such email was sent")
                 )
             counted.append((read.verdict.kind, by or "nothing"))
-        count = self._settings.partitions_of(EVENTS)
-        for event in events:
-            partition = delivery_partition(event.delivery_id, count)
-            handled.out.append(Out(EVENTS, partition, event.delivery_id.encode(), lines([event])))
+        handled.out += [Out.keyed(self._settings, EVENTS, event.delivery_id, lines([event])) for event in events]
         for labels in counted:
             READER_MAILS.labels(*labels).inc()
         self._verdicts.clear()

@@ -11,6 +11,7 @@ import msgspec
 
 from schemas.errors import Reject
 from schemas.events import Dead
+from schemas.settings import Settings
 from schemas.topics import Topic
 
 
@@ -34,6 +35,11 @@ class Out:
     partition: int
     key: bytes
     value: bytes | None
+
+    @classmethod
+    def keyed(cls, settings: Settings, topic: Topic, key: str, value: bytes | None) -> Out:
+        """The record on its key's own partition."""
+        return cls(topic, settings.partition_of(topic, key), key.encode(), value)
 
 
 @dataclass(frozen=True, slots=True)

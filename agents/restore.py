@@ -31,8 +31,6 @@ from schemas.topics import (
     RETRIES,
     WEBHOOKS,
     Topic,
-    delivery_partition,
-    text_partition,
 )
 from schemas.webhooks import Call, Endpoint
 
@@ -96,11 +94,7 @@ def restore(settings: Settings, client: Client) -> dict[str, int]:
     restored: dict[str, int] = {}
     for topic in _READ:
         there = _keys(settings, topic)
-        lacking = (
-            Out(topic, _partition(settings, topic, key), key.encode(), value)
-            for key, value in _records(client, topic)
-            if key not in there
-        )
+        lacking = (Out.keyed(settings, topic, key, value) for key, value in _records(client, topic) if key not in there)
         if count := write_all(settings, lacking):
             restored[topic.name] = count
     return restored
@@ -121,11 +115,6 @@ def _records(client: Client, topic: Topic) -> Iterator[tuple[str, bytes]]:
 def _with_utc(value: object) -> object:
     """clickhouse-connect leaves UTC out of a time."""
     return value.replace(tzinfo=value.tzinfo or UTC) if isinstance(value, datetime) else value
-
-
-def _partition(settings: Settings, topic: Topic, key: str) -> int:
-    count = settings.partitions_of(topic)
-    return delivery_partition(key, count) if topic in (DELIVERIES, ATTEMPTS, RETRIES) else text_partition(key, count)
 
 
 def _keys(settings: Settings, topic: Topic) -> set[str]:

@@ -40,8 +40,6 @@ from schemas.topics import (
     RETRIES,
     SENDS,
     Topic,
-    delivery_partition,
-    text_partition,
 )
 
 log = structlog.get_logger()
@@ -191,7 +189,7 @@ class Sending(Handler):
     def _letter(self, result: Result, dead: Reject) -> bytes:
         """The dead letter of an email that waited. It holds the request, as if that had just come."""
         send = result.send
-        number = text_partition(send.lead, self._settings.partitions_of(SENDS))
+        number = self._settings.partition_of(SENDS, send.lead)
         record = Record(SENDS, number, -1, send.lead.encode(), msgspec.json.encode(send), 0.0)
         DEAD_LETTERS.labels(STAGE, dead.reason).inc()
         log.error("an email that waited is set aside in topic dead", delivery=send.delivery_id, reason=dead.reason)
@@ -201,10 +199,7 @@ class Sending(Handler):
         await self._write([self._out(ATTEMPTS, attempt.delivery_id, msgspec.json.encode(attempt))])
 
     def _out(self, topic: Topic, key: str, value: bytes) -> Out:
-        count = self._settings.partitions_of(topic)
-        by_delivery = topic.key == "delivery"
-        partition = delivery_partition(key, count) if by_delivery else text_partition(key, count)
-        return Out(topic, partition, key.encode(), value)
+        return Out.keyed(self._settings, topic, key, value)
 
     async def _publish_links(self, links: Sequence[Link]) -> None:
         await self._write([self._out(LINKS, link.link_id, msgspec.json.encode(link)) for link in links])

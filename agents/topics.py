@@ -82,7 +82,7 @@ def topics_at_fault(settings: Settings) -> list[str]:
     for topic in ALL:
         name, expected = settings.topic(topic), settings.partitions_of(topic)
         if name not in found:
-            faults.append(f"topic {name} is missing: run `sendlens migrate`")
+            faults.append(f"topic {name} is not there yet: `sendlens migrate` makes it")
         elif found[name] != expected:
             faults.append(
                 f"topic {name} has {found[name]} partitions, not {expected}: set SENDLENS_PARTITIONS to match"

@@ -18,7 +18,7 @@ from schemas.errors import Retry
 from schemas.events import Delivery, Send, lines
 from schemas.settings import Settings
 from schemas.state import StateTopic, read_to_end
-from schemas.topics import DELIVERIES, EVENTS, RETRIES, Topic, delivery_partition
+from schemas.topics import DELIVERIES, EVENTS, RETRIES, Topic
 
 _PATIENCE_SECONDS = 60.0
 
@@ -89,10 +89,8 @@ class Unanswered:
 
     def _write(self, *records: tuple[Topic, bytes], of: Wait) -> None:
         """Write them in their order, each when the one before is there."""
-        key = of.delivery_id.encode()
         for topic, value in records:
-            partition = delivery_partition(of.delivery_id, self._settings.partitions_of(topic))
-            write_all(self._settings, [Out(topic, partition, key, value)])
+            write_all(self._settings, [Out.keyed(self._settings, topic, of.delivery_id, value)])
 
     def __enter__(self) -> Unanswered:
         self._reading.__enter__()

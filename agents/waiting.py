@@ -20,7 +20,7 @@ from schemas.errors import Retry
 from schemas.events import Send, to_ms
 from schemas.settings import Settings
 from schemas.state import StateTopic
-from schemas.topics import RETRIES, SENDS, text_partition
+from schemas.topics import RETRIES, SENDS
 
 log = structlog.get_logger()
 
@@ -53,13 +53,12 @@ class Waits:
     def due(self, now: datetime, partitions: Collection[int], room: Callable[[Wait], bool]) -> list[Wait]:
         """Those that are due now, of these partitions of `sends`, longest due first, as far as `room` says yes to each
         in turn."""
-        count = self._settings.partitions_of(SENDS)
         found = [
             wait
             for wait in self.view
             if wait.due_at <= now
             and wait.state != "unanswered"
-            and text_partition(wait.lead, count) in partitions
+            and self._settings.partition_of(SENDS, wait.lead) in partitions
             and self.view.place(wait.delivery_id) is not None
         ]
         return [wait for wait in sorted(found, key=lambda wait: wait.due_at) if room(wait)]

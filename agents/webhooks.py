@@ -26,7 +26,7 @@ from schemas.events import WebhookDisabled, lines, to_ms
 from schemas.settings import Settings
 from schemas.state import StateTopic
 from schemas.tokens import event_id
-from schemas.topics import CALLS, EVENTS, WEBHOOKS, text_partition
+from schemas.topics import CALLS, EVENTS, WEBHOOKS
 from schemas.webhooks import Call, Endpoint
 
 log = structlog.get_logger()
@@ -178,7 +178,7 @@ class Webhooks(Handler):
         more."""
         out = []
         for call in calls:
-            out.append(self._out(call))
+            out.append(call_record(self._settings, call))
             endpoint = self._endpoints.get(call.endpoint)
             if call.state == "given-up" and endpoint is not None and endpoint.state == "enabled":
                 out += self._disabled(endpoint, call)
@@ -198,16 +198,18 @@ class Webhooks(Handler):
             endpoint=endpoint.id,
             reason=call.answer,
         )
-        partition = text_partition(endpoint.id, self._settings.partitions_of(EVENTS))
-        return [endpoint_record(disabled), Out(EVENTS, partition, endpoint.id.encode(), lines([event]))]
-
-    def _out(self, call: Call) -> Out:
-        partition = text_partition(call.key, self._settings.partitions_of(CALLS))
-        return Out(CALLS, partition, call.key.encode(), msgspec.json.encode(call))
+        return [
+            endpoint_record(self._settings, disabled),
+            Out.keyed(self._settings, EVENTS, endpoint.id, lines([event])),
+        ]
 
 
-def endpoint_record(endpoint: Endpoint) -> Out:
-    return Out(WEBHOOKS, 0, endpoint.id.encode(), msgspec.json.encode(endpoint))
+def call_record(settings: Settings, call: Call) -> Out:
+    return Out.keyed(settings, CALLS, call.key, msgspec.json.encode(call))
+
+
+def endpoint_record(settings: Settings, endpoint: Endpoint) -> Out:
+    return Out.keyed(settings, WEBHOOKS, endpoint.id, msgspec.json.encode(endpoint))
 
 
 def _is_down(answer: Answer) -> bool:

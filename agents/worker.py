@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -27,13 +26,13 @@ from agents.topics import topics_at_fault
 from agents.webhooks import Webhooks
 from agents.wiring import StageApp
 from clickhouse.samples import Sampler
+from schemas.collector import spare_the_collector
 from schemas.errors import Misconfigured, Retry
 from schemas.settings import Settings
 
 log = structlog.get_logger()
 
 _LONGEST_DRAIN = 30.0
-_ALLOCATIONS = 50_000  # containers more than were freed, before the collector looks at them
 
 
 def handler_of(stage: Stage, settings: Settings) -> Handler:
@@ -108,17 +107,6 @@ async def work(settings: Settings, stages: Sequence[Stage], *, drain: bool = Fal
     if not all(app.left for app in apps):
         sys.stdout.flush()
         os._exit(0)  # nothing is left to do, and Faust's threads would keep the process
-
-
-def spare_the_collector() -> None:
-    """Look for cycles less often: what a stage makes of a batch is no cycle, and goes when it is done.
-
-    With Python's own thresholds a tenth of the judge's time went into going through the same modules, caches and held
-    records again and again.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_ALLOCATIONS, 20, 20)
 
 
 async def _topics_are_ready(settings: Settings, asked: asyncio.Event) -> bool:

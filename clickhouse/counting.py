@@ -33,7 +33,8 @@ _INTO = [
 COUNTS = tuple(dict.fromkeys(name.partition("_into_")[2] for _, _, name in _INTO))
 # Everything that is derived from `events`. `touched` comes last, and is what all else is held against.
 DERIVED = (
-    "outcomes", "rare_events", "rolled", *COUNTS, "emails", "judged_hits", "arrivals", "carried", "touched",
+    "outcomes", "rare_events", "rolled", *COUNTS, "emails", "judged_hits", "arrivals", "carried", "lead_emails",
+    "last_events", "touched",
 )  # fmt: skip
 # Hours counted by one statement: a million emails an hour are 48 million rows read, and some hundred MB.
 _HOURS = 48

@@ -21,6 +21,7 @@ from schemas.errors import Retry
 
 PSEUDONYM = "erased:"  # what a lead is called that was erased begins so
 _CHUNK = 1_000  # emails of one mutation: some 40 kB of its text
+_COUNTED = 200  # hours and days of counts of one mutation
 _SETTINGS = {"mutations_sync": 2, "log_queries": 0}  # answered means done, here and on replicas
 
 _LEADS = """
@@ -33,6 +34,7 @@ _EVERY_LEAD = """
 SELECT DISTINCT lead FROM
 (
     SELECT lead FROM outcomes UNION ALL SELECT lead FROM events UNION ALL SELECT lead FROM hits
+    UNION ALL SELECT lead FROM lead_emails UNION ALL SELECT lead FROM last_events
     UNION ALL SELECT lead FROM retries UNION ALL SELECT lead FROM lead_facts WHERE of = 'lead'
 )
 WHERE lead != '' AND NOT startsWith(lead, 'erased:')
@@ -64,6 +66,46 @@ WHERE event IN (SELECT id FROM events WHERE delivery_id IN {emails:Array(UUID)})
 _BLANKED = (
     "address = '', message_id = '', diagnostic = '', subject = '', text = '', detail = '', user_agent = '', ip = ''"
 )
+
+# Where the lead stands in the sorting key: a row is written under the pseudonym, then the old one is deleted.
+_MOVED = {
+    "lead_emails": """
+INSERT INTO lead_emails
+    (lead, campaign, step, variant, delivery_id, links, sent_at, first_open_at, first_click_at, replied_at)
+SELECT
+    {pseudonym:String}, campaign, step, variant, delivery_id, links, sent_at, first_open_at, first_click_at, replied_at
+FROM lead_emails FINAL
+WHERE lead = {lead:String}
+""",
+    "last_events": """
+INSERT INTO last_events (lead, last)
+SELECT {pseudonym:String}, last FROM last_events FINAL WHERE lead = {lead:String}
+""",
+}
+
+# As the view would have it of a blanked event: a part of an address goes, a name that the rules have for it stays.
+_BLANKED_HITS = (
+    "user_agent = '', network = if(match(network, '/(24|48)$') OR network = 'Address not kept whole', 'Not recorded', "
+    "network)"
+)
+_HIT_HOURS = """
+SELECT DISTINCT slot FROM judged_hits
+WHERE delivery_id IN {emails:Array(UUID)} AND verdict != 'human'
+"""
+_TOUCH_HITS = """
+INSERT INTO touched (of, slot, times)
+SELECT 'hit', slot, 1 AS times FROM judged_hits
+WHERE delivery_id IN {emails:Array(UUID)} AND verdict != 'human'
+GROUP BY slot
+"""
+# Counts of these hours and of their days that were made before they were last touched.
+_STALE = """
+SELECT 'hour' AS grain, slot, sum(times) FROM touched
+WHERE of = 'hit' AND slot IN {slots:Array(DateTime('UTC'))} GROUP BY slot
+UNION ALL
+SELECT 'wide', toStartOfDay(slot) AS day, sum(times) FROM touched
+WHERE of = 'hit' AND toStartOfDay(slot) IN (SELECT toStartOfDay(arrayJoin({slots:Array(DateTime('UTC'))}))) GROUP BY day
+"""
 
 _BLANKED_RARE = "diagnostic = '', subject = '', text = '', detail = ''"
 
@@ -155,6 +197,8 @@ class Erasing:
             done.append(Row(table, self._mutate(table, "DELETE", deletes, dry_run), what))
         updates = [(f"message_id = '' WHERE {one}", one) for one in these]
         done.append(Row("attempts", self._update("attempts", updates, dry_run), "blanked: Message-ID"))
+        done += [Row(table, self._move(table, pseudonyms, dry_run), "kept under a pseudonym") for table in _MOVED]
+        done.append(Row("judged_hits", self._blank_hits(by_id, dry_run), "blanked: user agents, parts of IP addresses"))
         # `emails` comes after `outcomes`, from which it is filled.
         for table, more, what in (
             ("outcomes", "", "kept under a pseudonym"),
@@ -167,12 +211,42 @@ class Erasing:
             done.append(Row(table, self._update(table, updates, dry_run), what))
         return done
 
+    def _blank_hits(self, by_id: Sequence[Sequence[str]], dry_run: bool) -> int:
+        """Blank the hits of robots and machines on these emails, and take away the counts made before.
+
+        Their hours are touched first, so that nobody asks those counts any more; made anew, they have seen more.
+        Killed in between, the next run finds the same hits again, for all that it goes by stays."""
+        rows = 0
+        for chunk in by_id:
+            condition = f"delivery_id IN ({_quoted(chunk)}) AND verdict != 'human'"
+            rows += self._update("judged_hits", [(f"{_BLANKED_HITS} WHERE {condition}", condition)], dry_run)
+            slots = [row[0] for row in self._ask(_HIT_HOURS, emails=list(chunk))]
+            if not slots or dry_run:
+                continue
+            self._run(_TOUCH_HITS, {"emails": list(chunk)}, {"log_queries": 0})
+            stale = self._ask(_STALE, slots=[slot.strftime("%Y-%m-%d %H:%M:%S") for slot in slots])
+            before = [
+                f"(grain = '{grain}' AND slot = '{slot:%Y-%m-%d %H:%M:%S}' AND seen < {times})"
+                for grain, slot, times in stale
+            ]
+            for at in range(0, len(before), _COUNTED):
+                these = " OR ".join(before[at : at + _COUNTED])
+                self._run(f"ALTER TABLE robot_counts DELETE WHERE {these}", {}, _SETTINGS)
+        return rows
+
     def _own_domains(self, by_id: Sequence[Sequence[str]]) -> list[str]:
         ids = [one for chunk in by_id for one in chunk]
         return [str(row[0]) for row in self._ask(_OWN_DOMAINS, emails=ids)] if ids else []
 
     def _mutate(self, table: str, verb: str, conditions: Sequence[str], dry_run: bool) -> int:
         return self._update(table, [(f"WHERE {one}", one) for one in conditions], dry_run, verb)
+
+    def _move(self, table: str, pseudonyms: Mapping[str, str], dry_run: bool) -> int:
+        """Give the rows of each lead to its pseudonym. Killed in between, both have them, and the next run goes on."""
+        if not dry_run:
+            for lead, pseudonym in pseudonyms.items():
+                self._run(_MOVED[table], {"lead": lead, "pseudonym": pseudonym}, {"log_queries": 0})
+        return self._mutate(table, "DELETE", [_among("lead", list(pseudonyms))] if pseudonyms else [], dry_run)
 
     def _update(self, table: str, changes: Sequence[tuple[str, str]], dry_run: bool, verb: str = "UPDATE") -> int:
         """Carry out each change, after counting the rows of its condition, in which no person is named."""
@@ -181,11 +255,14 @@ class Erasing:
             found = int(self._ask(f"SELECT count() FROM {table} FINAL WHERE {condition}")[0][0])  # noqa: S608  # ours
             rows += found
             if found and not dry_run:
-                try:
-                    self._client.command(f"ALTER TABLE {table} {verb} {change}", settings=_SETTINGS)
-                except ClickHouseError as error:
-                    raise Retry(f"ClickHouse: {str(error)[:200]}") from None
+                self._run(f"ALTER TABLE {table} {verb} {change}", {}, _SETTINGS)
         return rows
+
+    def _run(self, sql: str, parameters: Mapping[str, Any], settings: Mapping[str, int]) -> None:
+        try:
+            self._client.command(sql, parameters=dict(parameters), settings=dict(settings))
+        except ClickHouseError as error:
+            raise Retry(f"ClickHouse: {str(error)[:200]}") from None
 
     def _ask(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
         try:

@@ -10,7 +10,7 @@ from clickhouse.counting import DERIVED, carried_anew, carry_campaign
 from schemas.errors import Misconfigured
 
 # Tables that a view fills from events, row by row or email by email.
-_FILLED = ("outcomes", "judged_hits", "rare_events")
+_FILLED = ("outcomes", "judged_hits", "rare_events", "lead_emails", "last_events")
 _VIEW = "SELECT database, as_select FROM system.tables WHERE database = currentDatabase() AND name = {view:String}"
 _CAMPAIGNS = """
 SELECT campaign, count() AS events
@@ -63,8 +63,9 @@ def rebuild_outcomes(client: Client, deliveries: Sequence[str]) -> None:
     """
     these = ", ".join(f"'{delivery}'" for delivery in deliveries)
     with carried_anew(client, deliveries):
-        client.command(f"DELETE FROM outcomes WHERE delivery_id IN ({these})")  # noqa: S608  # our UUIDs
-        client.command(_through_view(client, "outcomes", f"delivery_id IN ({these})"))
+        for table in ("outcomes", "lead_emails"):
+            client.command(f"DELETE FROM {table} WHERE delivery_id IN ({these})")  # noqa: S608  # our UUIDs
+            client.command(_through_view(client, table, f"delivery_id IN ({these})"))
 
 
 def _through_view(client: Client, table: str, where: str) -> str:

@@ -9,7 +9,7 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -38,8 +38,7 @@ def check(
     models = boards if boards is not None else _rendered(grafana.DIST)
     (rules,) = (alerting,) if alerting is not None else _rendered(grafana.PROVISIONING / "alerting").values()
     problems = [f"{name}: {problem}" for name, model in models.items() for problem in _form(model)]
-    uids = Counter(model.get("uid") for model in models.values())
-    problems += [f"uid {uid} is used by {count} boards" for uid, count in uids.items() if count > 1]
+    problems += _shared(models.values(), ("uid",), "boards")
     problems += [f"{name}: {problem}" for name, model in models.items() for problem in links.wrong(model, models)]
     problems += [f"alert {problem}" for problem in _rules_form(rules)]
     if client is not None:
@@ -70,16 +69,21 @@ def _form(model: Mapping[str, Any]) -> Iterator[str]:
         yield "there is no datasource variable"
     yield from _datasources(model)
     panels = model["panels"]
-    for key in ("id", "title"):
-        for value, count in Counter(panel.get(key) for panel in panels).items():
-            if count > 1:
-                yield f"{key} {value} is on {count} panels"
+    yield from _shared(panels, ("id", "title"), "panels")
     for panel in panels:
         for problem in _panel_form(panel):
             yield f"panel {panel.get('title') or panel.get('id')}: {problem}"
     for one, other in itertools.combinations(panels, 2):
         if _area(one).overlaps(_area(other)):
             yield f"panels {one['title']} and {other['title']} overlap"
+
+
+def _shared(parts: Iterable[Mapping[str, Any]], keys: Iterable[str], what: str) -> Iterator[str]:
+    """What should name one part alone, and names several."""
+    for key in keys:
+        for value, count in Counter(part.get(key) for part in parts).items():
+            if count > 1:
+                yield f"{key} {value} is on {count} {what}"
 
 
 def _panel_form(panel: Mapping[str, Any]) -> Iterator[str]:
@@ -120,10 +124,7 @@ def _askable() -> frozenset[str]:
 
 def _rules_form(alerting: Mapping[str, Any]) -> Iterator[str]:
     rules = [rule for group in alerting["groups"] for rule in group["rules"]]
-    for key in ("uid", "title"):
-        for value, count in Counter(rule.get(key) for rule in rules).items():
-            if count > 1:
-                yield f"{key} {value} is on {count} rules"
+    yield from _shared(rules, ("uid", "title"), "rules")
     for rule in rules:
         for problem in _rule_form(rule):
             yield f"{rule.get('title') or rule.get('uid')}: {problem}"

@@ -13,7 +13,7 @@ from clickhouse.asked import DEFAULT_SINCE, DEFAULT_UNTIL, MAX_CHOSEN, ask
 from clickhouse.columns import ABOUT
 from clickhouse.queries import get
 from ingest import openapi
-from ingest.asking import Asking, Since, Until, read, utc_now
+from ingest.asking import ASKED_OTHERWISE, UNANSWERED, Asking, Since, Until, read, utc_now
 from ingest.auth import caller_of
 from ingest.campaigns import Known
 from ingest.problems import Problem, described
@@ -79,8 +79,8 @@ def ab_routes(settings: Settings, asking: Asking, known: Known) -> APIRouter:
         responses={
             200: openapi.content(AbAnswer, _EXAMPLE),
             **described(404, "There is no campaign of this id."),
-            **described(422, "A parameter is not as described; `detail` says what to write."),
-            **described(503, "ClickHouse can't answer now; the same request may be sent again."),
+            **ASKED_OTHERWISE,
+            **UNANSWERED,
         },
     )
     async def ab(

@@ -36,7 +36,7 @@ from schemas.events import Campaign, Pause, Send
 from schemas.settings import Settings
 from schemas.state import StateTopic
 from schemas.tokens import delivery_id
-from schemas.topics import SENDS, text_partition
+from schemas.topics import SENDS
 
 log = structlog.get_logger()
 
@@ -45,6 +45,8 @@ _BATCH_SECONDS = 30.0
 _SHARE = 20  # sends handled before hits get the loop again: about a millisecond
 # What the topic takes, less room for the key and Kafka's envelope.
 _RECORD_BYTES = (SENDS.max_record_bytes or 1_000_000) - 1024
+
+_SMALLER = "make html and images smaller, or put the images on a web server and link to them"
 
 _SENDS = {"type": "array", "minItems": 1, "maxItems": MAX_SENDS, "items": openapi.schema(SendRequest)}
 # A send's lead and its record.
@@ -128,7 +130,8 @@ def api_routes(
         """Up to 1,000 emails in one request. Each is accepted or rejected by itself.
 
         Campaign, step and lead make an email: asking for the same three again, in this request or another, never
-        mails twice. Links, pixel, unsubscribe footer and headers are added before it leaves.
+        mails twice. Links, pixel, unsubscribe footer and headers are added before it leaves; `amp` and `images` leave
+        as they are.
         """
         body = await request.body()
         return await idempotency.once(request, body, lambda: taken(body, partial(derived, request)))
@@ -144,7 +147,7 @@ def api_routes(
         for one in rejected:
             metrics.sends_rejected.labels(one.reason).inc()
         metrics.sends.labels("rejected").inc(len(rejected))
-        await _publish_all(settings, publisher, sends)
+        await _publish_all(publisher, sends)
         metrics.sends.labels("accepted").inc(len(accepted))
         log.info("sends taken", accepted=len(accepted), rejected=len(rejected))
         return openapi.answer(202 if accepted else 422, SendsAnswer(len(accepted), accepted, rejected))
@@ -181,7 +184,7 @@ async def _sort(
             send = Send(request_id=request_id(delivery), delivery_id=delivery, requested_at=now, **fields)
             value = msgspec.json.encode(send)
             if len(value) > _RECORD_BYTES:
-                raise Reject("too-large", f"html, text and headers together: at most {_RECORD_BYTES} bytes of JSON")
+                raise Reject("too-large", f"all fields together: at most {_RECORD_BYTES} bytes of JSON; {_SMALLER}")
         except Reject as error:
             rejected.append(Rejected(index, error.reason, error.detail))
             continue
@@ -191,15 +194,13 @@ async def _sort(
     return sends, accepted, rejected
 
 
-async def _publish_all(settings: Settings, publisher: Publisher, sends: list[_Record]) -> None:
+async def _publish_all(publisher: Publisher, sends: list[_Record]) -> None:
     """Publish every send, or raise Retry: those that arrived by then are recognised when they are asked for again."""
-    partitions = settings.partitions_of(SENDS)
     answers = []
     for index, (lead, value) in enumerate(sends):
         if index % _SHARE == _SHARE - 1:
             await asyncio.sleep(0)
-        partition = text_partition(lead, partitions)
-        answers.append(asyncio.ensure_future(publisher.publish(SENDS, partition, lead, value, _BATCH_SECONDS)))
+        answers.append(asyncio.ensure_future(publisher.publish(SENDS, lead, value, _BATCH_SECONDS)))
     await asyncio.gather(*answers)
 
 

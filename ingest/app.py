@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -38,6 +37,7 @@ from ingest.stats import stats_routes
 from ingest.timeline import timeline_routes
 from ingest.unsubscribe import unsubscribe_routes
 from ingest.webhooks import webhook_routes
+from schemas.collector import spare_the_collector
 from schemas.endpoints import endpoints_view
 from schemas.events import Campaign, Link, Pause
 from schemas.facts import Facts
@@ -96,7 +96,7 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        _tame_garbage_collection()
+        spare_the_collector()
         publisher.start()
         commit.start()
         replay.start()
@@ -133,13 +133,6 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
     for router in routers:
         app.include_router(router)
     return Hits(app, settings.keyring, links, commit, Source(settings.proxies), shares, pages, metrics)
-
-
-def _tame_garbage_collection() -> None:
-    """Leave what was loaded out of every collection, and collect less often: a third of the hot path went there."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 def _keep_kafka_quiet() -> None:

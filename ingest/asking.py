@@ -14,6 +14,7 @@ from fastapi import Query as Parameter
 from clickhouse.asked import DEFAULT_SINCE, DEFAULT_UNTIL, Asked
 from clickhouse.queries import Query
 from clickhouse.reader import Reader
+from ingest.problems import described
 from schemas.errors import Misconfigured, Reject, Retry
 
 T = TypeVar("T")
@@ -44,6 +45,10 @@ Cursor = Annotated[
         "happens meanwhile.",
     ),
 ]
+
+# What a question may meet instead of an answer, for the documentation.
+ASKED_OTHERWISE = described(422, "A parameter is not as described; `detail` says what to write.")
+UNANSWERED = described(503, "ClickHouse can't answer now; the same request may be sent again.")
 
 
 class Asking:

@@ -16,8 +16,8 @@ from schemas.topics import Topic
 
 _SECONDS = 30.0  # that Kafka may take over a whole batch
 
-# A record to publish: topic, partition, key, value.
-Record = tuple[Topic, int, str, bytes]
+# A record to publish: topic, key, value.
+Record = tuple[Topic, str, bytes]
 
 
 class Rejected(msgspec.Struct):

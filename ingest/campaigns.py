@@ -26,7 +26,7 @@ from schemas.events import Campaign, CampaignPaused, CampaignResumed, Pause, Tim
 from schemas.pauses import paused, resumed
 from schemas.settings import Settings
 from schemas.state import StateTopic
-from schemas.topics import CAMPAIGNS, EVENTS, PAUSES, text_partition
+from schemas.topics import CAMPAIGNS, EVENTS, PAUSES
 
 log = structlog.get_logger()
 
@@ -119,13 +119,7 @@ def campaign_routes(
         campaign = Campaign(created_at=found.created_at if found else _now(), **msgspec.structs.asdict(asked))
         if campaign == found:
             return answered(200, found)
-        await publisher.publish(
-            CAMPAIGNS,
-            text_partition(campaign.id, settings.partitions_of(CAMPAIGNS)),
-            campaign.id,
-            msgspec.json.encode(campaign),
-            within,
-        )
+        await publisher.publish(CAMPAIGNS, campaign.id, msgspec.json.encode(campaign), within)
         campaigns.put(campaign)
         log.info("campaign declared", campaign=campaign.id, again=found is not None)
         return answered(200 if found else 201, campaign)
@@ -177,10 +171,8 @@ def campaign_routes(
         return answered(200, found)
 
     async def publish(event: CampaignPaused | CampaignResumed, pause: Pause) -> None:
-        partition = text_partition(pause.campaign, settings.partitions_of(EVENTS))
-        await publisher.publish(EVENTS, partition, pause.campaign, lines([event]), within)
-        partition = text_partition(pause.campaign, settings.partitions_of(PAUSES))
-        await publisher.publish(PAUSES, partition, pause.campaign, msgspec.json.encode(pause), within)
+        await publisher.publish(EVENTS, pause.campaign, lines([event]), within)
+        await publisher.publish(PAUSES, pause.campaign, msgspec.json.encode(pause), within)
         pauses.put(pause)
         log.info("campaign paused" if pause.paused else "campaign resumed", campaign=pause.campaign)
 

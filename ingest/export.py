@@ -14,7 +14,7 @@ from clickhouse.asked import DEFAULT_SINCE, DEFAULT_UNTIL, ask
 from clickhouse.columns import ABOUT
 from clickhouse.queries import get
 from ingest import openapi
-from ingest.asking import Campaigns, Since, Until, utc_now
+from ingest.asking import ASKED_OTHERWISE, Campaigns, Since, Until, utc_now
 from ingest.auth import caller_of
 from ingest.exporting import Exporting
 from ingest.metrics import Metrics
@@ -132,7 +132,7 @@ def export_routes(settings: Settings, exporting: Exporting, metrics: Metrics) ->
                 },
             },
             **described(406, "`Accept` names none of the formats."),
-            **described(422, "A parameter is not as described; `detail` says what to write."),
+            **ASKED_OTHERWISE,
             **described(503, "ClickHouse can't answer now, or is busy with other exports."),
         },
     )
@@ -172,7 +172,10 @@ def export_routes(settings: Settings, exporting: Exporting, metrics: Metrics) ->
             "Cache-Control": "no-store",
             "X-Content-Type-Options": "nosniff",
         }
-        count = lambda result: metrics.exports.labels(table, chosen, result).inc()  # noqa: E731
+
+        def count(result: str) -> None:
+            metrics.exports.labels(table, chosen, result).inc()
+
         return await exporting.answer(_QUERIES[table], values, kind, head, headers, count)
 
     return router

@@ -24,10 +24,9 @@ from schemas.errors import Reject, Retry
 from schemas.events import Link, Pause, Send
 from schemas.facts import Facts
 from schemas.ownsystem import OwnSystem, Withheld
-from schemas.settings import Settings
 from schemas.state import StateTopic
 from schemas.tokens import delivery_id
-from schemas.topics import LINKS, text_partition
+from schemas.topics import LINKS
 
 log = structlog.get_logger()
 
@@ -69,7 +68,6 @@ class Instrumenting:
 
     def __init__(
         self,
-        settings: Settings,
         own: OwnSystem,
         publisher: Publisher,
         known: Known,
@@ -78,7 +76,6 @@ class Instrumenting:
         links: StateTopic[Link],
         metrics: Metrics,
     ) -> None:
-        self._settings = settings
         self._own = own
         self._publisher = publisher
         self._known = known
@@ -139,10 +136,6 @@ class Instrumenting:
     async def _announce(self, made: dict[str, Link]) -> None:
         """Return when every link would be followed. Those that are known are on the topic."""
         new = [link for link in made.values() if self._links.get(link.link_id) is None]
-        count = self._settings.partitions_of(LINKS)
-        await publish(
-            self._publisher,
-            [(LINKS, text_partition(link.link_id, count), link.link_id, msgspec.json.encode(link)) for link in new],
-        )
+        await publish(self._publisher, [(LINKS, link.link_id, msgspec.json.encode(link)) for link in new])
         for link in new:
             self._links.put(link)

@@ -48,8 +48,8 @@ def own_system_routes(
 ) -> tuple[APIRouter, ...]:
     """The routers of `/v1/instrument` and `/v1/events`."""
     known = finder(campaigns)
-    instrumenting = Instrumenting(settings, own, publisher, known, pauses, facts, links, metrics)
-    telling = Telling(settings, own, publisher, known, metrics)
+    instrumenting = Instrumenting(own, publisher, known, pauses, facts, links, metrics)
+    telling = Telling(own, publisher, known, metrics)
     router, idempotency = APIRouter(), Idempotency()
     may_send = [Depends(caller_of(settings, "sends"))]
     responses: dict[int | str, dict[str, object]] = {

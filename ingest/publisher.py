@@ -78,11 +78,11 @@ class Publisher:
             raise Retry(str(error)) from error
         future.add_both(lambda result: self._answered(done, result, producer))
 
-    async def publish(self, topic: Topic, partition: int, key: str, value: bytes, within: float) -> None:
-        """Publish one record and return when it is safe. Raises Retry when Kafka has not confirmed it `within` seconds.
+    async def publish(self, topic: Topic, key: str, value: bytes, within: float) -> None:
+        """Publish one record on its key's own partition, and return when it is safe.
 
-        After a Retry the record may still arrive: publish only what may arrive twice. Raises Reject when the broker
-        will never take it.
+        Raises Retry when Kafka has not confirmed it `within` seconds, and then it may still arrive: publish only what
+        may arrive twice. Raises Reject when the broker will never take it.
         """
         if self._outstanding + len(value) > _OUTSTANDING_BYTES:
             raise Retry("too much is waiting for Kafka")
@@ -99,7 +99,7 @@ class Publisher:
             else:
                 answer.set_exception(Retry(repr(error)))
 
-        self.send(topic, partition, key.encode(), value, done)
+        self.send(topic, self._settings.partition_of(topic, key), key.encode(), value, done)
         self._outstanding += len(value)
         try:
             await asyncio.wait_for(answer, within)
@@ -149,7 +149,7 @@ class Publisher:
             except (KafkaError, Misconfigured) as error:
                 if repr(error) != problem:
                     problem = repr(error)
-                    log.warning("waiting for Kafka", servers=self._settings.kafka, error=problem)
+                    log.warning("waiting for Kafka", servers=self._settings.kafka, why=str(error))
                 self.problem = str(error) if isinstance(error, Misconfigured) else "Kafka can't be reached"
                 if producer is not None:
                     _close(producer, 0)
@@ -219,7 +219,7 @@ class Publisher:
                 if found or self._stopping.wait(0.02):
                     break
             if not found:
-                raise Misconfigured(f"topic {name} is missing: run `sendlens migrate`")
+                raise Misconfigured(f"topic {name} is not there yet: `sendlens migrate` makes it")
             if len(found) != want:
                 raise Misconfigured(f"topic {name} has {len(found)} partitions, SENDLENS_PARTITIONS says {want}")
 

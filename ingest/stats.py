@@ -17,7 +17,20 @@ from clickhouse.asked import DEFAULT_SINCE, DEFAULT_UNTIL, ask
 from clickhouse.columns import ABOUT
 from clickhouse.queries import get
 from ingest import openapi
-from ingest.asking import Asking, Campaigns, Cursor, Since, Timezone, Until, cursor_of, mark_of, read, utc_now
+from ingest.asking import (
+    ASKED_OTHERWISE,
+    UNANSWERED,
+    Asking,
+    Campaigns,
+    Cursor,
+    Since,
+    Timezone,
+    Until,
+    cursor_of,
+    mark_of,
+    read,
+    utc_now,
+)
 from ingest.auth import caller_of
 from ingest.campaigns import Known
 from ingest.problems import Problem, described
@@ -152,8 +165,8 @@ def stats_routes(settings: Settings, asking: Asking, known: Known) -> APIRouter:
         tags=["numbers"],
         dependencies=[Depends(caller_of(settings, "read"))],
         responses={
-            **described(422, "A parameter is not as described; `detail` says what to write."),
-            **described(503, "ClickHouse can't answer now; the same request may be sent again."),
+            **ASKED_OTHERWISE,
+            **UNANSWERED,
         },
     )
 

@@ -18,8 +18,7 @@ from ingest.requests import MAX_TOLD, OwnEventsRequest, check_told, decode
 from schemas.errors import Reject
 from schemas.events import lines
 from schemas.ownsystem import OwnEvent, OwnSystem
-from schemas.settings import Settings
-from schemas.topics import DELIVERIES, EVENTS, delivery_partition
+from schemas.topics import DELIVERIES, EVENTS
 
 log = structlog.get_logger()
 
@@ -39,10 +38,7 @@ class OwnEventsAnswer(msgspec.Struct):
 class Telling:
     """Publishes what follows from what was told."""
 
-    def __init__(
-        self, settings: Settings, own: OwnSystem, publisher: Publisher, known: Known, metrics: Metrics
-    ) -> None:
-        self._settings = settings
+    def __init__(self, own: OwnSystem, publisher: Publisher, known: Known, metrics: Metrics) -> None:
         self._own = own
         self._publisher = publisher
         self._known = known
@@ -76,10 +72,8 @@ class Telling:
 
     def _records(self, told: OwnEvent) -> list[Record]:
         events, delivery = self._own.tell(told)
-        key, settings = events[0].delivery_id, self._settings
+        key = events[0].delivery_id
         records: list[Record] = []
         if delivery is not None:
-            partition = delivery_partition(key, settings.partitions_of(DELIVERIES))
-            records.append((DELIVERIES, partition, key, msgspec.json.encode(delivery)))
-        partition = delivery_partition(key, settings.partitions_of(EVENTS))
-        return [*records, (EVENTS, partition, key, lines(events))]
+            records.append((DELIVERIES, key, msgspec.json.encode(delivery)))
+        return [*records, (EVENTS, key, lines(events))]

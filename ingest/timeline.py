@@ -14,7 +14,7 @@ from clickhouse.asked import DEFAULT_SINCE, DEFAULT_UNTIL, ask
 from clickhouse.columns import ABOUT
 from clickhouse.queries import get
 from ingest import openapi
-from ingest.asking import Asking, Cursor, cursor_of, mark_of, read, utc_now
+from ingest.asking import ASKED_OTHERWISE, UNANSWERED, Asking, Cursor, cursor_of, mark_of, read, utc_now
 from ingest.auth import caller_of
 from ingest.problems import Problem, described
 from schemas.events import Time
@@ -93,8 +93,8 @@ def timeline_routes(settings: Settings, asking: Asking) -> APIRouter:
         responses={
             200: openapi.content(TimelineAnswer, _EXAMPLE),
             **described(404, "Nothing is known of a lead of this id."),
-            **described(422, "A parameter is not as described; `detail` says what to write."),
-            **described(503, "ClickHouse can't answer now; the same request may be sent again."),
+            **ASKED_OTHERWISE,
+            **UNANSWERED,
         },
     )
     async def timeline(

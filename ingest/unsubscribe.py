@@ -23,7 +23,7 @@ from schemas.errors import Reject, Retry
 from schemas.events import Lead, Resubscribed, Unsubscribed, lines
 from schemas.settings import Settings
 from schemas.tokens import BadToken, Claim, Purpose, event_id
-from schemas.topics import EVENTS, LEADS, delivery_partition, text_partition
+from schemas.topics import EVENTS, LEADS
 
 _Way = Literal["page", "one-click", "undo"]
 
@@ -140,14 +140,6 @@ async def _publish(settings: Settings, publisher: Publisher, claim: Claim, way: 
     lead = Lead(lead=claim.lead, fact="unsubscribed", at=now, holds=way != "undo")
     within = settings.answer_within_ms / 1000
     await asyncio.gather(
-        publisher.publish(
-            LEADS,
-            text_partition(lead.key, settings.partitions_of(LEADS)),
-            lead.key,
-            msgspec.json.encode(lead),
-            within,
-        ),
-        publisher.publish(
-            EVENTS, delivery_partition(delivery, settings.partitions_of(EVENTS)), delivery, lines([event]), within
-        ),
+        publisher.publish(LEADS, lead.key, msgspec.json.encode(lead), within),
+        publisher.publish(EVENTS, delivery, lines([event]), within),
     )

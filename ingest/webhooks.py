@@ -24,7 +24,7 @@ from schemas.errors import Reject, Retry
 from schemas.events import Time
 from schemas.settings import Settings
 from schemas.state import StateTopic
-from schemas.topics import WEBHOOKS, text_partition
+from schemas.topics import WEBHOOKS
 from schemas.webhooks import Endpoint
 
 log = structlog.get_logger()
@@ -147,9 +147,8 @@ def webhook_routes(settings: Settings, publisher: Publisher, endpoints: StateTop
             raise Retry("the list of webhooks can't be read right now")
 
     async def publish(endpoint: Endpoint) -> None:
-        partition = text_partition(endpoint.id, settings.partitions_of(WEBHOOKS))
         value = msgspec.json.encode(endpoint)
-        await publisher.publish(WEBHOOKS, partition, endpoint.id, value, settings.answer_within_ms / 1000)
+        await publisher.publish(WEBHOOKS, endpoint.id, value, settings.answer_within_ms / 1000)
         endpoints.put(endpoint)
 
     return router

@@ -20,7 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from schemas.errors import Misconfigured
 from schemas.keys import SCOPES, ApiKey, digest_of, parse
 from schemas.tokens import Keyring
-from schemas.topics import Topic
+from schemas.topics import Topic, delivery_partition, is_delivery, text_partition
 
 
 class Settings(BaseSettings):
@@ -228,6 +228,14 @@ class Settings(BaseSettings):
     def partitions_of(self, topic: Topic) -> int:
         """How many partitions the topic has on this deployment."""
         return topic.partitions or self.partitions
+
+    def partition_of(self, topic: Topic, key: str) -> int:
+        """The partition of a record under this key.
+
+        Events are keyed by their delivery, but for the few that are of none: a pause is its campaign's.
+        """
+        home = delivery_partition if topic.key == "delivery" and is_delivery(key) else text_partition
+        return home(key, self.partitions_of(topic))
 
     @property
     def kafka_servers(self) -> list[str]:

@@ -6,6 +6,7 @@ one JSON object.
 
 from __future__ import annotations
 
+import re
 import zlib
 from dataclasses import dataclass
 
@@ -97,6 +98,14 @@ ALL = (
     CALLS,
     DEAD,
 )
+
+
+_DELIVERY = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
+
+
+def is_delivery(key: str) -> bool:
+    """Whether a key has the form of a delivery's id."""
+    return _DELIVERY.fullmatch(key) is not None
 
 
 def delivery_partition(delivery_id: str, partitions: int) -> int:

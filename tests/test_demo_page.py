@@ -107,7 +107,7 @@ class Shown:
         insert_lines(self._client, "lead_facts", lines([fact]))
 
     async def wrong(self) -> list[str]:
-        return await self.page.wrong([self.played])
+        return await self.page.wrong(self.played)
 
     async def liars(self) -> set[str]:
         return {line.partition(" says ")[0].rpartition(", ")[2] for line in await self.wrong()}
@@ -173,10 +173,22 @@ async def test_a_fact_of_a_lead_that_is_none_is_found(shown: Shown) -> None:
     assert await shown.liars() == LEAD
 
 
-async def test_a_page_that_can_not_be_asked_is_not_the_truth() -> None:
+async def test_a_lead_is_asked_for_until_it_is_right_and_then_no_more(shown: Shown) -> None:
+    shown.tell(shown.one.answered(AutoReplied, SECOND))
+    for _ in range(2):
+        assert await shown.page.wrong_of_leads(shown.played) != []
+    shown.played.truths[part(1, "A")].auto_replied = {shown.one.lead}
+    assert await shown.page.wrong_of_leads(shown.played) == []
+    shown.tell(shown.one.bounced("hard"))
+    assert await shown.page.wrong_of_leads(shown.played) == []
+    assert await shown.page.wrong_of_campaign(shown.played) != []
+
+
+async def test_a_page_that_can_not_be_asked_is_not_the_truth(shown: Shown) -> None:
     platform = Platform("http://127.0.0.1:9", {})
-    (told,) = await Page(platform, {}).wrong([Played("c", [Lead(0, KINDS[0])], {}, 0)])
-    assert "the page could not be asked" in told
+    told = await Page(platform, {}).wrong_of_campaign(shown.played)
+    assert told
+    assert all("the page could not be asked" in line for line in told)
     await platform.close()
 
 

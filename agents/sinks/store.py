@@ -37,8 +37,10 @@ log = structlog.get_logger()
 # read row by row, which is slower and as right.
 _ROLL_EVERY = 5.0
 _ROLL_SHARE = 0.1
-# Hours of one turn, so that a turn ends soon and the newest come first.
+# Hours of one turn, so that a turn ends soon and the newest come first. Counts that are kept by whole days are made
+# anew no sooner than so many minutes later.
 _ROLL_HOURS = 200
+_WIDE_MINUTES = 10
 
 _DECODERS: dict[Topic, msgspec.json.Decoder[Any]] = {
     HITS: msgspec.json.Decoder(Hit),
@@ -143,7 +145,7 @@ class Store(Handler):
         insert_lines(self._connected(), topic.table, lines)
 
     def _roll(self) -> None:
-        roll(self._connected(), _ROLL_HOURS)
+        roll(self._connected(), _ROLL_HOURS, wide_after_minutes=_WIDE_MINUTES)
 
     def _connected(self) -> Client:
         with self._connecting:

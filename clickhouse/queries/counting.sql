@@ -14,6 +14,21 @@
 'day' AS grain_of_days,
 -- include: held_slots
 
+-- fragment: held_of_quarters
+-- The same of `happened_counts`, where an hour has its quarters apart: no clock is set otherwise than by quarters, but for
+-- those of long ago.
+(one, next) -> one >= begin AND next <= until AND if(
+    next > addHours(one, 1),
+    dateTrunc(unit, one, timezone) = dateTrunc(unit, subtractSeconds(next, 1), timezone),
+    arrayAll(
+        minutes -> dateTrunc(unit, addMinutes(one, minutes), timezone)
+            = dateTrunc(unit, addSeconds(one, 60 * minutes + 899), timezone),
+        [0, 15, 30, 45]
+    )
+) AS whole,
+'day' AS grain_of_days,
+-- include: held_slots
+
 -- fragment: held_by_days
 -- Counts that are kept by days alone.
 (one, next) -> one >= begin AND next <= until AND NOT (one < since AND next > since) AND next > addHours(one, 1) AS whole,
@@ -52,17 +67,19 @@
             max(seen_of_day) AS day_seen
         FROM
         (
-            SELECT of, slot, sum(said) AS times, max(of_hour) AS hour_seen, max(of_day) AS seen_of_day
+            SELECT
+                of,
+                slot,
+                sum(said) AS times,
+                maxIf(counted, grain = 'hour') AS hour_seen,
+                maxIf(counted, grain = grain_of_days) AS seen_of_day
             FROM
             (
-                SELECT toString(of) AS of, slot, times AS said, 0 AS of_hour, 0 AS of_day
-                FROM touched
-                WHERE slot >= toStartOfDay(begin) AND slot < addDays(toStartOfDay(until), 1)
+                SELECT of, '' AS grain, slot, times AS said, 0 AS counted FROM touched
                 UNION ALL
-                SELECT toString(of), slot, 0, if(grain = 'hour', seen, 0), if(grain = grain_of_days, seen, 0)
-                FROM rolled
-                WHERE slot >= toStartOfDay(begin) AND slot < addDays(toStartOfDay(until), 1)
+                SELECT of, grain, slot, 0, seen FROM rolled
             )
+            WHERE slot >= toStartOfDay(begin) AND slot < addDays(toStartOfDay(until), 1)
             GROUP BY of, slot
         )
         GROUP BY of, day
@@ -159,6 +176,48 @@ WHERE
     -- include: raw_emails
     AND sent_at >= begin AND sent_at < until
 GROUP BY sender, period
+
+-- fragment: counted_by_time
+-- The emails sent in the period by the `unit` of {timezone} in which they were; with `held_of_times`.
+SELECT
+    toDateTime(dateTrunc(unit, slot, timezone), timezone) AS time,
+    -- include: count_names
+FROM email_counts FINAL
+WHERE
+    -- include: held_emails
+    AND
+    -- include: of_levels
+UNION ALL
+SELECT
+    toDateTime(dateTrunc(unit, sent_at, timezone), timezone) AS time,
+    -- include: counts
+FROM v_sent
+WHERE
+    -- include: raw_emails
+    AND sent_at >= begin AND sent_at < until
+GROUP BY time
+
+-- fragment: counted_by_sender_and_time
+-- The same of each sender.
+SELECT
+    sender,
+    toDateTime(dateTrunc(unit, slot, timezone), timezone) AS time,
+    -- include: count_names
+FROM sender_counts FINAL
+WHERE
+    -- include: held_emails
+    AND
+    -- include: of_levels
+UNION ALL
+SELECT
+    sender,
+    toDateTime(dateTrunc(unit, sent_at, timezone), timezone) AS time,
+    -- include: counts
+FROM v_sent
+WHERE
+    -- include: raw_emails
+    AND sent_at >= begin AND sent_at < until
+GROUP BY sender, time
 
 -- fragment: counted_hits
 -- The opens and clicks of the period, as counts. `period` is 1 for those at `since` or later.

@@ -1,20 +1,30 @@
 -- Numbers day by day, for /v1 and those who keep their own charts. A day is one of {timezone}.
 
+-- fragment: by_day
+{timezone:String} AS timezone,
+'day' AS unit
+
 -- name: daily
 -- The emails sent on each day of the period and what became of them, whenever: counts and rates as everywhere. The
 -- first and the last day are as much of them as the period has; a day without emails is a row of zeros. The counts of
 -- the days add up to those of the period.
 WITH
     -- include: period
-    , {timezone:String} AS timezone
+    ,
+    -- include: by_day
+    ,
+    -- include: all_together
+    ,
+    -- include: held_of_times
 SELECT
-    toDate(assumeNotNull(sent_at), timezone) AS day,
-    -- include: counts
+    toDate(time, timezone) AS day,
+    -- include: count_sums
     ,
     -- include: rates
-FROM v_sent
-WHERE
-    -- include: cohort
+FROM
+(
+    -- include: counted_by_time
+) AS counted
 GROUP BY day
 ORDER BY day WITH FILL
     FROM toDate(since, timezone)
@@ -25,14 +35,18 @@ ORDER BY day WITH FILL
 -- so no denominator.
 WITH
     -- include: period
-    , {timezone:String} AS timezone
-    , 'day' AS unit
+    ,
+    -- include: by_day
+    ,
+    -- include: all_together
+    ,
+    -- include: held_of_quarters
 SELECT
     toDate(time, timezone) AS day,
-    -- include: happened_counts
+    -- include: first_sums
 FROM
 (
-    -- include: happenings
-)
+    -- include: counted_firsts
+) AS counted
 GROUP BY time
 ORDER BY time

@@ -188,6 +188,10 @@ WITH
     -- include: period_of_senders
     , {timezone:String} AS timezone
     -- include: hour_or_day
+    ,
+    -- include: all_together
+    ,
+    -- include: held_of_times
 SELECT
     time,
     sum(emails) AS sent,
@@ -207,13 +211,15 @@ FROM
     FROM
     (
         SELECT
-            toDateTime(dateTrunc(unit, assumeNotNull(sent_at), timezone), timezone) AS time,
-            -- include: counts
+            time,
+            -- include: count_sums
             ,
             -- include: rates
-        FROM v_sent
-        WHERE
-            -- include: cohort_of_senders
+        FROM
+        (
+            -- include: counted_by_sender_and_time
+        ) AS counted
+        WHERE empty(chosen_senders) OR has(chosen_senders, sender)
         GROUP BY time
     )
     UNION ALL
@@ -434,74 +440,16 @@ INNER JOIN
 ORDER BY emails DESC, provider_name, class, wrong, status
 LIMIT 100
 
--- fragment: health_days
--- Health at the end of each day of {timezone} in the period, of each sender of the emails sent in it, from its first email
--- on. The same fold as `healths`, which keeps what it comes to after the last hurt of each day; from there on clean
--- emails in a row give back what they give.
-(
-    SELECT
-        sender,
-        arrayJoin(arrayMap(
-            number -> addDays(toDate(since, timezone), number),
-            range(1 + dateDiff('day', toDate(since, timezone), toDate(subtractMilliseconds(until, 1), timezone)))
-        )) AS day,
-        arrayLastIndex(one -> one <= day, days) AS till,
-        emails_until[till] AS emails,
-        arrayLastIndex(one -> one <= day, hurt_days) AS last_hurt,
-        if(last_hurt = 0, 100, healths_then[last_hurt]) AS health_then,
-        least(100, health_then + intDiv(emails - if(last_hurt = 0, 0, places_then[last_hurt]), 20)) AS health
-    FROM
-    (
-        SELECT
-            sender,
-            arraySort(groupArray((moment, cost))) AS timeline,
-            arrayMap(one -> toDate(one.1, timezone), timeline) AS dates,
-            arrayEnumerate(timeline) AS places,
-            -- The place of the last email of each day, which is how many there were until then.
-            arrayFilter((place, here, next) -> here != next, places, dates, arrayPushBack(arrayPopFront(dates), toDate(0)))
-                AS emails_until,
-            arrayMap(place -> dates[place], emails_until) AS days,
-            arrayFilter((place, met) -> met.2 > 0, places, timeline) AS hurts,
-            arrayMap(place -> timeline[place].2, hurts) AS costs,
-            arrayMap((place, before) -> place - before - 1, hurts, arrayPopBack(arrayPushFront(hurts, 0))) AS clean,
-            arrayMap(place -> dates[place], hurts) AS dates_hurt,
-            arrayMap((here, next) -> here != next, dates_hurt, arrayShiftLeft(dates_hurt, 1, toDate(0)))
-                AS ends_day,
-            arrayFilter((one, ends) -> ends, dates_hurt, ends_day) AS hurt_days,
-            arrayFilter((one, ends) -> ends, hurts, ends_day) AS places_then,
-            arrayFold(
-                (so_far, run, hurt, ends) -> (
-                    greatest(0, least(100, so_far.1 + intDiv(run, 20)) - hurt),
-                    if(
-                        ends,
-                        arrayPushBack(so_far.2, greatest(0, least(100, so_far.1 + intDiv(run, 20)) - hurt)),
-                        so_far.2
-                    )
-                ),
-                clean,
-                costs,
-                ends_day,
-                (toInt64(100), []::Array(Int64))
-            ).2 AS healths_then
-        FROM
-        -- include: email_costs
-        WHERE sender IN (
-            SELECT sender
-            FROM v_sent
-            WHERE
-                -- include: cohort_of_senders
-        )
-        GROUP BY sender
-    )
-    WHERE emails > 0
-)
-
 -- name: sender_health_over_time
 -- Health (see `healths`) at the end of each day of {timezone}, of the senders of the emails sent in the period: the
 -- lowest, the middle and the highest of them. As it follows from what is known now: an email that was taken and came
 -- back later counts where it came back. All of a sender's emails count, whatever the campaign.
 WITH
     -- include: period_of_senders
+    ,
+    -- include: all_together
+    ,
+    -- include: held
     , {timezone:String} AS timezone
 SELECT
     toDateTime(day, timezone) AS time,
@@ -511,6 +459,10 @@ SELECT
     count() AS senders
 FROM
 -- include: health_days
+WHERE sender IN
+(
+    -- include: senders_of_period
+)
 GROUP BY day
 ORDER BY day
 

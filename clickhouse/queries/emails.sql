@@ -132,22 +132,60 @@ dateDiff('second', since, until) AS seconds,
 multiIf(seconds <= 10800, 'minute', seconds <= 259200, 'hour', 'day') AS unit,
 toDateTime(dateTrunc(unit, since, timezone), timezone) AS start
 
--- fragment: happened_counts
-time,
+-- fragment: firsts
+-- What first happened to emails by a person's doing, each in the hour of `emails` in which it did, whether the email is
+-- known to have been sent or not. `at` is when.
+FROM emails FINAL
+ARRAY JOIN
+    [
+        sent_at,
+        first_open_at,
+        first_click_at,
+        replied_at,
+        if(resubscribed_at >= last_unsubscribed_at, NULL, first_unsubscribed_at)
+    ] AS at,
+    ['sent', 'opened', 'clicked', 'replied', 'unsubscribed'] AS happened
+WHERE toStartOfHour(assumeNotNull(at)) = slot AND at IS NOT NULL
+
+-- fragment: first_counts
 countIf(happened = 'sent') AS sent,
 countIf(happened = 'opened') AS opened,
 countIf(happened = 'clicked') AS clicked,
 countIf(happened = 'replied') AS replied,
 countIf(happened = 'unsubscribed') AS unsubscribed
 
--- fragment: happenings
--- What first happened to an email by a person's doing, each at its own time.
-SELECT toDateTime(dateTrunc(unit, assumeNotNull(at), timezone), timezone) AS time, happened
-FROM v_outcomes
-ARRAY JOIN
-    [sent_at, first_open_at, first_click_at, replied_at, unsubscribed_at] AS at,
-    ['sent', 'opened', 'clicked', 'replied', 'unsubscribed'] AS happened
-WHERE at >= since AND at < until AND (empty(chosen) OR has(chosen, campaign))
+-- fragment: first_sums
+sum(counted.sent) AS sent,
+sum(counted.opened) AS opened,
+sum(counted.clicked) AS clicked,
+sum(counted.replied) AS replied,
+sum(counted.unsubscribed) AS unsubscribed
+
+-- fragment: counted_firsts
+-- What first happened in the period, as counts by `unit` of {timezone}: of each time and step there may be many rows.
+SELECT
+    toDateTime(dateTrunc(unit, addMinutes(slot, 15 * quarter), timezone), timezone) AS time,
+    step,
+    sent,
+    opened,
+    clicked,
+    replied,
+    unsubscribed
+FROM happened_counts FINAL
+WHERE
+    -- include: held_emails
+    AND
+    -- include: of_levels
+UNION ALL
+SELECT
+    toDateTime(dateTrunc(unit, assumeNotNull(at), timezone), timezone) AS time,
+    step,
+    -- include: first_counts
+-- include: firsts
+AND
+-- include: raw_emails
+AND at >= begin AND at < until
+GROUP BY time, step
 
 -- fragment: quiet_times
 -- Every time of the period, when nothing happened too. Days are added as days, because a day is not always 24 hours.
@@ -157,7 +195,12 @@ SELECT
         unit = 'hour', addHours(start, number),
         addDays(start, number)
     ) AS time,
-    '' AS happened
+    0 AS step,
+    0 AS sent,
+    0 AS opened,
+    0 AS clicked,
+    0 AS replied,
+    0 AS unsubscribed
 FROM numbers(5000)
 WHERE time < until
 
@@ -169,14 +212,19 @@ WITH
     -- include: period
     ,
     -- include: unit
+    ,
+    -- include: all_together
+    ,
+    -- include: held_of_quarters
 SELECT
-    -- include: happened_counts
+    time,
+    -- include: first_sums
 FROM
 (
-    -- include: happenings
+    -- include: counted_firsts
     UNION ALL
     -- include: quiet_times
-)
+) AS counted
 GROUP BY time
 ORDER BY time
 

@@ -91,13 +91,6 @@ LIMIT 100
 -- include: period
 , {steps:Array(UInt8)} AS chosen_steps
 
--- fragment: hits_of_steps
--- Hits of the period, of the campaigns and steps chosen. FINAL, because the same event may have been delivered twice, and
--- a hit that was judged again is the later judgement's.
-FROM events FINAL
-WHERE kind IN ('open', 'click') AND at >= since AND at < until AND (empty(chosen) OR has(chosen, campaign))
-    AND (empty(chosen_steps) OR has(chosen_steps, step))
-
 -- fragment: hits_of_cohort
 -- Hits on the emails sent in the period, whenever they came, one row each. A scanner's may be seconds before the email
 -- was said to be sent.
@@ -110,158 +103,313 @@ WHERE slot >= toStartOfHour(subtractDays(since, 1)) AND (campaign, delivery_id) 
         AND (empty(chosen_steps) OR has(chosen_steps, step))
 )
 
--- fragment: hit_counts
--- Of hits, whose they were; shares are of all hits.
-count() AS hits,
-countIf(verdict = 'human') AS human_hits,
-countIf(verdict = 'machine') AS machine_hits,
-countIf(verdict = 'bot') AS bot_hits,
-human_hits / nullIf(hits, 0) AS human_share,
-machine_hits / nullIf(hits, 0) AS machine_share,
-bot_hits / nullIf(hits, 0) AS bot_share,
-uniqExact(delivery_id) AS emails,
-uniqExactIf(delivery_id, verdict = 'bot') AS bot_emails,
-bot_emails / nullIf(emails, 0) AS bot_email_share
+-- fragment: hit_emails
+-- Of emails sent: those that anybody opened or clicked in, and those in which a robot did.
+countIf(first_raw_open_at IS NOT NULL OR first_raw_click_at IS NOT NULL) AS hit,
+countIf(arrayExists(one -> startsWith(one, 'open bot ') OR startsWith(one, 'click bot '), robots)) AS bot_hit
 
 -- name: robot_headline
--- Whose the hits of the period were, and those of the period of equal length before it: shares are of all hits, and
--- `bot_email_share` of the emails that were hit at all. Always two rows: `period` 0 is the one before.
+-- Whose the hits of the period were, and those of the period of equal length before it: shares are of all hits, by their
+-- own time. `emails` are those sent in the period that anybody opened or clicked in, whenever that was; `bot_emails` of
+-- them those in which a robot did, and `bot_email_share` is their share. Always two rows: `period` 0 is the one before.
 WITH
-    -- include: period_of_steps
-    , subtractMilliseconds(since, dateDiff('millisecond', since, until)) AS before
+    -- include: period_and_before
+    ,
+    -- include: all_together
+    ,
+    -- include: held
 SELECT
-    at >= since AS period,
-    -- include: hit_counts
-FROM judged_hits FINAL
-WHERE slot >= toStartOfHour(before) AND slot < until AND at >= before AND at < until AND
-    -- include: of_chosen
-    AND (empty(chosen_steps) OR has(chosen_steps, step))
+    period,
+    sum(counted.hits) AS hits,
+    sumIf(counted.hits, verdict = 'human') AS human_hits,
+    sumIf(counted.hits, verdict = 'machine') AS machine_hits,
+    sumIf(counted.hits, verdict = 'bot') AS bot_hits,
+    human_hits / nullIf(hits, 0) AS human_share,
+    machine_hits / nullIf(hits, 0) AS machine_share,
+    bot_hits / nullIf(hits, 0) AS bot_share,
+    sum(counted.hit) AS emails,
+    sum(counted.bot_hit) AS bot_emails,
+    bot_emails / nullIf(emails, 0) AS bot_email_share
+FROM
+(
+    SELECT slot >= since AS period, toString(verdict) AS verdict, hits, 0 AS hit, 0 AS bot_hit
+    FROM verdict_counts FINAL
+    WHERE
+        -- include: held_hits
+        AND
+        -- include: of_levels
+        AND
+        -- include: of_steps
+    UNION ALL
+    SELECT at >= since AS period, toString(verdict) AS verdict, count() AS hits, 0 AS hit, 0 AS bot_hit
+    FROM judged_hits FINAL
+    WHERE
+        -- include: raw_hits
+        AND at >= begin AND at < until AND
+        -- include: of_steps
+    GROUP BY period, verdict
+    UNION ALL
+    SELECT slot >= since AS period, '' AS verdict, 0 AS hits, hit, bot_hit
+    FROM hit_email_counts FINAL
+    WHERE
+        -- include: held_emails
+        AND
+        -- include: of_levels
+        AND
+        -- include: of_steps
+    UNION ALL
+    SELECT
+        sent_at >= since AS period,
+        '' AS verdict,
+        0 AS hits,
+        -- include: hit_emails
+    FROM v_sent
+    WHERE
+        -- include: raw_emails
+        AND sent_at >= begin AND sent_at < until AND
+        -- include: of_steps
+    GROUP BY period
+) AS counted
 GROUP BY period
 ORDER BY period WITH FILL FROM 0 TO 2
 
 -- name: robots_over_time
 -- Hits by whose they were, in each hour (ranges up to 3 days) or day of {timezone}; quiet times are zeros.
 WITH
-    -- include: period_of_steps
+    -- include: period
     , {timezone:String} AS timezone
     -- include: hour_or_day
+    ,
+    -- include: all_together
+    ,
+    -- include: held_of_times
 SELECT
     time,
-    countIf(verdict = 'human') AS human_hits,
-    countIf(verdict = 'machine') AS machine_hits,
-    countIf(verdict = 'bot') AS bot_hits,
+    sumIf(counted.hits, verdict = 'human') AS human_hits,
+    sumIf(counted.hits, verdict = 'machine') AS machine_hits,
+    sumIf(counted.hits, verdict = 'bot') AS bot_hits,
     bot_hits / nullIf(human_hits + machine_hits + bot_hits, 0) AS bot_share
 FROM
 (
-    SELECT toDateTime(dateTrunc(unit, at, timezone), timezone) AS time, toString(verdict) AS verdict
-    FROM judged_hits FINAL
-    WHERE slot >= toStartOfHour(since) AND slot < until AND at >= since AND at < until AND
-        -- include: of_chosen
-        AND (empty(chosen_steps) OR has(chosen_steps, step))
+    SELECT toDateTime(dateTrunc(unit, slot, timezone), timezone) AS time, toString(verdict) AS verdict, sum(hits) AS hits
+    FROM verdict_counts FINAL
+    WHERE
+        -- include: held_hits
+        AND
+        -- include: of_levels
+        AND
+        -- include: of_steps
+    GROUP BY time, verdict
     UNION ALL
-    SELECT time, '' AS verdict
+    SELECT toDateTime(dateTrunc(unit, at, timezone), timezone) AS time, toString(verdict) AS verdict, count() AS hits
+    FROM judged_hits FINAL
+    WHERE
+        -- include: raw_hits
+        AND at >= begin AND at < until AND
+        -- include: of_steps
+    GROUP BY time, verdict
+    UNION ALL
+    SELECT time, '' AS verdict, 0 AS hits
     FROM
     -- include: hours_or_days
-)
+) AS counted
 GROUP BY time
 ORDER BY time
 
+-- fragment: rules
+-- Of an email, the rules that found a robot or a machine on it, each once: verdict and reason.
+arrayDistinct(arrayMap(robot -> substring(robot, position(robot, ' ') + 1), robots))
+
+-- fragment: rule_numbers
+-- Of an email's `rules`, one by one: emails that the rule found something on, and those that it alone opened or clicked in:
+-- it did, and no person.
+count() AS emails,
+countIf(first_open_at IS NULL AND has(robots, concat('open ', rule))) AS more_opened,
+countIf(first_click_at IS NULL AND has(robots, concat('click ', rule))) AS more_clicked
+
+-- fragment: counted_rules
+-- What rules found on the emails sent in the period, as counts: of each rule there may be many rows.
+SELECT step, rule, emails, more_opened, more_clicked
+FROM rule_counts FINAL
+WHERE
+    -- include: held_emails
+    AND
+    -- include: of_levels
+UNION ALL
+SELECT
+    step,
+    rule,
+    -- include: rule_numbers
+FROM v_sent
+ARRAY JOIN
+    -- include: rules
+    AS rule
+WHERE
+    -- include: raw_emails
+    AND sent_at >= begin AND sent_at < until
+GROUP BY step, rule
+
 -- name: removed_by_rule
--- What each rule that speaks of robots or machines took out of the numbers, of the emails sent in the period: its hits on
--- them, the emails with such a hit, and what the open and click rate (of delivered) would be if its hits had counted as
--- a person's and the other rules' had not. `more_opened` and `more_clicked` are the emails by which it would be more.
+-- What each rule that speaks of robots or machines took out of the numbers. `hits` are those of the period, whenever their
+-- emails were sent, and `share` is of all hits that a rule removed. All else is of the emails sent in the period, whenever
+-- they were hit: those with such a hit, and what the open and click rate (of delivered) would be if the rule's hits had
+-- counted as a person's and the other rules' had not. `more_opened` and `more_clicked` are the emails by which it would be more.
 WITH
-    -- include: period_of_steps
-    , counted AS
+    -- include: period
+    ,
+    -- include: all_together
+    ,
+    -- include: held
+    ,
+    totals AS
     (
         SELECT
-            -- include: counts
-        FROM v_sent
+            -- include: count_sums
+        FROM
+        (
+            -- include: counted_emails
+        ) AS counted
         WHERE
-            -- include: cohort
-            AND (empty(chosen_steps) OR has(chosen_steps, step))
+            -- include: of_steps
     )
 SELECT
-    reason,
-    verdict,
-    sum(email_hits) AS hits,
-    hits / sum(hits) OVER () AS share,
-    count() AS emails,
-    countIf(is_opened AND NOT was_opened) AS more_opened,
-    countIf(is_clicked AND NOT was_clicked) AS more_clicked,
-    (SELECT opened FROM counted) AS opened,
-    (SELECT clicked FROM counted) AS clicked,
-    (SELECT delivered FROM counted) AS delivered,
+    substring(rule, position(rule, ' ') + 1) AS reason,
+    substringIndex(rule, ' ', 1) AS verdict,
+    sum(removed.hits) AS hits,
+    hits / nullIf(sum(hits) OVER (), 0) AS share,
+    sum(removed.emails) AS emails,
+    sum(removed.more_opened) AS more_opened,
+    sum(removed.more_clicked) AS more_clicked,
+    any(totals.opened) AS opened,
+    any(totals.clicked) AS clicked,
+    any(totals.delivered) AS delivered,
     (opened + more_opened) / nullIf(delivered, 0) AS open_rate_without,
     (clicked + more_clicked) / nullIf(delivered, 0) AS click_rate_without,
     opened / nullIf(delivered, 0) AS open_rate,
     clicked / nullIf(delivered, 0) AS click_rate
 FROM
 (
-    SELECT
-        delivery_id,
-        toString(reason) AS reason,
-        toString(verdict) AS verdict,
-        count() AS email_hits,
-        countIf(kind = 'open') > 0 AS is_opened,
-        countIf(kind = 'click') > 0 AS is_clicked
-    -- include: hits_of_cohort
-    AND verdict != 'human'
-    GROUP BY delivery_id, reason, verdict
+    SELECT step, rule, 0 AS hits, emails, more_opened, more_clicked
+    FROM
+    (
+        -- include: counted_rules
+    )
+    UNION ALL
+    SELECT step, concat(verdict, ' ', reason), hits, 0, 0, 0
+    FROM
+    (
+        -- include: counted_hits
+    )
+    WHERE verdict != 'human'
 ) AS removed
-LEFT JOIN
-(
-    SELECT
-        delivery_id,
-        countIf(kind = 'open') > 0 AS was_opened,
-        countIf(kind = 'click') > 0 AS was_clicked
-    -- include: hits_of_cohort
-    AND verdict = 'human'
-    GROUP BY delivery_id
-) AS by_people USING (delivery_id)
-GROUP BY reason, verdict
+CROSS JOIN totals
+WHERE
+    -- include: of_steps
+GROUP BY rule
 ORDER BY hits DESC, reason, verdict
 LIMIT 100
 
+-- fragment: held_robots
+-- Which counts of robots hold: by days, and at both ends by hours, where all campaigns are asked for together. One by one
+-- they are not kept by hours, so these are read hit by hit.
+(one, next) -> one >= begin AND next <= until AS whole,
+'wide' AS grain_of_days,
+-- include: held_slots
+,
+arrayMap(
+    one -> one.3, arrayFilter(one -> one.1 = 'hit' AND (one.2 = 'raw' OR one.2 = 'hour' AND notEmpty(chosen)), held)
+) AS robot_hours_raw
+
+-- fragment: robots_by_name
+-- A robot's or machine's hit by each of its names.
+SELECT
+    campaign,
+    slot,
+    arrayJoin([('network', toString(network)), ('agent', toString(agent)), ('user agent', toString(user_agent))]) AS named,
+    step,
+    verdict,
+    kind,
+    agent,
+    reason
+FROM judged_hits FINAL
+WHERE verdict != 'human'
+
+-- fragment: counted_robots
+-- Hits of the period that were not people's, as counts by the `name` of what `asked` says: network, agent or user agent.
+SELECT name, toString(verdict) AS verdict, opens, clicks, agents, reasons
+FROM robot_counts FINAL
+WHERE
+    -- include: held_hits
+    AND
+    -- include: of_levels
+    AND
+    -- include: of_steps
+    AND known_by = asked
+UNION ALL
+SELECT
+    named.2 AS name,
+    toString(verdict) AS verdict,
+    countIf(kind = 'open') AS opens,
+    countIf(kind = 'click') AS clicks,
+    groupUniqArrayIf(agent, agent != '') AS agents,
+    groupUniqArray(reason) AS reasons
+FROM
+(
+    -- include: robots_by_name
+    AND slot IN (SELECT arrayJoin(robot_hours_raw)) AND at >= begin AND at < until AND
+    -- include: of_chosen
+    AND
+    -- include: of_steps
+)
+WHERE named.1 = asked AND (asked != 'user agent' OR verdict = 'bot')
+GROUP BY name, verdict
+
 -- name: robots_by_network
 -- Networks whence robots or machines came in the period, those with most of their hits first: by name where the rules
--- know the network, else the addresses' first 24 bits (IPv4) or 48 (IPv6). `bot_share` is of the network's hits.
+-- know the network, else the addresses' first 24 bits (IPv4) or 48 (IPv6). `share` is of all hits by robots and machines.
 WITH
-    -- include: period_of_steps
+    -- include: period
+    , 'network' AS asked,
+    -- include: all_together
+    ,
+    -- include: held_robots
 SELECT
-    multiIf(
-        network != '', toString(network),
-        isIPv4String(ip), concat(IPv4NumToString(bitAnd(IPv4StringToNumOrDefault(ip), 4294967040)), '/24'),
-        isIPv6String(ip), concat(IPv6NumToString(IPv6CIDRToRange(toIPv6OrDefault(ip), 48).1), '/48'),
-        ip = '', 'Not recorded',
-        'Address not kept whole'
-    ) AS network_name,
-    network != '' AS is_known,
-    -- include: hit_counts
-    , arrayStringConcat(arraySlice(arraySort(groupUniqArrayIf(toString(agent), verdict != 'human' AND agent != '')), 1, 3), ', ')
-        AS agents
--- include: hits_of_steps
-GROUP BY network_name, is_known
-HAVING bot_hits + machine_hits > 0
-ORDER BY bot_hits + machine_hits DESC, network_name
+    name AS network_name,
+    sumIf(counted.opens + counted.clicks, verdict = 'bot') AS bot_hits,
+    sumIf(counted.opens + counted.clicks, verdict = 'machine') AS machine_hits,
+    bot_hits + machine_hits AS hits,
+    hits / sum(hits) OVER () AS share,
+    sum(counted.opens) AS opens,
+    sum(counted.clicks) AS clicks,
+    arrayStringConcat(arraySlice(arraySort(groupUniqArrayArray(counted.agents)), 1, 3), ', ') AS agents
+FROM
+(
+    -- include: counted_robots
+) AS counted
+GROUP BY network_name
+ORDER BY hits DESC, network_name
 LIMIT 50
 
 -- name: robots_by_agent
 -- Robots and machines of the period by what their user agent is known as, those with most hits first. `share` is of all
 -- hits by robots and machines.
 WITH
-    -- include: period_of_steps
+    -- include: period
+    , 'agent' AS asked,
+    -- include: all_together
+    ,
+    -- include: held_robots
 SELECT
-    if(agent = '', 'Not recorded', toString(agent)) AS agent_name,
+    if(name = '', 'Not recorded', toString(name)) AS agent_name,
     verdict,
-    countIf(kind = 'open') AS opens,
-    countIf(kind = 'click') AS clicks,
-    count() AS hits,
-    hits / sum(hits) OVER () AS share,
-    uniqExact(delivery_id) AS emails,
-    uniqExactIf(ip, ip != '') AS addresses
--- include: hits_of_steps
-AND verdict != 'human'
+    sum(counted.opens) AS opens,
+    sum(counted.clicks) AS clicks,
+    opens + clicks AS hits,
+    hits / sum(hits) OVER () AS share
+FROM
+(
+    -- include: counted_robots
+) AS counted
 GROUP BY agent_name, verdict
 ORDER BY hits DESC, agent_name, verdict
 LIMIT 50
@@ -270,16 +418,23 @@ LIMIT 50
 -- The user agents of robots in the period as they were sent, at most 300 characters of each, those with most hits first.
 -- `share` is of all hits by robots.
 WITH
-    -- include: period_of_steps
+    -- include: period
+    , 'user agent' AS asked,
+    -- include: all_together
+    ,
+    -- include: held_robots
 SELECT
-    if(user_agent = '', 'none', left(toString(user_agent), 300)) AS sent_as,
-    any(toString(agent)) AS agent_name,
-    arrayStringConcat(arraySort(groupUniqArray(toString(reason))), ', ') AS reasons,
-    count() AS hits,
-    hits / sum(hits) OVER () AS share,
-    uniqExact(delivery_id) AS emails
--- include: hits_of_steps
-AND verdict = 'bot'
+    if(name = '', 'none', toString(name)) AS sent_as,
+    arrayStringConcat(arraySort(groupUniqArrayArray(counted.agents)), ', ') AS agent_name,
+    arrayStringConcat(arraySort(groupUniqArrayArray(counted.reasons)), ', ') AS reasons,
+    sum(counted.opens) AS opens,
+    sum(counted.clicks) AS clicks,
+    opens + clicks AS hits,
+    hits / sum(hits) OVER () AS share
+FROM
+(
+    -- include: counted_robots
+) AS counted
 GROUP BY sent_as
 ORDER BY hits DESC, sent_as
 LIMIT 30

@@ -1,10 +1,19 @@
 -- One lead: everything that is known of it, whatever the period. No lead chosen means no rows.
 
 -- fragment: events_of_lead
--- The events of the emails of one lead. By way of outcomes, which has one row an email, because events are sorted by
--- campaign and email. FINAL, because the same event may have been delivered twice.
+-- The events of the emails of one lead. By way of lead_emails, which is sorted by lead, because events are sorted by
+-- campaign and email. FINAL, because the same event may have been delivered twice. PREWHERE, because FINAL would read
+-- every column of whatever stands near; by the email alone, because that is cheap to look at, and the pair finds where.
 FROM events FINAL
-WHERE (campaign, delivery_id) IN (SELECT campaign, delivery_id FROM outcomes WHERE lead = chosen_lead AND lead != '')
+PREWHERE delivery_id IN (SELECT delivery_id FROM lead_emails WHERE lead = chosen_lead AND lead != '')
+WHERE (campaign, delivery_id) IN (SELECT campaign, delivery_id FROM lead_emails WHERE lead = chosen_lead AND lead != '')
+
+-- fragment: outcomes_of_lead
+-- What became of the emails of one lead, found by their sorting key.
+FROM v_outcomes
+WHERE (campaign, step, variant, delivery_id) IN (
+    SELECT campaign, step, variant, delivery_id FROM lead_emails WHERE lead = chosen_lead AND lead != ''
+)
 
 -- fragment: facts_of_lead
 -- For what a lead gets no more mail: facts of the lead; of the addresses that its emails went to, whose lists they may
@@ -17,13 +26,16 @@ SELECT
     holds
 FROM lead_facts FINAL
 WHERE fact IN ('erased', 'complained', 'unsubscribed', 'invalid')
-    AND multiIf(
-        of = 'lead', lead = chosen_lead,
-        of = 'hashed-lead', startsWith(chosen_lead, 'erased:') AND lead = substring(chosen_lead, 8),
-        lead != '' AND lead IN (
-            SELECT address
-            -- include: events_of_lead
-            AND kind = 'sent'
+    -- Each by itself, as the table is sorted: or all of it would be read.
+    AND (
+        (lead = chosen_lead AND of = 'lead')
+        OR (
+            lead = if(startsWith(chosen_lead, 'erased:'), substring(chosen_lead, 8), '') AND lead != ''
+            AND of = 'hashed-lead'
+        )
+        OR (
+            lead IN (SELECT address FROM lead_emails WHERE lead = chosen_lead AND lead != '' AND address != '')
+            AND of NOT IN ('lead', 'hashed-lead')
         )
     )
 
@@ -34,8 +46,30 @@ FROM retries FINAL
 WHERE state != 'settled'
     AND NOT (
         state = 'unanswered'
-        AND delivery_id IN (SELECT delivery_id FROM outcomes WHERE unanswered_at IS NOT NULL AND sent_at IS NOT NULL)
+        AND delivery_id IN (
+            SELECT delivery_id
+            FROM outcomes FINAL
+            WHERE (campaign, step) IN (SELECT campaign, step FROM retries WHERE state = 'unanswered')
+                AND delivery_id IN (SELECT delivery_id FROM retries WHERE state = 'unanswered')
+                AND unanswered_at IS NOT NULL
+                AND sent_at IS NOT NULL
+        )
     )
+
+-- fragment: happened
+-- The words for an event.
+transform(
+    toString(kind),
+    [
+        'sent', 'delivered', 'deferred', 'unanswered', 'skipped', 'bounce', 'reply', 'auto_reply', 'complaint',
+        'open', 'click', 'unsubscribe', 'resubscribe'
+    ],
+    [
+        'Sent', 'Delivered', 'Put off', 'No answer', 'Not sent', 'Bounced', 'Replied', 'Automatic reply',
+        'Complained', 'Opened', 'Clicked', 'Unsubscribed', 'Took it back'
+    ],
+    toString(kind)
+)
 
 -- fragment: lead_happenings
 -- A row for each thing that happened to a lead or holds of it: `kind` is the event's, or fact, or waiting; `id` tells rows
@@ -44,18 +78,8 @@ SELECT
     at,
     toString(events.id) AS id,
     toString(kind) AS kind,
-    transform(
-        toString(kind),
-        [
-            'sent', 'delivered', 'deferred', 'unanswered', 'skipped', 'bounce', 'reply', 'auto_reply', 'complaint',
-            'open', 'click', 'unsubscribe', 'resubscribe'
-        ],
-        [
-            'Sent', 'Delivered', 'Put off', 'No answer', 'Not sent', 'Bounced', 'Replied', 'Automatic reply',
-            'Complained', 'Opened', 'Clicked', 'Unsubscribed', 'Took it back'
-        ],
-        toString(kind)
-    ) AS happened,
+    -- include: happened
+    AS happened,
     -- At one moment: what follows stands above what it follows from.
     indexOf(
         ['sent', 'delivered', 'deferred', 'bounce', 'open', 'click', 'reply', 'complaint', 'unsubscribe'],
@@ -116,9 +140,10 @@ LEFT JOIN
     SELECT toString(link_id) AS link_id, url
     FROM links FINAL
     WHERE link_id IN (
-        SELECT toFixedString(link_id, 64)
-        -- include: events_of_lead
-        AND kind = 'click' AND length(link_id) = 64
+        SELECT toFixedString(one, 64)
+        FROM lead_emails
+        ARRAY JOIN links AS one
+        WHERE lead = chosen_lead AND lead != '' AND length(one) = 64
     )
 ) AS links ON links.link_id = events.link_id
 UNION ALL
@@ -177,7 +202,8 @@ FROM
 (
     SELECT *
     -- include: waiting_emails
-    AND lead = chosen_lead AND lead != ''
+    AND delivery_id IN (SELECT delivery_id FROM retries WHERE lead = chosen_lead AND lead != '')
+    AND lead = chosen_lead
 )
 
 -- name: lead_timeline
@@ -251,8 +277,8 @@ SELECT
     ,
     -- include: rates
     , min(sent_at) AS first_sent_at
-FROM v_outcomes
-WHERE lead = chosen_lead AND lead != '' AND sent_at IS NOT NULL
+-- include: outcomes_of_lead
+AND sent_at IS NOT NULL
 HAVING events > 0
 
 -- name: lead_state
@@ -286,7 +312,7 @@ FROM
     WHERE holds
     UNION ALL
     SELECT if(countIf(sent_at IS NOT NULL) > 0, 'mailed', 'unmailed') AS fact, '' AS of, min(sent_at) AS at
-    FROM v_outcomes
+    FROM lead_emails
     WHERE lead = chosen_lead AND lead != ''
     HAVING count() > 0
 )
@@ -296,48 +322,60 @@ QUALIFY fact NOT IN ('mailed', 'unmailed') OR count() OVER () = 1
 ORDER BY indexOf(['erased', 'complained', 'unsubscribed', 'invalid'], fact)
 
 -- name: leads_lately
--- Leads to choose from: those to whose emails something happened in the period, for the first time to each email, the
--- latest first, at most 50. What is typed finds the leads whose id holds it. `emails` were ever sent to it; opened,
--- clicked and replied are of these, by a person.
+-- Leads to choose from: those to whom something last happened in the period, the latest first, at most 50: the newest
+-- line of each one's timeline, whoever opened or clicked. What is typed finds the leads whose id holds it. `emails` were
+-- ever sent to it; opened, clicked and replied are of these, by a person.
 WITH
     {since:DateTime64(3, 'UTC')} AS since,
     {until:DateTime64(3, 'UTC')} AS until,
-    {lead:String} AS chosen_lead
+    {lead:String} AS chosen_lead,
+    latest AS
+    (
+        -- Without FINAL, which would merge all leads for the sake of these. A lead has a row for each part that is not
+        -- merged yet, so of many rows enough leads come.
+        SELECT lead
+        FROM
+        (
+            SELECT lead, last.at AS at
+            FROM last_events
+            WHERE last.at >= since AND last.at < until
+                AND (chosen_lead = '' OR positionCaseInsensitiveUTF8(lead, chosen_lead) > 0)
+            ORDER BY at DESC, lead
+            LIMIT 2000
+        )
+        GROUP BY lead
+        ORDER BY max(at) DESC, lead
+        LIMIT 50
+    )
 SELECT
     lead,
-    max(newest.1) AS last_at,
-    argMax(newest.2, newest) AS last_happened,
-    countIf(sent_at IS NOT NULL) AS emails,
-    countIf(first_open_at IS NOT NULL) AS opened,
-    countIf(first_click_at IS NOT NULL) AS clicked,
-    countIf(replied_at IS NOT NULL) AS replied
+    last_at,
+    -- include: happened
+    AS last_happened,
+    emails,
+    opened,
+    clicked,
+    replied
 FROM
+(
+    -- What came after the period may stand in another row.
+    SELECT lead, max(last) AS last, last.at AS last_at, last.kind AS kind
+    FROM last_events
+    WHERE lead IN latest
+    GROUP BY lead
+    HAVING last_at < until
+) AS newest
+LEFT JOIN
 (
     SELECT
         lead,
-        sent_at,
-        first_open_at,
-        first_click_at,
-        replied_at,
-        arrayMax(
-            arrayZip(
-                arrayMap(
-                    moment -> ifNull(moment, toDateTime64(0, 3, 'UTC')),
-                    [
-                        sent_at, hard_bounced_at, soft_bounced_at, blocked_at, first_open_at,
-                        first_click_at, unsubscribed_at, complained_at, replied_at, skipped_at
-                    ]
-                ),
-                [
-                    'Sent', 'Bounced', 'Bounced', 'Blocked', 'Opened', 'Clicked', 'Unsubscribed', 'Complained', 'Replied',
-                    'Not sent'
-                ]
-            )
-        ) AS newest
-    FROM v_outcomes
-    WHERE lead != '' AND positionCaseInsensitiveUTF8(lead, chosen_lead) > 0
-)
-GROUP BY lead
-HAVING last_at >= since AND last_at < until
+        uniqExactIf(delivery_id, sent_at IS NOT NULL) AS emails,
+        uniqExactIf(delivery_id, first_open_at IS NOT NULL) AS opened,
+        uniqExactIf(delivery_id, first_click_at IS NOT NULL) AS clicked,
+        uniqExactIf(delivery_id, replied_at IS NOT NULL) AS replied
+    FROM lead_emails
+    WHERE lead IN latest
+    GROUP BY lead
+) AS counted USING (lead)
 ORDER BY last_at DESC, lead
 LIMIT 50

@@ -37,7 +37,7 @@ _PANELS = (
         query=get("lead_summary"),
         fields=(Field("sent", "Sent", Unit.COUNT), Field("events", "Events", Unit.COUNT, color=Color.GREY)),
         area=Area(8, 0, 4, 5),
-        no_value="No lead",
+        no_value="Nothing yet",
     ),
     Panel(
         id=3,
@@ -52,7 +52,7 @@ _PANELS = (
             Field("raw_opened", "Raw", Unit.COUNT, color=Color.GREY),
         ),
         area=Area(12, 0, 4, 5),
-        no_value="No lead",
+        no_value="Nothing yet",
         of=Of("opened", "delivered", "delivered"),
     ),
     Panel(
@@ -68,7 +68,7 @@ _PANELS = (
             Field("raw_clicked", "Raw", Unit.COUNT, color=Color.GREY),
         ),
         area=Area(16, 0, 4, 5),
-        no_value="No lead",
+        no_value="Nothing yet",
         of=Of("clicked", "delivered", "delivered"),
     ),
     Panel(
@@ -81,7 +81,7 @@ _PANELS = (
         query=get("lead_summary"),
         fields=(Field("replied", "Replied", Unit.COUNT),),
         area=Area(20, 0, 4, 5),
-        no_value="No lead",
+        no_value="Nothing yet",
         of=Of("replied", "delivered", "delivered"),
     ),
     Panel(
@@ -115,17 +115,15 @@ _PANELS = (
         key="leads",
         kind=Kind.TABLE,
         title="Leads",
-        description="Leads to choose from: those to whose emails something new happened last in the period, the latest "
-        "first, at most 50. What is typed above finds the leads whose id holds it. Opened, clicked and replied are of "
-        "all emails ever sent to the lead, by a person.",
+        description="Leads to choose from: those to whom something last happened in the period, the latest first, at "
+        "most 50; a robot's open or click is something, too. What is typed above finds the leads whose id holds it. "
+        "Opened, clicked and replied are of all emails ever sent to the lead, by a person.",
         query=get("leads_lately"),
         label=Field("lead", "Lead", Unit.TEXT, "The lead's id. Choose it to see its timeline."),
         link=Link("lead", LEAD),
         fields=(
-            Field(
-                "last_at", "Last", Unit.TIME, "When something last happened to one of its emails for the first time."
-            ),
-            Field("last_happened", "What", Unit.TEXT),
+            Field("last_at", "Last", Unit.TIME, "When something last happened to one of its emails."),
+            Field("last_happened", "What", Unit.TEXT, "The newest event of its timeline, by whomever."),
             Field("emails", "Emails", Unit.COUNT, "Emails sent to it."),
             Field("opened", "Opened", Unit.COUNT, "Of them, opened by a person."),
             Field("clicked", "Clicked", Unit.COUNT, "Of them, clicked in by a person."),

@@ -54,8 +54,8 @@ _PANELS = (
         key="bot-emails",
         kind=Kind.STAT,
         title="Emails robots touched",
-        description="Of all emails that were opened or clicked in by anybody during the period, the share in which a "
-        "robot had a part.",
+        description="Of the emails sent in the period that anybody opened or clicked in, whenever that was, the share "
+        "in which a robot had a part.",
         query=get("robot_headline"),
         fields=(Field("bot_email_share", "Touched", Unit.RATE, color=Color.ORANGE),),
         area=Area(18, 0, 6, 5),
@@ -85,16 +85,16 @@ _PANELS = (
         key="rules",
         kind=Kind.TABLE,
         title="What each rule removed",
-        description="Of the emails sent in the period, the hits that each rule said were a robot's or a machine's, and "
-        "what the rates would be if that rule's hits had counted as a person's. Rates are of delivered (sent minus "
-        "bounced); shares of all hits that any rule removed, so they add up to 100 %.",
+        description="The hits of the period that each rule said were a robot's or a machine's, and, of the emails sent "
+        "in the period, what the rates would be if that rule's hits had counted as a person's. Rates are of delivered "
+        "(sent minus bounced); shares of all hits that any rule removed, so they add up to 100 %.",
         query=get("removed_by_rule"),
         label=Field("reason", "Rule", Unit.TEXT, "The rule that spoke first."),
         fields=(
             Field("verdict", "Verdict", Unit.TEXT, "bot, or machine for a privacy proxy."),
             Field("hits", "Hits", Unit.COUNT, "Opens and clicks that it removed, repeats included."),
             Field("share", "Share", Unit.RATE, "Of all hits that a rule removed."),
-            Field("emails", "Emails", Unit.COUNT, "Different emails with such a hit."),
+            Field("emails", "Emails", Unit.COUNT, "Emails sent in the period with such a hit, whenever."),
             Field("open_rate", "Open rate", Unit.RATE, "As it is: emails that a person opened, of delivered."),
             Field("open_rate_without", "Without the rule", Unit.RATE, "If its opens were a person's.", Color.GREY),
             Field("click_rate", "Click rate", Unit.RATE, "As it is: emails a person clicked in, of delivered."),
@@ -109,8 +109,8 @@ _PANELS = (
         kind=Kind.TABLE,
         title="Networks",
         description="Networks from which robots or machines came in the period, those with most such hits first: by "
-        "name where the rules know them, else by the first part of the address. The robots' share is of all hits from "
-        "there. AS numbers are known where the operator supplies an ASN database.",
+        "name where the rules know them, else by the first part of the address. The share is of all hits by robots and "
+        "machines. AS numbers are known where the operator supplies an ASN database.",
         query=get("robots_by_network"),
         label=Field(
             "network_name", "Network", Unit.TEXT, "Its name, or the first 24 bits (IPv6: 48) of its addresses."
@@ -118,9 +118,9 @@ _PANELS = (
         fields=(
             Field("bot_hits", "Robots", Unit.COUNT, "Hits by robots."),
             Field("machine_hits", "Machines", Unit.COUNT, "Hits by privacy proxies."),
-            Field("human_hits", "People", Unit.COUNT, "Hits by people."),
-            Field("bot_share", "Robots' share", Unit.RATE, "Of all hits from this network."),
-            Field("emails", "Emails", Unit.COUNT, "Different emails that were hit."),
+            Field("opens", "Opens", Unit.COUNT, "Pixel fetches, by both."),
+            Field("clicks", "Clicks", Unit.COUNT, "Links followed, by both."),
+            Field("share", "Share", Unit.RATE, "Of all hits by robots and machines."),
             Field("agents", "Calls itself", Unit.TEXT, "Up to three of its robots' and machines' names."),
         ),
         area=Area(0, 23, 24, 10),
@@ -140,9 +140,8 @@ _PANELS = (
             Field("verdict", "Verdict", Unit.TEXT, "bot, or machine for a privacy proxy."),
             Field("opens", "Opens", Unit.COUNT, "Pixel fetches."),
             Field("clicks", "Clicks", Unit.COUNT, "Links followed."),
+            Field("hits", "Hits", Unit.COUNT, "Both together, repeats included."),
             Field("share", "Share", Unit.RATE, "Of all hits by robots and machines."),
-            Field("emails", "Emails", Unit.COUNT, "Different emails that were hit."),
-            Field("addresses", "Addresses", Unit.COUNT, "Different IP addresses it came from."),
         ),
         area=Area(0, 33, 24, 9),
         no_value=_NO_ROBOTS,
@@ -159,9 +158,9 @@ _PANELS = (
         fields=(
             Field("agent_name", "Known as", Unit.TEXT),
             Field("reasons", "Rules", Unit.TEXT, "Those that said that it is a robot's."),
-            Field("hits", "Hits", Unit.COUNT),
+            Field("opens", "Opens", Unit.COUNT, "Pixel fetches."),
+            Field("clicks", "Clicks", Unit.COUNT, "Links followed."),
             Field("share", "Share", Unit.RATE, "Of all hits by robots."),
-            Field("emails", "Emails", Unit.COUNT, "Different emails that were hit."),
         ),
         area=Area(0, 42, 24, 9),
         no_value=_NO_ROBOTS,

@@ -92,7 +92,7 @@ export function chart(panel) {
           const right = (placed[at + 1]?.x ?? width - 30) - mark.x, left = mark.x - (placed[at - 1]?.x ?? 0);
           const isLast = at === placed.length - 1;
           const align = isLast && right < 150 && left > right + 250 ? "right" : "left";
-          const room = Math.min(300, (align === "left" ? right : left - 250) - 8);
+          const room = Math.min(420, (align === "left" ? right : left - 250) - 8);
           return { xAxis: mark.at, label: { show: room > 60, formatter: mark.text, width: room, align } };
         }),
       },
@@ -117,7 +117,7 @@ export function chart(panel) {
       animationDuration: 250,
       animationDurationUpdate: 250,
       textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: text },
-      grid: { left: 8, right: 16, top: marks.length ? 26 : 14, bottom: overTime ? 4 : 26, containLabel: true },
+      grid: { left: 8, right: overTime && form.step < 50_000 ? 30 : 16, top: marks.length ? 26 : 14, bottom: overTime ? 4 : 26, containLabel: true },
       legend: { show: false, data: fields.map((field) => field.title) },
       tooltip: { trigger: "axis", confine: true, className: "chart-tip", renderMode: "html", appendTo: "body", formatter: tooltip, backgroundColor: "transparent", borderWidth: 0, padding: 0, extraCssText: "box-shadow:none", axisPointer: { type: hasLines ? "line" : "shadow", lineStyle: { color: muted, type: "dashed" }, shadowStyle: { color: muted, opacity: 0.1 } }, transitionDuration: 0 },
       xAxis: [

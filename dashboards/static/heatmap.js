@@ -8,8 +8,8 @@ const SHADES = 6; // beside that of nothing; few enough to be told apart
 /** Which shade a number gets: 0 for nothing, SHADES for the highest. */
 const shade = (number, highest) => (!number ? 0 : Math.max(1, Math.ceil((number / highest) * SHADES)));
 
-/** Short enough for a small cell: percent without the sign. */
-const brief = (number, unit) => (number === null || number === undefined ? "" : unit === "percentunit" ? String(Math.round(number * 100)) : tick(number, unit));
+/** Short enough for a small cell: percent without the sign; nothing is shown by its shade alone. */
+const brief = (number, unit) => (!number ? "" : unit === "percentunit" ? String(Math.round(number * 100)) : tick(number, unit));
 
 export function heatmap(description) {
   const { label, across, fields: [field, ...more] } = description;

@@ -17,7 +17,8 @@ export function stat(description) {
 
   function foot(now, was, span) {
     const amount = now[first.column] ?? null;
-    if (amount === null || (first.unit === "short" && amount === 0)) return description.no_value;
+    const counted = part && now[whole] > 0; // none of them is an answer, and not the same as nothing to count
+    if (amount === null || (first.unit === "short" && amount === 0 && !counted)) return description.no_value;
     if (part) return `${count(now[part])} of ${count(now[whole])} ${noun}`;
     return was === null ? "" : `${was} in the ${span} before`;
   }

@@ -19,9 +19,8 @@ from ingest.inbox.positions import PositionFile, newer
 from ingest.publisher import Publisher
 from schemas.errors import Reject, Retry
 from schemas.events import Mail, Position, lines, position_key
-from schemas.settings import Settings
 from schemas.state import StateTopic
-from schemas.topics import MAIL, POSITIONS, Topic, text_partition
+from schemas.topics import MAIL, POSITIONS, Topic
 
 log = structlog.get_logger()
 
@@ -64,7 +63,6 @@ class Handover:
 
     def __init__(
         self,
-        settings: Settings,
         publisher: Publisher,
         view: StateTopic[Position],
         file: PositionFile,
@@ -72,7 +70,6 @@ class Handover:
         stop: Stop,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._settings = settings
         self._publisher = publisher
         self._view = view
         self._file = file
@@ -149,12 +146,8 @@ class Handover:
 
     async def _ask(self, topic: Topic, records: list[tuple[str, bytes]]) -> list[BaseException | None]:
         """Publish all, keys and values, at once. For each None, Retry or Reject."""
-        count = self._settings.partitions_of(topic)
         answers = await asyncio.gather(
-            *(
-                self._publisher.publish(topic, text_partition(key, count), key, value, _ANSWER_SECONDS)
-                for key, value in records
-            ),
+            *(self._publisher.publish(topic, key, value, _ANSWER_SECONDS) for key, value in records),
             return_exceptions=True,
         )
         for answer in answers:

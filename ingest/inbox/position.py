@@ -8,9 +8,10 @@ is the same mail.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 from uuid import uuid5
 
 from msgspec.structs import replace
@@ -19,6 +20,7 @@ from schemas.events import Mail, Position
 from schemas.tokens import NAMESPACE
 from schemas.topics import MAX_MAIL_BYTES
 
+T = TypeVar("T")
 # The dates of a folder are not quite in the order of its uids: a mail that is moved keeps its own.
 _MARGIN = timedelta(days=1)
 # What is fetched and handed to Kafka at once; some of these are held in memory for a mailbox.
@@ -114,26 +116,22 @@ def wanted(position: Position, mail: Fetched) -> bool:
 
 def batches(mails: Sequence[Found]) -> Iterator[list[Found]]:
     """Mails in the order of their uids, so many at a time that memory is bounded."""
-    batch: list[Found] = []
-    held = 0
-    for mail in sorted(mails, key=lambda mail: mail.uid):
-        size = min(mail.size or SMALL_BYTES, MAX_MAIL_BYTES)
-        if batch and held + size > BATCH_BYTES:
-            yield batch
-            batch, held = [], 0
-        batch.append(mail)
-        held += size
-    if batch:
-        yield batch
+    by_uid = sorted(mails, key=lambda mail: mail.uid)
+    return _grouped(by_uid, lambda mail: min(mail.size or SMALL_BYTES, MAX_MAIL_BYTES), BATCH_BYTES, len(mails))
 
 
 def shared(mails: Sequence[Mail]) -> Iterator[list[Mail]]:
     """The mails of each record, in order. A large mail is alone in its record."""
-    some: list[Mail] = []
+    return _grouped(mails, lambda mail: len(mail.raw), RECORD_BYTES, RECORD_MAILS)
+
+
+def _grouped(mails: Sequence[T], size_of: Callable[[T], int], most_bytes: int, most: int) -> Iterator[list[T]]:
+    """In their order, as many together as may be; one that is too large by itself is alone."""
+    some: list[T] = []
     held = 0
     for mail in mails:
-        size = len(mail.raw)
-        if some and (held + size > RECORD_BYTES or len(some) == RECORD_MAILS):
+        size = size_of(mail)
+        if some and (held + size > most_bytes or len(some) == most):
             yield some
             some, held = [], 0
         some.append(mail)

@@ -74,7 +74,7 @@ async def _read(settings: Settings, senders: Senders, metrics: Metrics, asked: a
                 await asyncio.wait_for(asked.wait(), _READY_POLL)
         if asked.is_set():
             return
-        handover = Handover(settings, publisher, view, file, metrics, stop)
+        handover = Handover(publisher, view, file, metrics, stop)
         mailboxes = [
             Mailbox(
                 account,

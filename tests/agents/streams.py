@@ -114,10 +114,7 @@ def _email(draw: Drawn, settings: Settings, number: int, punctual: bool) -> list
     }  # fmt: skip
 
     def written(topic: Topic, at: datetime, late: float, value: bytes, key: str = id_) -> Written:
-        partition = (
-            delivery_partition(id_, PARTITIONS) if key == id_ else text_partition(key, settings.partitions_of(topic))
-        )
-        return Written(at.timestamp() + late, topic, partition, key.encode(), value)
+        return Written(at.timestamp() + late, topic, settings.partition_of(topic, key), key.encode(), value)
 
     def event_id(kind: str) -> str:
         return str(uuid.uuid5(_NAMES, f"{id_} {kind}"))

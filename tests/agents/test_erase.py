@@ -70,7 +70,7 @@ def test_nothing_of_a_person_stays_and_no_number_changes(lived: Stream) -> None:
         assert places(client, LEADS_OF_ADA[0])
         done = erase(lived, "erase", ADDRESS.title())
         assert "leads: 2, emails: 4" in done.stdout
-        removed = [line.split()[:2] for line in done.stdout.splitlines()[1:12]]
+        removed = [line.split()[:2] for line in done.stdout.splitlines()[1:15]]
         (rare,) = [row for row in removed if row[0] == "rare_events"]
         assert int(rare[1]) > 0
         assert [row for row in removed if row != rare] == [
@@ -80,6 +80,9 @@ def test_nothing_of_a_person_stays_and_no_number_changes(lived: Stream) -> None:
             ["lead_facts", "4"],
             ["links", "1"],
             ["attempts", "3"],
+            ["lead_emails", "3"],
+            ["last_events", "2"],
+            ["judged_hits", "0"],
             ["outcomes", "3"],
             ["emails", "3"],
             ["events", "30"],

@@ -14,7 +14,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 from typer.testing import CliRunner
 
-from clickhouse import views
+from clickhouse import queries, views
 from clickhouse.asked import Asked
 from clickhouse.cluster import on_cluster
 from clickhouse.migrate import migrations, rendered
@@ -111,6 +111,9 @@ def test_what_a_view_fills_is_spread_as_what_it_reads_or_merges_nothing() -> Non
     by = {name: whole[whole.index("cityHash64") :] for name, (_, whole) in TABLES.items()}
     for name, (said,) in made("MATERIALIZED VIEW").items():
         target, source = re.findall(r"(?:TO|FROM) (\w+)_local", said)
+        if target == "last_events":  # a lead's emails are everywhere: it is asked for the newest of a lead's rows
+            assert "last_events FINAL" not in queries.get("leads_lately").sql
+            continue
         assert by[target] == by[source] or "ENGINE = ReplicatedMergeTree(" in TABLES[target][0], name
 
 

@@ -20,7 +20,7 @@ from clickhouse.store import connect, insert_lines
 from schemas.events import AnyEvent, Bounced, Sent, lines
 from schemas.settings import load
 from tests.clickhouse.counted import BASE, Told, events_of, numbers_by_hand
-from tests.clickhouse.test_counting import _EDGES, a_busy_day, empty, many, told
+from tests.clickhouse.test_counting import EDGES, a_busy_day, empty, many, told
 from tests.support.processes import ClickHouseProcess
 
 # One of each kind: known in both cases, known of the same provider, not known twice, and one that is not told.
@@ -186,7 +186,7 @@ def test_every_number_of_a_domain_is_what_counting_by_hand_gives(
         stream = stream[size:]
         if rolls == "always" or (rolls == "now and then" and data.draw(st.booleans())):
             counting.roll(emptied)
-    since, until = sorted(data.draw(st.lists(st.sampled_from(_EDGES), min_size=2, max_size=2, unique=True)))
+    since, until = sorted(data.draw(st.lists(st.sampled_from(EDGES), min_size=2, max_size=2, unique=True)))
     assert_right(emptied, events, since, until, data.draw(st.sampled_from(CHOSEN)), data.draw(st.sampled_from(SENDERS)))
 
 

@@ -11,6 +11,7 @@ from clickhouse.migrate import migrate
 from clickhouse.store import connect
 from schemas.settings import Settings, load
 from tests.dashboards.data import insert_known_week
+from tests.support.browser import Browser, Page
 from tests.support.processes import start_clickhouse
 
 
@@ -67,3 +68,16 @@ def client(full: Settings) -> Iterator[Client]:
 def empty_client(empty: Settings) -> Iterator[Client]:
     with connect(empty) as client:
         yield client
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A tab that afterwards must have met no error and asked no other host for anything."""
+    page = browser.page()
+    page.look()
+    yield page
+    hosts = {request.split("/")[2] for request in page.requests if not request.startswith("data:")}
+    errors = page.errors
+    page.close()
+    assert errors == []
+    assert len(hosts) == 1, hosts

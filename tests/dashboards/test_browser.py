@@ -51,19 +51,6 @@ def url(full: Settings) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A tab that afterwards must have met no error and asked no other host for anything."""
-    page = browser.page()
-    page.look()
-    yield page
-    hosts = {request.split("/")[2] for request in page.requests if not request.startswith("data:")}
-    errors = page.errors
-    page.close()
-    assert errors == []
-    assert len(hosts) == 1, hosts
-
-
 def card(page: Page, key: str) -> str:
     return page.text(f"#panel-{key}")
 
@@ -265,3 +252,9 @@ def test_without_a_database_the_page_is_readable(browser: Browser) -> None:
         assert "tries again by itself" in text
     assert all("503" in error for error in page.errors)
     page.close()
+
+
+def test_none_of_a_leads_emails_is_told_as_none_of_how_many(page: Page, url: str) -> None:
+    page.open(f"{url}/?board=lead&lead=lead-0&since=2026-03-02&until=2026-03-09&timezone=UTC")
+    page.wait(DRAWN)
+    assert "0 of 3 delivered" in card(page, "replied")

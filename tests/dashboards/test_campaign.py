@@ -183,10 +183,10 @@ def _quantile(values: list[float], level: float) -> float:
 
 
 @pytest.mark.parametrize("timezone", [ZONE, "Asia/Kolkata", "UTC"])
-def test_the_heatmap_is_in_the_viewers_hours(client: Client, sent: list[Story], timezone: str) -> None:
+def test_the_heatmap_is_in_the_viewers_hours(client: Client, events: list[AnyEvent], timezone: str) -> None:
     wanted: Counter[tuple[str, int]] = Counter()
-    for story in sent:
-        if at := story.first.get("human open"):
+    for story in stories(events):
+        if (at := story.first.get("human open")) and FROM <= at < END:
             local = at.astimezone(ZoneInfo(timezone))
             wanted[DAYS[local.weekday()], local.hour] += 1
     rows = ask(client, "open_hours", timezone=timezone)
@@ -196,23 +196,20 @@ def test_the_heatmap_is_in_the_viewers_hours(client: Client, sent: list[Story], 
 
 
 @pytest.mark.parametrize(("campaigns", "steps"), CHOICES)
-def test_links_are_counted_by_email_and_by_click_for_people_and_for_all(
+def test_links_are_counted_by_email_for_people_and_for_all(
     client: Client, sent: list[Story], campaigns: tuple[str, ...], steps: tuple[int, ...]
 ) -> None:
     urls = {link_id(plan.id, url): url for plan in PLANS for url in plan.links}
-    wanted: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    wanted: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
     delivered = Counter(story.campaign for story in chosen(sent, campaigns, steps) if story.is_delivered)
     for story in chosen(sent, campaigns, steps):
         people = [link for link, is_human in story.clicks if is_human]
         everybody = [link for link, _ in story.clicks]
-        for place, followed in enumerate((set(people), set(everybody), people, everybody)):
+        for place, followed in enumerate((set(people), set(everybody))):
             for link in followed:
                 wanted[story.campaign, urls[link]][place] += 1
     rows = ask(client, "links", *campaigns, steps=steps)
-    assert {
-        (row["campaign_id"], row["link"]): [row["clicked"], row["raw_clicked"], row["clicks"], row["raw_clicks"]]
-        for row in rows
-    } == wanted
+    assert {(row["campaign_id"], row["link"]): [row["clicked"], row["raw_clicked"]] for row in rows} == wanted
     for row in rows:
         assert row["click_rate"] == pytest.approx(row["clicked"] / delivered[row["campaign_id"]])
     assert [row["clicked"] for row in rows] == sorted((row["clicked"] for row in rows), reverse=True)

@@ -54,19 +54,6 @@ def app_of(settings: Settings) -> FastAPI:
     return app
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A tab that afterwards must have met no error and asked no other host for anything."""
-    page = browser.page()
-    page.look()
-    yield page
-    hosts = {request.split("/")[2] for request in page.requests if not request.startswith("data:")}
-    errors = page.errors
-    page.close()
-    assert errors == []
-    assert len(hosts) == 1, hosts
-
-
 @pytest.fixture(scope="module")
 def tab(browser: Browser, url: str) -> Page:
     """A page to ask its modules."""

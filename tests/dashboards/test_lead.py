@@ -166,9 +166,9 @@ def test_leads_to_choose_from_are_those_of_the_period_the_latest_first(troubled:
         ("person-6", "Complained", 1, 0),
         ("person-5", "Bounced", 1, 0),
         ("person-3", "Replied", 1, 0),
+        ("person-2", "Took it back", 1, 1),
         ("person-12", "Not sent", 0, 0),
         ("person-7", "Sent", 1, 0),
-        ("person-2", "Opened", 1, 1),
     ]
     later = ask_of(troubled, "leads_lately", AT + DAY + HOUR, UNTIL)
     assert [row["lead"] for row in later] == ["person-1"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,22 +16,33 @@ from clickhouse.asked import Asked
 from clickhouse.migrate import migrate
 from clickhouse.samples import Figure, Role
 from clickhouse.store import connect, insert_lines
+from schemas.settings import Settings
 from tests.dashboards.conftest import settings_for
 
 # Of late, for samples are kept 14 days by ClickHouse's own clock.
 T = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=3)
 NAMES = [name for name in queries.ALL if name.startswith(("pipeline_", "alert_"))]
+_SAMPLED = (
+    "SELECT name FROM system.tables "
+    "WHERE database = currentDatabase() AND startsWith(name, 'samples') AND engine LIKE '%MergeTree'"
+)
 Known = tuple[str, dict[str, Any], float, float]  # name, labels, how much at birth, how much more each second
 
 
-@pytest.fixture
-def client(clickhouse_url: str) -> Iterator[Client]:
-    """A database of its own: every test makes up other processes."""
-    settings = settings_for(clickhouse_url, f"p_{uuid.uuid4().hex[:8]}")
+@pytest.fixture(scope="module")
+def watching(clickhouse_url: str) -> Settings:
+    settings = settings_for(clickhouse_url, "pipeline")
     migrate(settings)
-    with connect(settings) as client:
+    return settings
+
+
+@pytest.fixture
+def client(watching: Settings) -> Iterator[Client]:
+    """A database in which nobody has told of itself: every test makes up other processes."""
+    with connect(watching) as client:
+        for (table,) in client.query(_SAMPLED).result_rows:
+            client.command(f"TRUNCATE TABLE {table}")
         yield client
-        client.command(f"DROP DATABASE {settings.clickhouse_database}")
 
 
 def seconds(n: float) -> timedelta:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -22,21 +23,23 @@ def _quick_views(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("schemas.state._POLL_MS", 20)
 
 
+def settings_in(folder: Path, bootstrap: str, **overrides: object) -> Settings:
+    """Settings with a topic prefix of their own."""
+    fields: dict[str, object] = {
+        "kafka": bootstrap,
+        "topic_prefix": f"t{uuid4().hex[:8]}-",
+        "token_keys": KEYS,
+        "partitions": 4,
+        "answer_within_ms": 500,
+        "data_dir": folder / "data",
+        **overrides,
+    }
+    return Settings(_env_file=None, **fields)  # type: ignore[call-arg, arg-type]
+
+
 @pytest.fixture
 def settings_for(tmp_path: Path) -> Callable[..., Settings]:
-    def make(bootstrap: str, **overrides: object) -> Settings:
-        fields: dict[str, object] = {
-            "kafka": bootstrap,
-            "topic_prefix": f"t{uuid4().hex[:8]}-",
-            "token_keys": KEYS,
-            "partitions": 4,
-            "answer_within_ms": 500,
-            "data_dir": tmp_path / "data",
-            **overrides,
-        }
-        return Settings(_env_file=None, **fields)  # type: ignore[call-arg, arg-type]
-
-    return make
+    return partial(settings_in, tmp_path)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from uuid import uuid4
 
 import pytest
 
@@ -12,8 +13,10 @@ from ingest.hits import PIXEL
 from schemas.events import Hit
 from schemas.settings import Settings
 from schemas.tokens import Claim, Purpose, delivery_id
+from tests.ingest.conftest import settings_in
 from tests.ingest.room import PATIENCE, add_link, hits
 from tests.ingest.served_process import served
+from tests.support.broker import Broker, create_topics
 
 HOST = b"Host: t.example.com\r\n"
 LINK = "https://example.com/offer"
@@ -69,6 +72,7 @@ class Place:
 
     def __init__(self, settings: Settings, port: int, link: str) -> None:
         self.settings = settings
+        self._test = uuid4().hex
         self._port = port
         self._link = link
         self._wires: list[Wire] = []
@@ -90,21 +94,32 @@ class Place:
     def unsubscribe(self, lead: str) -> bytes:
         return f"/u/{self._sign(Purpose.UNSUBSCRIBE, lead)}".encode()
 
-    def hits(self, lead: str) -> list[Hit]:
-        return [hit for hit in hits(self.settings) if hit.lead == lead]
+    def hits(self, lead: str = "") -> list[Hit]:
+        """Those of the test, of this lead or of all."""
+        found = [hit for hit in hits(self.settings) if hit.lead.startswith(self._test)]
+        return [hit for hit in found if not lead or hit.lead == f"{self._test} {lead}"]
 
     def _sign(self, purpose: Purpose, lead: str) -> str:
+        lead = f"{self._test} {lead}"
         claim = Claim(delivery_id("spring", 1, lead), "spring", 1, "A", lead, 1_790_000_000)
         return self.settings.keyring.sign(purpose, claim)
 
 
-@pytest.fixture
-def place(settings: Settings) -> Iterator[Place]:
+@pytest.fixture(scope="module")
+def listening(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, int, str]]:
+    """One process for all tests: its settings, its port, and a link that it follows."""
+    settings = settings_in(tmp_path_factory.mktemp("wire"), broker.bootstrap)
+    create_topics(settings)
     link = add_link(settings, LINK)
     with served(settings) as (url, _):
-        place = Place(settings, int(url.rsplit(":", 1)[1]), link)
-        yield place
-        place.end()
+        yield settings, int(url.rsplit(":", 1)[1]), link
+
+
+@pytest.fixture
+def place(listening: tuple[Settings, int, str]) -> Iterator[Place]:
+    place = Place(*listening)
+    yield place
+    place.end()
 
 
 def get(path: bytes, *headers: bytes, method: bytes = b"GET", version: bytes = b"1.1") -> bytes:
@@ -202,7 +217,7 @@ def test_pipelined_requests_are_answered_in_their_order_and_recorded_each(place:
         assert wire.answer().status == 404
         assert wire.answer().body == PIXEL
     assert (wire.answer().body, wire.closed) == (PIXEL, True)
-    assert len(hits(place.settings)) == 3 * count + 1
+    assert len(place.hits()) == 3 * count + 1
 
 
 def test_a_body_that_is_not_read_is_not_taken_for_the_next_request(place: Place) -> None:

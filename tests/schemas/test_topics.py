@@ -18,6 +18,8 @@ from schemas.topics import (
     EVENTS,
     HITS,
     MAIL,
+    RETRIES,
+    SENDS,
     Topic,
     delivery_partition,
     text_partition,
@@ -75,6 +77,17 @@ def test_everything_about_one_delivery_has_one_home(campaign: str, step: int, le
 def test_a_text_key_has_one_home(key: str, partitions: int) -> None:
     assert 0 <= text_partition(key, partitions) < partitions
     assert text_partition(key, partitions) == text_partition(key, partitions)
+
+
+@given(st.text(max_size=64), st.integers(1, 1000))
+def test_a_key_goes_home_by_the_delivery_where_it_is_one_and_else_by_its_text(key: str, partitions: int) -> None:
+    settings, delivery = load(partitions=partitions, token_keys=KEYS), str(delivery_id("spring", 1, "lead"))
+    for topic in (HITS, EVENTS, DELIVERIES, RETRIES):
+        assert settings.partition_of(topic, delivery) == delivery_partition(delivery, partitions)
+    for text in (key, delivery):
+        assert settings.partition_of(SENDS, text) == text_partition(text, partitions)
+    assert settings.partition_of(EVENTS, key) == text_partition(key, partitions)  # a campaign's, an endpoint's
+    assert settings.partition_of(CAMPAIGNS, key) == 0
 
 
 def test_deliveries_and_leads_spread_over_all_partitions() -> None:

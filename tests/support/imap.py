@@ -141,7 +141,17 @@ class ImapServer:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # its own session: those who serve connections
         process.wait()
-        (self.folder / "run" / "master.pid").unlink(missing_ok=True)
+        self._wait_until_gone(process.pid)
+        # Dovecot asks a socket that it finds whether somebody listens, and does not start if so. Nobody does now.
+        shutil.rmtree(self.folder / "run", ignore_errors=True)
+
+    def _wait_until_gone(self, session: int) -> None:
+        """Those who served connections are init's now, and die when they get to it; until then their sockets answer."""
+        deadline = time.monotonic() + _STOP_SECONDS
+        while _runs(session):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{self.kind}: processes of session {session} do not end")
+            time.sleep(0.01)
 
     def restart(self) -> None:
         self.stop()
@@ -235,6 +245,16 @@ class ImapServer:
     def _give_away(self, path: Path) -> None:
         if self.kind == "dovecot" and os.geteuid() == 0:
             os.chown(path, *_nobody())
+
+
+def _runs(group: int) -> bool:
+    """Whether a process of the group is alive; those that have ended and were not asked for it yet are not."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state not in "ZX":
+                return True
+    return False
 
 
 def _nobody() -> tuple[int, int]:

@@ -29,30 +29,38 @@ async def main(leads: int, check: bool) -> int:
         play = world.play
         while not await world.platform.ready():
             await asyncio.sleep(0.2)
-        page = f"{settings.public_url}/?since=now-1h"
-        say(f"ready after {time.monotonic() - started:.0f} s; watch it at {page}")
+        page = f"{settings.public_url}/?since=now-15m"
+        say(f"the page is there after {_since(started)}: open {page} and watch (some 50 s until all is compared)")
         showing = asyncio.create_task(_show(world))
         await play.declare()
-        with connect(settings) as client:
+        with connect(settings) as client, connect(settings) as another:
             for step in STEPS:
-                say(f"step {step}: asking for {leads} emails in two variants, some of them twice")
+                say(f"step {step} of {STEPS[-1]}: {leads} emails are asked for, in two variants, some of them twice")
                 await play.send_step(step)
                 await play.all_arrived()
                 if step == STEPS[-1]:
-                    say("beside it, a campaign with a bad list: 15 % of its addresses are nobody's")
+                    say("beside it, a campaign with a bad list: 15 % of its addresses are nobody's, so it must pause")
                     await world.bad.play()
+                    bad = asyncio.create_task(world.bad_list_compared(another))
+                say("all have arrived; now people read, click and answer, and robots do what robots do")
                 await play.all_done()
                 await world.facts_known(client)
             showing.cancel()
-            say(f"everybody has done what they do ({time.monotonic() - started:.0f} s); comparing with the truth")
-            wrong = await world.compared(client)
+            say(f"everybody is done ({_since(started)}); comparing with the truth, once the last hits are judged")
+            wrong = await bad + await world.compared(client)
         for line in wrong:
             say(f"DIFFERENT: {line}")
         say(world.verdict(wrong))
+        say(f"played and compared in {_since(started)}")
         if not check:
-            say(f"the page keeps serving at {page} until Ctrl-C")
+            say(f"the page keeps serving: {page}")
+            say("Ctrl-C stops everything; the next `make demo` starts anew")
             await _until_stopped()
         return 1 if wrong else 0
+
+
+def _since(started: float) -> str:
+    return f"{time.monotonic() - started:.0f} s"
 
 
 async def _show(world: World) -> None:

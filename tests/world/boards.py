@@ -18,7 +18,7 @@ _COUNTS = (
     *("clicked", "raw_clicked", "unsubscribed", "replied", "raw_replied", "complained"),
 )
 _WHOSE = ("human", "machine", "bot")
-_LINK = ("clicked", "raw_clicked", "clicks", "raw_clicks")
+_LINK = ("clicked", "raw_clicked")
 _KINDS = {
     **{"Sent": "sent", "Delivered": "delivered", "Put off": "deferred", "Not sent": "skipped", "Bounced": "bounce"},
     **{"Replied": "reply", "Automatic reply": "auto_reply", "Complained": "complaint", "Opened": "open"},
@@ -119,10 +119,10 @@ def robots(board: Json) -> Said:
         "Robots board": {
             "headline": _whose(headline) | _sum(headline, ("hits", "emails", "bot_emails")),
             "over time": _whose(rows(board, "robots_over_time")),
-            "networks": _whose(rows(board, "robots_by_network")),
+            "networks": _sum(rows(board, "robots_by_network"), ("machine_hits", "bot_hits")),
             "what rules removed": _by_verdict(rows(board, "removed_by_rule")),
             "agents": _by_verdict(rows(board, "robots_by_agent")),
-            **{f"user agent {row['sent_as']}": _of(row, ("hits", "emails")) for row in agents},
+            **{f"user agent {row['sent_as']}": _of(row, ("hits",)) for row in agents},
         }
     }
 

@@ -124,8 +124,6 @@ def _links(truths: Mapping[Part, Truth]) -> dict[Part, Numbers]:
         f"link {link}": {
             "clicked": len({(where, hit.lead) for where, hit in clicks if hit.verdict == "human"}),
             "raw_clicked": len({(where, hit.lead) for where, hit in clicks}),
-            "clicks": sum(hit.verdict == "human" for _, hit in clicks),
-            "raw_clicks": len(clicks),
         }
         for link, clicks in followed.items()
     }
@@ -170,14 +168,14 @@ def _robots(truths: Mapping[Part, Truth]) -> dict[Part, Numbers]:
         "headline": {
             **whose,
             "hits": len(hits),
-            "emails": len({(where, hit.lead) for where, hit in hits}),
-            "bot_emails": len({email for emails in agents.values() for email in emails}),
+            "emails": len({(where, hit.lead) for where, hit in hits if hit.lead in truths[where].sent}),
+            "bot_emails": len(
+                {(where, lead) for emails in agents.values() for where, lead in emails if lead in truths[where].sent}
+            ),
         },
         "over time": whose,
-        "networks": whose if whose["bot"] + whose["machine"] else dict.fromkeys(whose, 0),
+        "networks": {"machine_hits": whose["machine"], "bot_hits": whose["bot"]},
         "what rules removed": {name: whose[name] for name in ("machine", "bot")},
         "agents": {name: whose[name] for name in ("machine", "bot")},
-        **{
-            f"user agent {agent}": {"hits": len(emails), "emails": len(set(emails))} for agent, emails in agents.items()
-        },
+        **{f"user agent {agent}": {"hits": len(emails)} for agent, emails in agents.items()},
     }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import httpx
 
@@ -16,6 +17,8 @@ from tests.world.platform import Lead, Platform
 from tests.world.truth import Numbers, Part, Truth
 
 _AT_ONCE = 4  # leads asked for; the page has two threads
+_BOARDS_AT_ONCE = 2  # more, and on a busy machine none is answered in time
+_NO_ANSWER = (RuntimeError, httpx.HTTPError)
 _BOARDS: dict[str, Callable[[boards.Json], Said]] = {
     "overview": boards.overview,
     "campaign": boards.campaign,
@@ -23,6 +26,10 @@ _BOARDS: dict[str, Callable[[boards.Json], Said]] = {
     "deliverability": boards.deliverability,
     "robots": boards.robots,
 }
+_IN_ORDER = (
+    *("Overview", "Campaign board", "A/B board", "Deliverability board", "Robots board", "/v1/campaigns/stats"),
+    *("/v1/stats/daily", "/v1/ab", "/v1/leads/timeline", "Lead board"),
+)
 
 
 @dataclass(frozen=True)
@@ -49,43 +56,67 @@ def unequal(ought: Said, said: Said) -> list[str]:
 
 
 class Page:
-    """Compares what the page and `/v1` say with the truth. `compared` is how many numbers were, by who says them."""
+    """Compares what the page and `/v1` say with the truth. What was found right is not asked for again."""
 
     def __init__(self, platform: Platform, facts: Mapping[str, set[str]]) -> None:
-        self.compared: Counter[str] = Counter()
         self._platform = platform
         self._facts = facts
+        self._compared: dict[str, Said] = {}  # what was compared with the truth, by the question
+        self._right: set[str] = set()  # questions
+        self._turn = asyncio.Semaphore(_AT_ONCE)
+        self._turn_of_boards = asyncio.Semaphore(_BOARDS_AT_ONCE)
+
+    @property
+    def compared(self) -> Counter[str]:
+        """How many numbers were compared, by who says them."""
+        found: Counter[str] = Counter()
+        for ought in self._compared.values():
+            for source, parts in ought.items():
+                found[source] += sum(map(len, parts.values()))
+        return found
 
     def told(self) -> str:
         """How much was compared, for people."""
-        parts = ", ".join(f"{source} {number}" for source, number in self.compared.items())
-        return f"compared {self.compared.total()} numbers over HTTP: {parts}"
+        compared = self.compared
+        parts = ", ".join(f"{source} {compared[source]}" for source in _IN_ORDER if compared[source])
+        return f"compared {compared.total()} numbers over HTTP: {parts}"
 
-    async def wrong(self, played: list[Played]) -> list[str]:
+    async def wrong(self, one: Played) -> list[str]:
         """Ask for everything once. An answer that is none is a difference too, and may be one by the next time."""
-        self.compared.clear()
-        try:
-            wrong = [line for one in played for line in await self._wrong_of_campaign(one)]
-            return wrong + [line for one in played for line in await self._wrong_of_leads(one)]
-        except (RuntimeError, httpx.HTTPError) as error:
-            return [f"the page could not be asked: {error!r}"]
+        return [*await self.wrong_of_campaign(one), *await self.wrong_of_leads(one)]
 
-    async def _wrong_of_campaign(self, one: Played) -> list[str]:
-        said: Said = {}
-        wrong: list[str] = []
-        for key, read in _BOARDS.items():
-            board = await self._platform.board(key, campaign=one.campaign)
-            wrong += boards.failed(key, board)
-            said |= read(board)
-        period = {"since": "now-1h"}
-        said |= boards.v1_stats(await self._platform.said(f"/v1/campaigns/{one.campaign}/stats", **period))
-        said |= boards.v1_daily(await self._platform.said("/v1/stats/daily", campaign=one.campaign, **period))
-        said |= boards.v1_ab(await self._platform.said(f"/v1/ab/{one.campaign}", **period))
+    async def wrong_of_campaign(self, one: Played) -> list[str]:
+        """What the boards and `/v1` say of the whole campaign; each is asked until it was found right."""
         ought = of_campaign(one.campaign, one.leads[0].domain, one.truths, one.pauses)
-        self._count(ought)
-        return [f"{one.campaign}, {line}" for line in wrong + unequal(ought, said)]
 
-    async def _wrong_of_leads(self, one: Played) -> list[str]:
+        async def of_one(name: str, asked: Callable[[], Awaitable[tuple[list[str], Said]]]) -> list[str]:
+            try:
+                async with self._turn_of_boards:
+                    wrong, said = await asked()
+            except _NO_ANSWER as error:
+                return [_not_asked(error)]
+            true = {source: ought[source] for source in said}
+            self._compared[name] = true
+            wrong += unequal(true, said)
+            if not wrong:
+                self._right.add(name)
+            return [f"{one.campaign}, {line}" for line in wrong]
+
+        campaign = one.campaign
+        asked: dict[str, Callable[[], Awaitable[tuple[list[str], Said]]]] = {
+            key: partial(self._of_board, key, read, campaign) for key, read in _BOARDS.items()
+        }
+        asked |= {
+            "stats": partial(self._of_v1, boards.v1_stats, f"/v1/campaigns/{campaign}/stats"),
+            "daily": partial(self._of_v1, boards.v1_daily, "/v1/stats/daily", campaign=campaign),
+            "A/B": partial(self._of_v1, boards.v1_ab, f"/v1/ab/{campaign}"),
+        }
+        named = {f"{campaign} {key}": ask for key, ask in asked.items()}
+        answers = await asyncio.gather(*(of_one(name, ask) for name, ask in named.items() if name not in self._right))
+        return [line for answer in answers for line in answer]
+
+    async def wrong_of_leads(self, one: Played) -> list[str]:
+        """What is said of single leads, of those that were not yet found right."""
         ought = {lead.id: of_lead(lead.id, one.truths.values(), self._facts) for lead in one.leads}
 
         def happened(lead: Lead) -> Numbers:
@@ -93,10 +124,9 @@ class Page:
 
         leads = looked_at(one.leads, happened)
         shown = {lead.id for lead in of_all_things(leads, happened)}  # a board costs five questions, a timeline one
-        turn = asyncio.Semaphore(_AT_ONCE)
 
         async def of_one(lead: str) -> list[str]:
-            async with turn:
+            async with self._turn:
                 said = boards.v1_timeline(lead, await self._platform.said(f"/v1/leads/{lead}/timeline", limit="500"))
                 wrong: list[str] = []
                 if lead in shown:
@@ -104,12 +134,25 @@ class Page:
                     wrong = boards.failed("lead", board)
                     said |= boards.lead(lead, board)
             true = {source: ought[lead][source] for source in said}
-            self._count(true)
-            return wrong + unequal(true, said)
+            self._compared[lead] = true
+            wrong += unequal(true, said)
+            if not wrong:
+                self._right.add(lead)
+            return wrong
 
-        answers = await asyncio.gather(*(of_one(lead.id) for lead in leads))
+        try:
+            answers = await asyncio.gather(*(of_one(lead.id) for lead in leads if lead.id not in self._right))
+        except _NO_ANSWER as error:
+            return [_not_asked(error)]
         return [line for answer in answers for line in answer]
 
-    def _count(self, ought: Said) -> None:
-        for source, parts in ought.items():
-            self.compared[source] += sum(map(len, parts.values()))
+    async def _of_board(self, key: str, read: Callable[[boards.Json], Said], campaign: str) -> tuple[list[str], Said]:
+        board = await self._platform.board(key, campaign=campaign)
+        return boards.failed(key, board), read(board)
+
+    async def _of_v1(self, read: Callable[[boards.Json], Said], path: str, **question: str) -> tuple[list[str], Said]:
+        return [], read(await self._platform.said(path, since="now-1h", **question))
+
+
+def _not_asked(error: BaseException) -> str:
+    return f"the page could not be asked: {error!r}"

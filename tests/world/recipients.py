@@ -106,7 +106,7 @@ class Kind:
 
 
 # Much later is more than 5 s after soon: two links sooner after one another are a burst.
-_SOON, _LATER, _MUCH_LATER = (4.0, 8.0), (8.5, 11.0), (14.0, 16.0)
+_SOON, _LATER, _MUCH_LATER = (4.0, 6.0), (6.5, 8.0), (12.0, 13.0)
 _AT_ONCE = (0.0, 0.4)
 
 

@@ -23,7 +23,6 @@ _AUTO_HEADERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("x-fc-machinegenerated", ("",)),
     ("x-post-messageclass", ("9; autoresponder",)),
     ("x-ms-exchange-generated-message-source", ("mailbox rules agent", "autoreply")),
-    ("x-ms-exchange-inbox-rules-loop", ("",)),
     ("precedence", ("auto_reply", "auto-reply", "autoreply")),
     ("x-precedence", ("auto_reply", "auto-reply", "autoreply")),
     ("delivered-to", ("autoresponder",)),
@@ -61,14 +60,24 @@ def automatic(mail: Part, subject: str, words: str) -> str:
             return name
     if shows("auto-subject", subject):
         return "auto-subject"
+    begin, asks = words.lstrip()[:600], asks_something(words)
+    # People write about their holidays too. They say more, and mostly they ask.
+    absent = shows("absent-subject", subject) and not asks
+    if absent and (shows("absent-end", subject) or shows("absent-words", begin)):
+        return "absent-subject"
     empty = mail.get("return-path").strip() == "<>" or mail.get("x-envelope-from").strip() == "<>"
     many = mail.get("precedence").lower() in ("bulk", "junk", "list")
     answers = bool(mail.get("in-reply-to") or mail.get("references")) or shows("reply-prefix", subject)
-    if (empty or many or (not answers and _short(words))) and shows("auto-words", words.lstrip()[:600]):
+    if (empty or many or (not answers and not asks and _short(words))) and shows("auto-words", begin):
         return "auto-words"
     if empty and not shows("reply-prefix", subject):
         return "null-return-path"
     return ""
+
+
+def asks_something(words: str) -> bool:
+    """Whether a question stands in them: whoever asks wants an answer, which no machine does."""
+    return any(mark in words[:2000] for mark in ("? ", "?\n", "?\r", "？", "؟")) or words[:2000].rstrip().endswith("?")
 
 
 def _short(words: str) -> bool:
@@ -94,7 +103,7 @@ def by_program(mail: Part) -> bool:
     return any(program in agent for program in _PROGRAMS)
 
 
-def receipt_or_invitation(mail: Part, subject: str) -> str:
+def receipt_or_invitation(mail: Part, subject: str, words: str) -> str:
     """The sign of a read receipt (MDN, RFC 8098) or of a calendar's answer (RFC 6047), or ""."""
     if mail.parameters.get("report-type", "").lower() == "disposition-notification":
         return "read-receipt"
@@ -105,6 +114,6 @@ def receipt_or_invitation(mail: Part, subject: str) -> str:
             return "read-receipt"
         if part.content_type == "text/calendar" and not part.attached:
             return "calendar"
-    if shows("read-receipt", subject) and not mail.get("in-reply-to"):
+    if shows("read-receipt", subject) and not mail.get("in-reply-to") and not asks_something(words):
         return "read-receipt"
     return ""

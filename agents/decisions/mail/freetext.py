@@ -23,8 +23,9 @@ _SAYS = re.compile(
     r"unknown|fail|error|reject|refus|not (?:be )?(?:deliver|found|exist|reach|accept|valid|known)|undeliver|unable"
     r"|could ?n[o']t|couldn't|can ?not|invalid|does ?n[o']t|no such|disabled|full|exceed|bounce|deferred|delay|denied"
     r"|blocked|returned|unrout|unreachable|following|recipient|wasn't|problem|not been|permanent|fatal|\b[45]\d\d[ -]"
-    r"|[45]\.\d\.\d|nicht|impossible|n'a pas|échec|inconnu|no se pudo|desconocid|non [èe]|sconosciut|não|onbekend"
-    r"|niet|не |neznám|nie |できません|できなかった|失敗|不明|存在|エラー|无法|失败|退信|不存在|被退回|없|실패",
+    r"|[45]\.\d\.\d|nicht|impossible|n'a pas|échec|inconnu|no se pudo|desconocid|non (?:[èe]|può|esiste)|sconosciut"
+    r"|não|onbekend|niet|не |neznám|nie |edilem|iletilem|gönderilem|ulaştırılam"
+    r"|できません|できなかった|失敗|不明|存在|エラー|无法|失败|退信|不存在|被退回|없|실패",
     re.IGNORECASE,
 )
 _NO_COMMAND = re.compile(r"MAIL FROM|envelope-from|sender|contact|postmaster@", re.IGNORECASE)
@@ -98,7 +99,9 @@ def named(words: str, returned: Part | None, ours: set[str]) -> list[Named]:
         ]
     if not best and score:
         top = max(score.values())
-        best = [key for key in score if score[key] == top] if top > 0 else []
+        best = [key for key in score if score[key] == top]
+        if top < 0 or (top == 0 and len(best) > 1):  # in a language that nobody here reads: if it names one, that one
+            best = []
     others = {number for key in best for number in at.get(key, ())}
     return [Named(spelled[key], _beside(lines, at[key], others), score[key]) for key in best]
 

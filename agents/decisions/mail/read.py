@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from agents.decisions.mail import dsn
 from agents.decisions.mail.addresses import first_address
-from agents.decisions.mail.automatic import automatic, bulk, by_program, receipt_or_invitation
+from agents.decisions.mail.automatic import asks_something, automatic, bulk, by_program, receipt_or_invitation
 from agents.decisions.mail.bounces import read_statuses, read_words
 from agents.decisions.mail.charsets import decode_words
 from agents.decisions.mail.complaints import complaint
@@ -65,7 +65,7 @@ def _kind(mail: Part, told: Report, subject: str, *, matched: bool) -> _Read:
     statuses = dsn.statuses(mail, told.words)
     machine_readable = statuses is not None or mail.parameters.get("report-type", "").lower() == "delivery-status"
     if not machine_readable or not statuses:
-        other = receipt_or_invitation(mail, subject)
+        other = receipt_or_invitation(mail, subject, told.words)
         if other:
             return _Read("other", other)
     if statuses:
@@ -126,7 +126,8 @@ def _bounce_sign(mail: Part, told: Report, sender: str, subject: str) -> str:
     empty = mail.get("return-path").strip() in ("<>", "<MAILER-DAEMON>") or mail.get("x-envelope-from").strip() == "<>"
     if by_sender and (by_subject or by_words):
         return "bounce-sender"
-    if by_subject and by_words and (empty or told.returned is not None or not mail.get("in-reply-to")):
+    by_machine = empty or told.returned is not None or not (mail.get("in-reply-to") or asks_something(told.words))
+    if by_subject and by_words and by_machine:
         return "bounce-subject"
     if empty and by_words and told.returned is not None:
         return "null-return-path"

@@ -54,7 +54,7 @@ async def test_killed_between_a_mail_and_its_position_the_same_mail_comes_again_
     publisher, metrics, stop = Publisher(house.settings, [MAIL, POSITIONS]), Metrics(), Stop()
     view = StateTopic(house.settings, POSITIONS, Position, lambda position: position.key)
     publisher.start()
-    dies = Dies(house.settings, publisher, view, PositionFile(house.folder / "elsewhere" / "file"), metrics, stop)
+    dies = Dies(publisher, view, PositionFile(house.folder / "elsewhere" / "file"), metrics, stop)
     mailbox = Mailbox(
         account, account.imap, senders, dies, metrics, stop,
         days=2, poll_seconds=1, clock=lambda: datetime.now(UTC), share=lambda: 0.5,

@@ -55,10 +55,76 @@ def test_a_header_of_automatic_replies_makes_one(header: str) -> None:
         "自動返信: ご提案",
         "自动回复: 报价",
         "자동 회신: 제안",
+        "Autoodpowiedź: Oferta",
+        "Phản hồi tự động: Báo giá",
+        "Automātiska atbilde: Piedāvājums",
+        "Automaatvastus: Pakkumine",
+        "Sjálfvirkt svar: Tilboð",
+        "پاسخ خودکار: پیشنهاد",
+        "स्वचालित उत्तर: प्रस्ताव",
+        "Urlaub: Angebot",
+        "Absent(e) : Offre",
+        "Out of the office until 30 November",
+        "I am on leave Re: Our offer",
     ],
 )
 def test_a_subject_of_automatic_replies_makes_one_in_many_languages(subject: str) -> None:
     assert kind(subject) == "auto_reply"
+
+
+@pytest.mark.parametrize(
+    ("subject", "body"),
+    [
+        ("Urlaub", "Ich bin bis 30. November im Urlaub. Ihre E-Mail wird nicht weitergeleitet."),
+        ("Parental leave and your offer", "I am on parental leave and will be back in March."),
+        ("Ihre Nachricht an uns", "Vielen Dank. Dies ist eine automatisch generierte Eingangsbestätigung."),
+        ("Votre demande", "Ceci est un message automatique."),
+    ],
+)
+def test_a_mail_without_any_header_of_machines_is_told_by_what_it_says(subject: str, body: str) -> None:
+    assert kind(subject, body=body) == "auto_reply"
+
+
+@pytest.mark.parametrize("prefix", ["", "Re: "])
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "Urlaub im Mai",
+        "Vacation rentals in July",
+        "On vacation in July - free rooms?",
+        "Out of office party",
+        "Absence de facture",
+        "Away game tickets",
+        "Automatic watering systems",
+        "夏季休暇のご案内について",
+        "外出中の配達について",
+        "휴가 상품 문의",
+    ],
+)
+def test_who_writes_about_holidays_or_automats_is_a_person(subject: str, prefix: str) -> None:
+    asked = "Hello, what would it cost for two? We would come by train and stay for a week."
+    assert kind(prefix + subject, body=asked) == "reply"
+
+
+@pytest.mark.parametrize(
+    ("subject", "body"),
+    [
+        ("Question", "I am on vacation in Spain and saw your shop. Do you ship here?"),
+        ("hello", "Thank you for your mail. I am currently looking for seeds, tomatoes most of all."),
+        ("stop", "I am no longer interested. Remove me."),
+        ("Read: the manual", "Where do I find the manual?"),
+        ("Delivery problem", "The parcel for ben@example.com could not be delivered. Can you send it again?"),
+    ],
+)
+def test_a_person_who_writes_anew_in_words_that_machines_use_too_is_a_person(subject: str, body: str) -> None:
+    assert kind(subject, body=body) == "reply"
+
+
+def test_a_persons_reply_that_a_rule_of_their_mailbox_passed_on_is_theirs() -> None:
+    assert (
+        kind("Re: Our offer", "In-Reply-To: <a@example.org>\nX-MS-Exchange-Inbox-Rules-Loop: a@example.com\n")
+        == "reply"
+    )
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,27 @@ def test_the_line_a_phone_signs_with_is_cut(line: str) -> None:
     assert without_quotes(f"Yes please.\n\n{line}\n\nOn 2016-02-01 18:32, A wrote:\n> x") == "Yes please."
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Gönderen:Gönderme Tarihi:Kime:Konu",
+        "Dari:Dikirim:Kepada:Subjek",
+        "Từ:Đã gửi:Đến:Chủ đề",
+        "Saatja:Saadetud:Adressaat:Teema",
+        "Nuo:Išsiųsta:Kam:Tema",
+        "Pošiljatelj:Poslano:Prima:Predmet",
+        "Frá:Sent:Til:Efni",
+        "מאת:נשלח:אל:נושא",
+        "من:تم الإرسال:إلى:الموضوع",
+        "จาก:ส่ง:ถึง:เรื่อง",
+    ],
+)
+def test_the_headers_above_a_quote_are_cut_in_many_languages(words: str) -> None:
+    values = ("Shop <news@example.com>", "23.11.2026 09:00", "ada@example.com", "Our offer")
+    quoted = "\n".join(f"{name}: {value}" for name, value in zip(words.split(":"), values, strict=True))
+    assert without_quotes(f"Yes please.\n\n{quoted}\n\nHello\n") == "Yes please."
+
+
 def test_a_signature_is_cut_and_a_greeting_stays() -> None:
     assert without_quotes("Yes.\n\nBest regards\nAda\n\n-- \nAda Example\n+1 555 0100") == "Yes.\n\nBest regards\nAda"
 

@@ -152,6 +152,36 @@ BOUNCES = [
         "Undelivered Mail Returned to Sender",
         "<ada@example.com>: host mx.example.com[192.0.2.1] said: 554 Your email was\n    rejected because the sending MTA or the sender has not passed validation\n    (in reply to RCPT TO command)\n\n{R}",
     ),
+    (
+        "soft",
+        "Mail Delivery System <MAILER-DAEMON@x.example>",
+        "Messaggio non recapitato",
+        "Il messaggio non può essere consegnato a ada@example.com: casella piena.",
+    ),
+    (
+        "hard",
+        "Mail Delivery System <MAILER-DAEMON@x.example>",
+        "İletilemedi: x",
+        "İletiniz ada@example.com adresine teslim edilemedi. Böyle bir kullanıcı yok.",
+    ),
+    (
+        "soft",
+        "Mail Delivery System <MAILER-DAEMON@x.example>",
+        "Thư không gửi được",
+        "Thư gửi đến ada@example.com không gửi được: hộp thư đã đầy.",
+    ),
+    (
+        "hard",
+        "Mail Delivery System <MAILER-DAEMON@x.example>",
+        "Недоставлене повідомлення",
+        "Не вдалося доставити лист на ada@example.com: такий користувач не існує.",
+    ),
+    (
+        "unknown",
+        "Mail Delivery System <MAILER-DAEMON@x.example>",
+        "Ni bilo mogoče dostaviti",
+        "Sporočilo za ada@example.com je zavrnjeno.",
+    ),
 ]
 
 
