@@ -46,6 +46,8 @@ _SHARE = 20  # sends handled before hits get the loop again: about a millisecond
 # What the topic takes, less room for the key and Kafka's envelope.
 _RECORD_BYTES = (SENDS.max_record_bytes or 1_000_000) - 1024
 
+_SMALLER = "make html and images smaller, or put the images on a web server and link to them"
+
 _SENDS = {"type": "array", "minItems": 1, "maxItems": MAX_SENDS, "items": openapi.schema(SendRequest)}
 # A send's lead and its record.
 _Record = tuple[str, bytes]
@@ -128,7 +130,8 @@ def api_routes(
         """Up to 1,000 emails in one request. Each is accepted or rejected by itself.
 
         Campaign, step and lead make an email: asking for the same three again, in this request or another, never
-        mails twice. Links, pixel, unsubscribe footer and headers are added before it leaves.
+        mails twice. Links, pixel, unsubscribe footer and headers are added before it leaves; `amp` and `images` leave
+        as they are.
         """
         body = await request.body()
         return await idempotency.once(request, body, lambda: taken(body, partial(derived, request)))
@@ -181,7 +184,7 @@ async def _sort(
             send = Send(request_id=request_id(delivery), delivery_id=delivery, requested_at=now, **fields)
             value = msgspec.json.encode(send)
             if len(value) > _RECORD_BYTES:
-                raise Reject("too-large", f"html, text and headers together: at most {_RECORD_BYTES} bytes of JSON")
+                raise Reject("too-large", f"all fields together: at most {_RECORD_BYTES} bytes of JSON; {_SMALLER}")
         except Reject as error:
             rejected.append(Rejected(index, error.reason, error.detail))
             continue

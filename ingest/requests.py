@@ -14,6 +14,7 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from ingest.images import MAX_IMAGES, ImageRequest, check_images
 from schemas.errors import Reject
 from schemas.events import Step
 from schemas.ownsystem import OwnEvent
@@ -25,6 +26,7 @@ MAX_TOLD = 1000
 MAX_BODY_BYTES = 25_000_000
 MAX_HTML_BYTES = 2_000_000
 MAX_TEXT_PART_BYTES = 500_000
+MAX_AMP_BYTES = 200_000  # amp.dev, "AMP for Email Format": what is larger is no AMP email
 MAX_HEADERS = 30
 MAX_HEADER_BYTES = 900  # under the 998 of a line (RFC 5322, 2.1.1) with the longest name before it
 MAX_HEADER_NAME_BYTES = 76
@@ -72,6 +74,21 @@ class SendRequest(Struct, kw_only=True, forbid_unknown_fields=True):
         str, Meta(description="At most 2 MB. Html, text or both.", examples=["<p>Hello <b>Ada</b></p>"])
     ] = ""
     text: Annotated[str, Meta(description="At most 500 kB.", examples=["Hello Ada"])] = ""
+    amp: Annotated[
+        str,
+        Meta(
+            description="The AMP part (`text/x-amp-html`), at most 200 kB, with `html` beside it. Sent as it is: "
+            "nothing in it is tracked, and no unsubscribe link is added."
+        ),
+    ] = ""
+    images: Annotated[
+        list[ImageRequest],
+        Meta(
+            description="Images that the html shows, as `cid:` and their content id: 2 MB together, before base64. "
+            "They are sent with the email, so that showing them asks no web server.",
+            extra_json_schema={"maxItems": MAX_IMAGES},
+        ),
+    ] = []
     headers: Annotated[
         dict[str, str], Meta(description="Further headers; those that Sendlens writes itself are refused.")
     ] = {}
@@ -141,6 +158,8 @@ _NAMED_ADDRESS = re.compile(r"[^<>@]{1,200} <([^<>]+)>")
 _ADDRESS = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@((?:{_LABEL}\.)+{_LABEL})")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
+_HINT = "; want standard base64 in one line, no data: before it"
+
 T = TypeVar("T")
 
 
@@ -149,7 +168,7 @@ def decode(decoder: Callable[[bytes | msgspec.Raw], T], raw: bytes | msgspec.Raw
     try:
         return decoder(raw)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise Reject("malformed", str(error)) from None
+        raise Reject("malformed", f"{error}{_HINT if 'base64' in str(error) else ''}") from None
 
 
 def check_campaign(campaign: CampaignRequest) -> None:
@@ -177,6 +196,16 @@ def check_send(send: SendRequest) -> None:
         raise Reject("too-large", f"html: at most {MAX_HTML_BYTES} bytes")
     if len(send.text.encode()) > MAX_TEXT_PART_BYTES:
         raise Reject("too-large", f"text: at most {MAX_TEXT_PART_BYTES} bytes")
+    if send.amp or send.images:
+        _check_parts_of_html(send)
+
+
+def _check_parts_of_html(send: SendRequest) -> None:
+    if not send.html.strip():
+        raise Reject("html-missing", "amp and images need html beside them: most mail clients show that")
+    if len(send.amp.encode()) > MAX_AMP_BYTES:
+        raise Reject("too-large", f"amp: at most {MAX_AMP_BYTES} bytes")
+    check_images(send.images, send.html)
 
 
 def check_told(told: OwnEvent, now: datetime) -> None:

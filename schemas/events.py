@@ -13,6 +13,8 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta, Struct
 
+from schemas.images import Image
+
 Id = Annotated[str, Meta(min_length=36, max_length=36, description="A UUID in its 36-character form.")]
 Name = Annotated[str, Meta(min_length=1, max_length=64, description="An id chosen by the platform.")]
 Step = Annotated[int, Meta(ge=0, le=255)]
@@ -241,6 +243,8 @@ class Send(Struct, frozen=True, kw_only=True):
     subject: str
     html: str = ""
     text: str = ""
+    amp: str = ""
+    images: list[Image] = []
     headers: dict[str, str] = {}
     requested_at: Time
 

@@ -1,6 +1,6 @@
 """Makes the email that is sent out of the one the platform asked for: pixel, wrapped links, unsubscribe, identity.
 
-Pure: the same send, keys and moment give the same bytes.
+Pure: the same send, keys and moment give the same bytes. The AMP part and the images are left as they came.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from email.utils import format_datetime
 from functools import lru_cache
 from uuid import UUID
 
-from agents.decisions.mime import alternative, body, header, mailbox
+from agents.decisions.mime import alternative, body, header, image, mailbox, related
 from agents.decisions.plaintext import plaintext
 from agents.decisions.rewrite import PLACEHOLDER, PLACEHOLDER_NAME, Scan, rewrite, scan, shows_placeholder
 from agents.decisions.urls import target
 from schemas.errors import Reject
 from schemas.events import Link, Send
+from schemas.images import Image
 from schemas.tokens import Claim, Keyring, Purpose
 
 # Ours to write: a second one would break the mail or the tracking, and Bcc would show the others.
@@ -31,6 +32,8 @@ _RESERVED = re.compile(
 
 # A campaign's emails often have the same HTML, and come after each other: so many are not read anew for each lead.
 _NEWSLETTERS = 8
+# So have its images, of which a copy and its base64 are kept: 5 MB of an email's at the most.
+_ILLUSTRATED = 4
 
 _ADDRESS = re.compile(r"""(?<![A-Za-z0-9])https?://[^\s<>"'`\[\]]+""", re.IGNORECASE)
 
@@ -98,12 +101,8 @@ def instrument(
         *_custom(send.headers),
         b"MIME-Version: 1.0\r\n",
     ]
-    bodies = [body("plain", made.text)]
-    if made.html:
-        bodies.append(body("html", made.html))
-    content = bodies[0] if len(bodies) == 1 else alternative(f"=_{UUID(send.delivery_id).hex}", bodies)
     return Instrumented(
-        message=b"".join(headers) + content,
+        message=b"".join(headers) + _content(send, made),
         envelope_from=made.return_path,
         envelope_to=to.address,
         message_id=made.message_id,
@@ -111,6 +110,27 @@ def instrument(
         address=keyring.address_ids(to.address)[0],
         links=made.links,
     )
+
+
+def _content(send: Send, made: Parts) -> bytes:
+    """Text, AMP, and HTML with its images, in this order: some clients show the last part, whatever it is."""
+    if (send.amp or send.images) and not made.html:
+        raise Reject("html-missing", "the send has an AMP part or images, and no html")
+    bodies = [body("plain", made.text)]
+    if not made.html:
+        return bodies[0]
+    boundary = UUID(send.delivery_id).hex
+    if send.amp:
+        bodies.append(body("x-amp-html", send.amp, exactly=True))
+    html = body("html", made.html)
+    bodies.append(related(f"=_r{boundary}", html, _coded(tuple(send.images))) if send.images else html)
+    return alternative(f"=_{boundary}", bodies)
+
+
+@lru_cache(maxsize=_ILLUSTRATED)
+def _coded(images: tuple[Image, ...]) -> list[bytes]:
+    """The images' parts, which are only read."""
+    return [image(one.media_type, one.content_id, one.content) for one in images]
 
 
 def parts_of(

@@ -1,4 +1,4 @@
-"""An email's bytes as they go over the wire: headers folded so that no address breaks, bodies in quoted-printable.
+"""An email's bytes as they go over the wire: headers folded so that no address breaks, text in quoted-printable.
 
 Written by hand because Python's email policies fold and encode long headers in ways that break List-Unsubscribe and
 Message-ID in real clients, and take longer than everything else together. Lines end with CR LF and stay under the 998
@@ -8,7 +8,9 @@ octets of RFC 5322, 2.1.1.
 from __future__ import annotations
 
 import base64
+import binascii
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -31,6 +33,7 @@ _DOMAIN = re.compile(
     r"(?=.{1,253}$)[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"
 )
 _QP_LINE = 76  # RFC 2045, 6.7, rule 5
+_BASE64_LINE = 76  # RFC 2045, 6.8
 _EQUALS = ord("=")
 _AS_IS = bytes([*b"\t\n", *range(0x20, 0x7F)])
 _LONE_CR = re.compile(r"\r(?!\n)")
@@ -124,14 +127,15 @@ def encoded_words(text: str) -> str:
     return " ".join(f"=?utf-8?b?{base64.b64encode(word).decode()}?=" for word in words)
 
 
-def body(kind: str, text: str) -> bytes:
-    """A part of type text/`kind` with its headers. Line ends become CR LF; every other character is kept."""
+def body(kind: str, text: str, *, exactly: bool = False) -> bytes:
+    """A part of type text/`kind` with its headers. Line ends become CR LF, unless `exactly`; every other character is
+    kept."""
     try:
         raw = text.encode()
     except UnicodeEncodeError:
         raise Reject("not-unicode", f"the {kind} part holds a lone surrogate") from None
-    if b"\r" in raw and _LONE_CR.search(text):
-        encoding, coded = b"base64", base64.encodebytes(raw).replace(b"\n", b"\r\n")
+    if exactly or (b"\r" in raw and _LONE_CR.search(text)):
+        encoding, coded = b"base64", _base64(raw)
     else:
         encoding, coded = b"quoted-printable", quoted_printable(raw.replace(b"\r\n", b"\n"))
     if not coded.endswith(b"\r\n"):
@@ -168,8 +172,30 @@ def quoted_printable(raw: bytes) -> bytes:
     return b"\r\n".join(lines)
 
 
-def alternative(boundary: str, parts: list[bytes]) -> bytes:
+def image(media_type: str, content_id: str, raw: bytes) -> bytes:
+    """A part that HTML beside it shows as `cid:content_id` (RFC 2392). Raises Reject for what breaks its headers."""
+    headers = header("Content-Type", media_type) + header("Content-ID", f"<{content_id}>")
+    encoding = b"Content-Disposition: inline\r\nContent-Transfer-Encoding: base64\r\n"
+    return b"%s%s\r\n%s" % (headers, encoding, _base64(raw))
+
+
+def alternative(boundary: str, parts: Sequence[bytes]) -> bytes:
     """The multipart/alternative of the parts, plainest first. The boundary must hold `=_`, which no coded line does."""
+    return _multipart(b"alternative", boundary, parts)
+
+
+def related(boundary: str, html: bytes, parts: Sequence[bytes]) -> bytes:
+    """The multipart/related (RFC 2387) of the HTML part and what it shows. Within another multipart neither boundary
+    may begin with the other."""
+    return _multipart(b'related; type="text/html"', boundary, (html, *parts))
+
+
+def _multipart(kind: bytes, boundary: str, parts: Sequence[bytes]) -> bytes:
     mark = b"--" + boundary.encode()
     joined = b"".join(mark + b"\r\n" + part for part in parts)
-    return b'Content-Type: multipart/alternative; boundary="%s"\r\n\r\n%s%s--\r\n' % (boundary.encode(), joined, mark)
+    return b'Content-Type: multipart/%s; boundary="%s"\r\n\r\n%s%s--\r\n' % (kind, boundary.encode(), joined, mark)
+
+
+def _base64(raw: bytes) -> bytes:
+    coded = binascii.b2a_base64(raw, newline=False)
+    return b"".join(coded[at : at + _BASE64_LINE] + b"\r\n" for at in range(0, len(coded), _BASE64_LINE))

@@ -189,9 +189,8 @@ if(isNull(difference), '–', printf('%+.1f to %+.1f pp', 100 * low, 100 * high)
 multiIf(isNull(corrected_p), '–', corrected_p < 0.001, '< 0.001', printf('%.3f', corrected_p)) AS p,
 multiIf(isNull(needed_for), '–', needed_for = 'seen', 'as seen', 'a fifth') AS to_find
 
--- name: ab
--- Every variant of every step that was sent in at least two, of the emails sent in the period, by metric: `reply`,
--- which decides, `click` and `open`. Rates are of delivered. What the columns mean stands at the head of the file.
+-- fragment: ab_asked
+-- The emails sent in the period, variant by variant.
 WITH
     -- include: period
     ,
@@ -208,71 +207,31 @@ LEFT JOIN
 (
     -- include: names
 ) AS known ON known.id = campaign
+
+-- name: ab
+-- Every variant of every step that was sent in at least two, of the emails sent in the period, by metric: `reply`,
+-- which decides, `click` and `open`. Rates are of delivered. What the columns mean stands at the head of the file.
+-- include: ab_asked
 ORDER BY campaign_name, campaign_id, step, indexOf(['reply', 'click', 'open'], metric), variant != baseline, variant
 LIMIT 3000
 
 -- name: ab_replies
 -- As `ab`, by emails that a person replied to, of delivered.
-WITH
-    -- include: period
-    ,
-    -- include: each_by_itself
-    ,
-    -- include: held
-SELECT
-    -- include: ab_shown
-FROM
-(
-    -- include: ab_tests
-) AS tests
-LEFT JOIN
-(
-    -- include: names
-) AS known ON known.id = campaign
+-- include: ab_asked
 WHERE metric = 'reply'
 ORDER BY campaign_name, campaign_id, step, variant != baseline, variant
 LIMIT 1000
 
 -- name: ab_clicks
 -- As `ab`, by emails that a person clicked in, of delivered.
-WITH
-    -- include: period
-    ,
-    -- include: each_by_itself
-    ,
-    -- include: held
-SELECT
-    -- include: ab_shown
-FROM
-(
-    -- include: ab_tests
-) AS tests
-LEFT JOIN
-(
-    -- include: names
-) AS known ON known.id = campaign
+-- include: ab_asked
 WHERE metric = 'click'
 ORDER BY campaign_name, campaign_id, step, variant != baseline, variant
 LIMIT 1000
 
 -- name: ab_opens
 -- As `ab`, by emails that a person opened, of delivered.
-WITH
-    -- include: period
-    ,
-    -- include: each_by_itself
-    ,
-    -- include: held
-SELECT
-    -- include: ab_shown
-FROM
-(
-    -- include: ab_tests
-) AS tests
-LEFT JOIN
-(
-    -- include: names
-) AS known ON known.id = campaign
+-- include: ab_asked
 WHERE metric = 'open'
 ORDER BY campaign_name, campaign_id, step, variant != baseline, variant
 LIMIT 1000

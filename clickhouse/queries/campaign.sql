@@ -108,9 +108,35 @@ uniqExact(delivery_id) AS raw_clicked,
 countIf(verdict = 'human') AS clicks,
 count() AS raw_clicks
 
+-- fragment: link_numbers
+-- Of an email's `raw_links`, one by one: emails in which a person followed the link, and in which anybody did.
+countIf(has(links, link_id)) AS clicked,
+count() AS raw_clicked
+
+-- fragment: counted_links
+-- The links followed in the emails sent in the period, as counts: of each campaign, step and link there may be many rows.
+SELECT campaign, step, link_id, clicked, raw_clicked
+FROM link_counts FINAL
+WHERE
+    -- include: held_emails
+    AND
+    -- include: of_levels
+UNION ALL
+SELECT
+    campaign,
+    step,
+    link_id,
+    -- include: link_numbers
+FROM v_sent
+ARRAY JOIN raw_links AS link_id
+WHERE
+    -- include: raw_emails
+    AND sent_at >= begin AND sent_at < until
+GROUP BY campaign, step, link_id
+
 -- name: links
 -- The links of the emails sent in the period that were followed, by whom the most people followed first. `clicked` are
--- emails in which a person followed the link, `clicks` how often people did; raw is by anybody. `click_rate` is
+-- emails in which a person followed the link, `raw_clicked` those in which anybody did, however often. `click_rate` is
 -- `clicked` of the emails of the campaign (and of the steps chosen) that were delivered, with the link or without.
 WITH
     -- include: period
@@ -118,77 +144,112 @@ WITH
     -- include: each_by_itself
     ,
     -- include: held
+    ,
+    followed AS
+    (
+        SELECT campaign, link_id, sum(counted.clicked) AS clicked, sum(counted.raw_clicked) AS raw_clicked
+        FROM
+        (
+            -- include: counted_links
+        ) AS counted
+        WHERE
+            -- include: of_steps
+        GROUP BY campaign, link_id
+    )
 SELECT
     followed.campaign AS campaign_id,
     if(known.name = '', followed.campaign, known.name) AS campaign_name,
     -- What no person ever followed and leads to our own /hidden is the link that stands in emails as a trap.
     multiIf(
         url = '', concat('Unknown link ', substring(link_id, 1, 12)),
-        clicks = 0 AND endsWith(url, '/hidden'), 'Trap for robots, which no person sees',
+        clicked = 0 AND endsWith(url, '/hidden'), 'Trap for robots, which no person sees',
         url
     ) AS link,
     link_id,
     clicked,
     raw_clicked,
-    clicks,
-    raw_clicks,
     clicked / nullIf(delivered, 0) AS click_rate,
     raw_clicked / nullIf(delivered, 0) AS raw_click_rate
-FROM
-(
-    SELECT
-        campaign,
-        link_id,
-        -- include: link_counts
-    FROM judged_hits FINAL
-    -- A click comes after its email was sent, but for a scanner's, which may be seconds sooner.
-    WHERE kind = 'click' AND slot >= toStartOfHour(subtractDays(since, 1)) AND (empty(chosen) OR has(chosen, campaign))
-    AND delivery_id IN
-    (
-        SELECT delivery_id
-        FROM v_sent
-        WHERE first_raw_click_at IS NOT NULL AND
-            -- include: cohort_of_steps
-    )
-    GROUP BY campaign, link_id
-) AS followed
+FROM followed
 LEFT JOIN
 (
-    SELECT campaign, delivered
+    SELECT campaign, sum(counted.delivered) AS delivered
     FROM
     (
-        SELECT
-            campaign,
-            -- include: count_sums
-        FROM
-        (
-            -- include: counted_emails
-        ) AS counted
-        WHERE
-            -- include: of_steps
-        GROUP BY campaign
-    )
+        -- include: counted_emails
+    ) AS counted
+    WHERE
+        -- include: of_steps
+    GROUP BY campaign
 ) AS emails ON emails.campaign = followed.campaign
 LEFT JOIN (SELECT toString(link_id) AS id, url FROM links FINAL) AS known_links ON known_links.id = followed.link_id
 LEFT JOIN
 (
     -- include: names
 ) AS known ON known.id = followed.campaign
-ORDER BY clicked DESC, clicks DESC, raw_clicks DESC, link, link_id
+ORDER BY clicked DESC, raw_clicked DESC, link, link_id
 LIMIT 100
 
--- fragment: open_delay
--- Seconds from the mail server's yes (where nobody told of it: from sending) to the first time that a person opened.
-greatest(
+-- fragment: delay_bins
+-- `delay` is how many milliseconds after the mail server's yes (where nobody told of it: after sending) a person first
+-- opened; `bin` is which of `bins` it lies in: twelve delays that people read, in eight parts each. The last has no end.
+[0, 60, 300, 900, 1800, 3600, 10800, 21600, 43200, 86400, 172800, 604800, 1209600] AS bounds,
+arrayFlatten(arrayMap(
+    (low, high) -> arrayMap(part -> 1000 * low + 125 * part * (high - low), range(8)),
+    arrayPopBack(bounds),
+    arrayPopFront(bounds)
+)) AS bins,
+toUInt64(greatest(
     0, dateDiff('millisecond', assumeNotNull(coalesce(delivered_at, sent_at)), assumeNotNull(first_open_at))
-) / 1000
+)) AS delay,
+toUInt8(arrayCount(begins -> delay >= begins, bins) - 1) AS bin
+
+-- fragment: delay_numbers
+count() AS opened,
+arraySort(groupArray(delay)) AS delays
+
+-- fragment: held_delays
+-- `held`, of counts that are kept by days, and of all campaigns together by hours too.
+(one, next) -> one >= begin AND next <= until AND NOT (one < since AND next > since)
+    AND (empty(chosen) OR next > addHours(one, 1)) AS whole,
+'wide' AS grain_of_days,
+-- include: held_slots
+
+-- fragment: counted_delays
+-- The delays of the emails sent in the period, by bins: of each bin there may be many rows. `period` is 1 for emails sent
+-- at `since` or later.
+SELECT bin, slot >= since AS period, opened, delays
+FROM delay_counts FINAL
+WHERE
+    -- include: held_emails
+    AND
+    -- include: of_levels
+    AND
+    -- include: of_steps
+UNION ALL
+WITH
+    -- include: delay_bins
+SELECT
+    bin,
+    sent_at >= since AS period,
+    -- include: delay_numbers
+FROM v_sent
+WHERE
+    -- include: raw_emails
+    AND sent_at >= begin AND sent_at < until AND first_open_at IS NOT NULL
+    AND
+    -- include: of_steps
+GROUP BY bin, period
 
 -- name: open_delays
 -- How long after delivery people first opened the emails sent in the period. `share` is of the emails that a person
 -- opened. Always twelve rows, the shortest first; a bound belongs to the longer one.
 WITH
     -- include: period
-    , [60, 300, 900, 1800, 3600, 10800, 21600, 43200, 86400, 172800, 604800] AS bounds
+    ,
+    -- include: all_together
+    ,
+    -- include: held_delays
 SELECT
     [
         '< 1 min', '1–5 min', '5–15 min', '15–30 min', '30–60 min', '1–3 h', '3–6 h', '6–12 h', '12–24 h', '1–2 d',
@@ -198,14 +259,11 @@ SELECT
     opened / nullIf(sum(opened) OVER (), 0) AS share
 FROM
 (
-    SELECT
-        1 + arrayCount(bound ->
-            -- include: open_delay
-            >= bound, bounds) AS place,
-        count() AS emails
-    FROM v_sent
-    WHERE first_open_at IS NOT NULL AND
-        -- include: cohort_of_steps
+    SELECT 1 + intDiv(bin, 8) AS place, sum(counted.opened) AS emails
+    FROM
+    (
+        -- include: counted_delays
+    ) AS counted
     GROUP BY place
     UNION ALL
     SELECT number + 1, 0 FROM numbers(12)
@@ -218,31 +276,61 @@ ORDER BY place
 -- opened: exact, between two emails in proportion. Of the emails sent in the period, and in the period of equal length
 -- before it. Always two rows: `period` 0 is the one before, 1 is the one asked for.
 WITH
-    -- include: period
+    -- include: period_and_before
     ,
-    -- include: period_before
+    -- include: all_together
+    ,
+    -- include: held_delays
+    ,
+    -- Where the emails stand that a quantile lies between: in which bin, at which place in it.
+    (
+        SELECT groupArray((period, bin, which, toUInt64(rank - (up_to - emails) + 1), of_period))
+        FROM
+        (
+            SELECT
+                period,
+                bin,
+                sum(counted.opened) AS emails,
+                sum(emails) OVER (PARTITION BY period ORDER BY bin ROWS UNBOUNDED PRECEDING) AS up_to,
+                toInt64(sum(emails) OVER (PARTITION BY period)) AS of_period,
+                [0.5, 0.9] AS levels_asked,
+                arrayMap(level -> toInt64(floor(level * (of_period - 1))), levels_asked) AS below,
+                arrayConcat(below, arrayMap(rank -> least(rank + 1, of_period - 1), below)) AS ranks
+            FROM
+            (
+                -- include: counted_delays
+            ) AS counted
+            GROUP BY period, bin
+        )
+        ARRAY JOIN ranks AS rank, [1, 2, 3, 4] AS which
+        WHERE rank >= up_to - emails AND rank < up_to
+    ) AS places
 SELECT
     period,
-    opened,
-    if(opened = 0, NULL, quantiles[1]) AS p50,
-    if(opened = 0, NULL, quantiles[2]) AS p90
+    max(found.3) AS opened,
+    0.5 * (opened - 1) - floor(0.5 * (opened - 1)) AS beyond_half,
+    0.9 * (opened - 1) - floor(0.9 * (opened - 1)) AS beyond_most,
+    sumIf(found.2, found.1 = 1) AS half,
+    sumIf(found.2, found.1 = 2) AS most,
+    if(opened = 0, NULL, (half + beyond_half * (sumIf(found.2, found.1 = 3) - half)) / 1000) AS p50,
+    if(opened = 0, NULL, (most + beyond_most * (sumIf(found.2, found.1 = 4) - most)) / 1000) AS p90
 FROM
 (
-    SELECT
-        sent_at >= since AS period,
-        count() AS opened,
-        quantilesExactInclusive(0.5, 0.9)(
-            -- include: open_delay
-        ) AS quantiles
-    FROM v_sent
-    WHERE first_open_at IS NOT NULL AND
-        -- include: cohorts
-        AND
-        -- include: of_steps
-    GROUP BY period
-    ORDER BY period WITH FILL FROM 0 TO 2
+    SELECT period, bin, arraySort(groupArrayArray(counted.delays)) AS delays_of_bin
+    FROM
+    (
+        -- include: counted_delays
+    ) AS counted
+    WHERE has(arrayMap(place -> (place.1, place.2), places), (period, bin))
+    GROUP BY period, bin
 )
-ORDER BY period
+ARRAY JOIN
+    arrayMap(
+        place -> (place.3, delays_of_bin[place.4], place.5),
+        arrayFilter(place -> place.1 = period AND place.2 = bin, places)
+    ) AS found
+GROUP BY period
+ORDER BY period WITH FILL FROM 0 TO 2
 
 -- name: open_hours
 -- When in the week people opened: the emails that a person first opened in the period, whenever they were sent, by the
@@ -277,10 +365,28 @@ GROUP BY day, hour
 ORDER BY day, hour
 
 -- name: replies
--- What people answered to the emails sent in the period, newest first: each reply is a row, so an email may have
+-- What people answered in the period, newest first, whenever the email was sent: each reply is a row, so an email may have
 -- several. `after` is in seconds since the email was delivered. Words, so no denominator.
 WITH
     -- include: period
+    ,
+    -- Of all replies nothing is read but times and ids, and of those listed the rest. An event that came twice stands there
+    -- twice until it is merged.
+    (
+        SELECT (min(at), max(at), groupArray(id))
+        FROM
+        (
+            SELECT id, at
+            FROM rare_events
+            WHERE kind = 'reply' AND at >= since AND at < until AND
+                -- include: of_chosen
+                AND
+                -- include: of_steps
+            ORDER BY at DESC, id
+            LIMIT 1 BY id
+            LIMIT 200
+        )
+    ) AS listed
 SELECT
     at AS time,
     lead,
@@ -288,22 +394,28 @@ SELECT
     if(known.name = '', campaign, known.name) AS campaign_name,
     concat('Step ', toString(step)) AS step_name,
     variant,
-    greatest(0, dateDiff('second', assumeNotNull(coalesce(delivered_at, sent_at)), at)) AS after,
+    greatest(0, dateDiff('second', coalesce(delivered_at, sent_at), at)) AS after,
     subject,
     substringUTF8(text, 1, 300) AS words
 FROM
 (
-    SELECT id AS event_id, at, delivery_id, subject, text
+    SELECT id AS event_id, at, campaign, step, variant, delivery_id, lead, subject, text
     FROM rare_events FINAL
-    WHERE kind = 'reply' AND at >= since AND (empty(chosen) OR has(chosen, campaign))
+    WHERE kind = 'reply' AND at >= listed.1 AND at <= listed.2 AND has(listed.3, id)
 ) AS answers
-INNER JOIN
+-- An email stands under the hours of its replies too.
+LEFT JOIN
 (
-    SELECT delivery_id, lead, campaign, step, variant, sent_at, delivered_at
-    FROM v_sent
-    WHERE replied_at IS NOT NULL AND
-        -- include: cohort_of_steps
-) AS emails USING (delivery_id)
+    SELECT campaign, delivery_id, min(sent_at) AS sent_at, min(delivered_at) AS delivered_at
+    FROM emails
+    WHERE (campaign, slot, step, variant, delivery_id) IN
+    (
+        SELECT campaign, toStartOfHour(at), step, variant, delivery_id
+        FROM rare_events
+        WHERE kind = 'reply' AND at >= listed.1 AND at <= listed.2 AND has(listed.3, id)
+    )
+    GROUP BY campaign, delivery_id
+) AS emails USING (campaign, delivery_id)
 LEFT JOIN
 (
     -- include: names
@@ -311,20 +423,59 @@ LEFT JOIN
 ORDER BY time DESC, event_id
 LIMIT 200
 
+-- fragment: emails_ever
+-- All emails ever sent, as counts, and when: of each campaign and hour (or day) there may be many rows.
+SELECT campaign, slot, sent, hard_bounced, slot >= since AND slot < ended AS is_of_period
+FROM email_counts FINAL
+WHERE
+    -- include: held_emails
+    AND
+    -- include: of_levels
+UNION ALL
+SELECT
+    campaign,
+    slot,
+    count() AS sent,
+    countIf(hard_bounced_at IS NOT NULL) AS hard_bounced,
+    sent_at >= since AND sent_at < ended AS is_of_period
+FROM v_sent
+WHERE
+    -- include: raw_emails
+GROUP BY campaign, slot, is_of_period
+
 -- name: bounce_limits
 -- How near each campaign of the emails sent in the period is to being paused for its hard bounces. Counted as the guard
 -- counts, whatever the period: emails sent since the campaign was last resumed (`since_at`, NULL for ever) and those of
 -- them that bounced hard, of sent. It is paused beyond `bounce_limit` once `bounce_min_sends` were sent; `spare` is how
 -- many more hard bounces it stands, at the emails sent so far or at that minimum. What nobody declared has no limit.
 WITH
-    -- include: period
+    {since:DateTime64(3, 'UTC')} AS since,
+    {until:DateTime64(3, 'UTC')} AS ended,
+    {campaigns:Array(String)} AS chosen,
+    -- Whatever was sent, in counts of which none lies in the period in part.
+    toDateTime64(0, 3, 'UTC') AS begin,
+    toDateTime64('2100-01-01 00:00:00', 3, 'UTC') AS until,
+    -- include: each_by_itself
+    ,
+    (one, next) -> NOT (one < since AND next > since) AND NOT (one < ended AND next > ended) AS whole,
+    'day' AS grain_of_days,
+    -- include: held_slots
+    ,
+    runs AS
+    (
+        SELECT campaign AS id, maxOrNull(at) AS resumed_at
+        FROM rare_events
+        WHERE kind = 'campaign_resumed' AND
+            -- include: of_chosen
+        GROUP BY campaign
+    )
 SELECT
     campaign AS campaign_id,
     if(any(known.name) = '', campaign, any(known.name)) AS campaign_name,
     if(any(pauses.paused), 'Paused', 'Active') AS state,
     any(resumed_at) AS since_at,
-    countIf(is_counted) AS sent,
-    countIf(is_counted AND hard_bounced_at IS NOT NULL) AS hard_bounced,
+    sumIf(emails.sent, is_counted) AS sent,
+    sumIf(emails.hard_bounced, is_counted) AS hard_bounced,
     hard_bounced / nullIf(sent, 0) AS hard_bounce_rate,
     any(known.bounce_limit) AS bounce_limit,
     any(known.bounce_min_sends) AS bounce_min_sends,
@@ -333,16 +484,22 @@ SELECT
     if(left < 0, 0, left) AS spare
 FROM
 (
-    SELECT campaign, sent_at, hard_bounced_at, resumed_at, resumed_at IS NULL OR sent_at >= resumed_at AS is_counted
-    FROM v_sent
-    LEFT JOIN
+    -- Of a campaign that was resumed, the days after that one; the emails of that day itself follow.
+    SELECT
+        campaign, resumed_at, sent, hard_bounced, is_of_period, isNull(resumed_at) OR toDate(slot) > toDate(resumed_at) AS is_counted
+    FROM
     (
-        SELECT campaign AS id, maxOrNull(at) AS resumed_at
-        FROM rare_events
-        WHERE kind = 'campaign_resumed'
-        GROUP BY campaign
-    ) AS runs ON runs.id = campaign
-    WHERE sent_at IS NOT NULL AND (empty(chosen) OR has(chosen, campaign))
+        -- include: emails_ever
+    ) AS ever
+    LEFT JOIN runs ON runs.id = campaign
+    UNION ALL
+    SELECT campaign, resumed_at, 1, hard_bounced_at IS NOT NULL, false, sent_at >= resumed_at
+    FROM v_sent
+    INNER JOIN runs ON runs.id = campaign
+    WHERE (campaign, slot) IN
+    (
+        SELECT id, arrayJoin(arrayMap(hour -> addHours(toStartOfDay(assumeNotNull(resumed_at)), hour), range(24))) FROM runs
+    )
 ) AS emails
 LEFT JOIN
 (
@@ -351,7 +508,7 @@ LEFT JOIN
 ) AS known ON known.id = campaign
 LEFT JOIN (SELECT campaign AS id, paused FROM pauses FINAL) AS pauses ON pauses.id = campaign
 GROUP BY campaign
-HAVING countIf(sent_at >= since AND sent_at < until) > 0
+HAVING sumIf(emails.sent, is_of_period) > 0
 ORDER BY hard_bounce_rate DESC, sent DESC, campaign_name, campaign_id
 LIMIT 100
 

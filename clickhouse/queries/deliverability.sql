@@ -14,26 +14,144 @@ AND (empty(chosen_senders) OR has(chosen_senders, sender))
 -- Who runs the mailboxes of a domain. A company's own domain is not among them: only its MX tells who hosts it.
 (SELECT domain, provider FROM providers FINAL)
 
--- fragment: bounces_of_cohort
--- The bounces of the emails sent in the period: one row for each email and class, by the first that it met of the class.
--- The class is as headline counts it: hard, soft (and unknown), or block.
+-- fragment: held_by_domain
+-- Counts by domains hold for all senders alone: with senders chosen, every email of the period is read row by row, which
+-- takes seconds for millions of them.
+(one, next) -> empty(chosen_senders) AND one >= begin AND next <= until AS whole,
+'wide' AS grain_of_days,
+-- include: held_slots
+
+-- fragment: raw_of_senders
+-- Emails of the period that are read row by row.
+-- include: raw_emails
+AND sent_at >= begin AND sent_at < until AND (empty(chosen_senders) OR has(chosen_senders, sender))
+
+-- fragment: has_bounced
+(hard_bounced_at IS NOT NULL OR soft_bounced_at IS NOT NULL OR blocked_at IS NOT NULL)
+
+-- fragment: bounces_met
+-- Of the emails `bounced`, a row for each email and class, by the first bounce that it met of the class. The class is as
+-- headline counts it: hard, soft (and unknown), or block.
 (
     SELECT
-        delivery_id,
-        multiIf(bounce_class = 'hard', 'hard', bounce_class = 'block', 'block', 'soft') AS class,
-        toString(argMin(category, (at, id))) AS category,
-        toString(argMin(status, (at, id))) AS status,
-        argMin(diagnostic, (at, id)) AS diagnostic
-    FROM rare_events
-    WHERE kind = 'bounce' AND (campaign, delivery_id) IN (
-        SELECT campaign, delivery_id
-        FROM v_sent
-        WHERE
-            -- include: cohort_of_senders
-            AND (hard_bounced_at IS NOT NULL OR soft_bounced_at IS NOT NULL OR blocked_at IS NOT NULL)
-    )
-    GROUP BY delivery_id, class
+        campaign,
+        slot,
+        domain,
+        delivery_id AS email,
+        class,
+        category,
+        status,
+        -- include: words_of_server
+        AS said
+    FROM
+    (
+        SELECT
+            delivery_id,
+            multiIf(bounce_class = 'hard', 'hard', bounce_class = 'block', 'block', 'soft') AS class,
+            toString(argMin(rare_events.category, (at, id))) AS category,
+            toString(argMin(rare_events.status, (at, id))) AS status,
+            argMin(rare_events.diagnostic, (at, id)) AS diagnostic
+        FROM rare_events
+        WHERE kind = 'bounce' AND (campaign, delivery_id) IN (SELECT campaign, delivery_id FROM bounced)
+        GROUP BY delivery_id, class
+    ) AS met
+    INNER JOIN bounced USING (delivery_id)
 )
+
+-- fragment: bounce_counts_of
+count() AS emails,
+min(email) AS delivery_id,
+argMin(said, email) AS words
+
+-- fragment: counted_bounces
+-- The emails sent in the period that bounced, as counts: of each class, category, status and domain maybe many rows.
+SELECT class, category, status, domain, emails, delivery_id, words
+FROM bounce_counts FINAL
+WHERE
+    -- include: held_emails
+    AND
+    -- include: of_levels
+UNION ALL
+SELECT
+    class,
+    category,
+    status,
+    domain,
+    -- include: bounce_counts_of
+FROM
+-- include: bounces_met
+GROUP BY class, category, status, domain
+
+-- fragment: bounced_raw
+bounced AS
+(
+    SELECT campaign, slot, lower(recipient_domain) AS domain, delivery_id
+    FROM v_sent
+    WHERE
+        -- include: raw_of_senders
+        AND
+        -- include: has_bounced
+)
+
+-- fragment: counted_by_known_domain
+-- The emails sent in the period, as counts that add up, of each provider: what is not known is all without what is, so
+-- that a company's own domain costs nothing. `place` is of a domain that is known.
+SELECT
+    if(known.provider = '' OR sign < 0, 'Other domains', toString(known.provider)) AS provider_name,
+    if(provider = '' OR sign < 0, NULL, counted.place) AS place,
+    sign * toInt64(counted.sent) AS sent,
+    sign * toInt64(counted.hard_bounced) AS hard_bounced,
+    sign * toInt64(counted.soft_bounced) AS soft_bounced,
+    sign * toInt64(counted.blocked) AS blocked,
+    sign * toInt64(counted.delivered) AS delivered,
+    sign * toInt64(counted.opened) AS opened,
+    sign * toInt64(counted.raw_opened) AS raw_opened,
+    sign * toInt64(counted.machine_opened) AS machine_opened,
+    sign * toInt64(counted.clicked) AS clicked,
+    sign * toInt64(counted.raw_clicked) AS raw_clicked,
+    sign * toInt64(counted.unsubscribed) AS unsubscribed,
+    sign * toInt64(counted.replied) AS replied,
+    sign * toInt64(counted.raw_replied) AS raw_replied,
+    sign * toInt64(counted.complained) AS complained
+FROM
+(
+    SELECT
+        true AS is_known,
+        domain,
+        place,
+        -- include: count_names
+    FROM domain_counts FINAL
+    WHERE
+        -- include: held_emails
+        AND
+        -- include: of_levels
+        AND place IN (SELECT cityHash64(domain) FROM providers) AND domain IN (SELECT domain FROM providers)
+    UNION ALL
+    SELECT
+        false AS is_known,
+        '' AS domain,
+        0 AS place,
+        -- include: count_names
+    FROM domain_sizes FINAL
+    WHERE
+        -- include: held_emails
+        AND
+        -- include: of_levels
+    UNION ALL
+    SELECT
+        false AS is_known,
+        lower(recipient_domain) AS domain,
+        cityHash64(domain) AS place,
+        -- include: counts
+    FROM v_sent
+    WHERE
+        -- include: raw_of_senders
+    GROUP BY domain
+) AS counted
+LEFT JOIN
+-- include: known_providers
+AS known ON known.domain = counted.domain
+ARRAY JOIN if(is_known, [1, -1], [1])::Array(Int8) AS sign
 
 -- fragment: words_of_server
 -- What a mail server said, without the addresses in it and short enough for a table.
@@ -118,20 +236,42 @@ ORDER BY time
 -- `Other domains` are those of which only the MX tells who hosts them.
 WITH
     -- include: period_of_senders
+    ,
+    -- include: all_together
+    ,
+    -- include: held_by_domain
+    ,
+    (
+        SELECT uniqExactArray(places)
+        FROM
+        (
+            SELECT places
+            FROM domain_sizes FINAL
+            WHERE
+                -- include: held_emails
+                AND
+                -- include: of_levels
+            UNION ALL
+            SELECT groupUniqArray(cityHash64(lower(recipient_domain)))
+            FROM v_sent
+            WHERE
+                -- include: raw_of_senders
+        )
+    ) AS all_domains
 SELECT
-    if(known.provider = '', 'Other domains', toString(known.provider)) AS provider_name,
-    uniqExact(lower(recipient_domain)) AS domains,
-    -- include: counts
+    provider_name,
+    uniqExact(place) AS named,
+    if(provider_name = 'Other domains', all_domains - (sum(named) OVER () - named), named) AS domains,
+    -- include: count_sums
     ,
     -- include: rates
     , 1 - delivery_rate AS refusal_rate
-FROM v_sent
-LEFT JOIN
--- include: known_providers
-AS known ON known.domain = lower(recipient_domain)
-WHERE
-    -- include: cohort_of_senders
+FROM
+(
+    -- include: counted_by_known_domain
+) AS counted
 GROUP BY provider_name
+HAVING sent > 0
 ORDER BY sent DESC, provider_name
 LIMIT 100
 
@@ -139,18 +279,72 @@ LIMIT 100
 -- Counts and rates of the emails sent in the period, for each domain of their recipients, the largest first.
 WITH
     -- include: period_of_senders
+    ,
+    -- include: all_together
+    ,
+    -- include: held_by_domain
+    ,
+    -- Where more than 50 are among the largest, all of them, for their names to decide.
+    (
+        SELECT groupArray(place)
+        FROM
+        (
+            SELECT place
+            FROM
+            (
+                SELECT place, size
+                FROM
+                (
+                    SELECT places, sizes
+                    FROM domain_sizes FINAL
+                    WHERE
+                        -- include: held_emails
+                        AND
+                        -- include: of_levels
+                )
+                ARRAY JOIN places AS place, sizes AS size
+                UNION ALL
+                SELECT cityHash64(lower(recipient_domain)) AS place, count() AS size
+                FROM v_sent
+                WHERE
+                    -- include: raw_of_senders
+                GROUP BY place
+            )
+            GROUP BY place
+            ORDER BY sum(size) DESC
+            LIMIT 50 WITH TIES
+        )
+    ) AS largest
 SELECT
-    if(recipient_domain = '', 'not known', lower(recipient_domain)) AS domain_name,
+    if(counted.domain = '', 'not known', counted.domain) AS domain_name,
     if(any(known.provider) = '', 'Other domains', toString(any(known.provider))) AS provider_name,
-    -- include: counts
+    -- include: count_sums
     ,
     -- include: rates
-FROM v_sent
+FROM
+(
+    SELECT
+        domain,
+        -- include: count_names
+    FROM domain_counts FINAL
+    WHERE
+        -- include: held_emails
+        AND
+        -- include: of_levels
+        AND place IN (SELECT arrayJoin(largest))
+    UNION ALL
+    SELECT
+        lower(recipient_domain) AS domain,
+        -- include: counts
+    FROM v_sent
+    WHERE
+        -- include: raw_of_senders
+        AND cityHash64(domain) IN (SELECT arrayJoin(largest))
+    GROUP BY domain
+) AS counted
 LEFT JOIN
 -- include: known_providers
-AS known ON known.domain = lower(recipient_domain)
-WHERE
-    -- include: cohort_of_senders
+AS known ON known.domain = counted.domain
 GROUP BY domain_name
 ORDER BY sent DESC, domain_name
 LIMIT 50
@@ -160,20 +354,39 @@ LIMIT 50
 -- `share` is of all emails sent.
 WITH
     -- include: period_of_senders
+    ,
+    -- include: all_together
+    ,
+    -- include: held_by_domain
+    ,
+    -- include: bounced_raw
 SELECT
     if(category = '', 'not said', category) AS wrong,
-    countIf(class = 'hard') AS hard,
-    countIf(class = 'soft') AS soft,
-    countIf(class = 'block') AS blocked,
-    count() AS emails,
+    sumIf(counted.emails, class = 'hard') AS hard,
+    sumIf(counted.emails, class = 'soft') AS soft,
+    sumIf(counted.emails, class = 'block') AS blocked,
+    sum(counted.emails) AS emails,
     emails / nullIf((
-        SELECT count()
-        FROM v_sent
-        WHERE
-            -- include: cohort_of_senders
+        SELECT sum(sent)
+        FROM
+        (
+            SELECT sent
+            FROM domain_sizes FINAL
+            WHERE
+                -- include: held_emails
+                AND
+                -- include: of_levels
+            UNION ALL
+            SELECT count()
+            FROM v_sent
+            WHERE
+                -- include: raw_of_senders
+        )
     ), 0) AS share
 FROM
--- include: bounces_of_cohort
+(
+    -- include: counted_bounces
+) AS counted
 GROUP BY wrong
 ORDER BY emails DESC, wrong
 LIMIT 50
@@ -183,98 +396,49 @@ LIMIT 50
 -- status: each email once for each class. `share` is of the emails sent to that provider; `words` is an example.
 WITH
     -- include: period_of_senders
+    ,
+    -- include: all_together
+    ,
+    -- include: held_by_domain
+    ,
+    -- include: bounced_raw
 SELECT
-    provider_name,
+    bounces.provider_name AS provider_name,
     class,
-    if(category = '', 'not said', category) AS wrong,
+    wrong,
     status,
-    count() AS emails,
-    emails / any(sent_to_provider) AS share,
-    argMin(
-        -- include: words_of_server
-        , delivery_id
-    ) AS words
+    emails,
+    emails / sent_to_provider AS share,
+    words
 FROM
--- include: bounces_of_cohort
-AS bounces
-INNER JOIN
 (
     SELECT
-        delivery_id,
         if(known.provider = '', 'Other domains', toString(known.provider)) AS provider_name,
-        count() OVER (PARTITION BY provider_name) AS sent_to_provider
-    FROM v_sent
-    LEFT JOIN
-    -- include: known_providers
-    AS known ON known.domain = lower(recipient_domain)
-    WHERE
-        -- include: cohort_of_senders
-) AS emails_sent ON emails_sent.delivery_id = bounces.delivery_id
-GROUP BY provider_name, class, wrong, status
-ORDER BY emails DESC, provider_name, class, wrong, status
-LIMIT 100
-
--- fragment: health_days
--- Health at the end of each day of {timezone} in the period, of each sender of the emails sent in it, from its first email
--- on. The same fold as `healths`, which keeps what it comes to after the last hurt of each day; from there on clean
--- emails in a row give back what they give.
-(
-    SELECT
-        sender,
-        arrayJoin(arrayMap(
-            number -> addDays(toDate(since, timezone), number),
-            range(1 + dateDiff('day', toDate(since, timezone), toDate(subtractMilliseconds(until, 1), timezone)))
-        )) AS day,
-        arrayLastIndex(one -> one <= day, days) AS till,
-        emails_until[till] AS emails,
-        arrayLastIndex(one -> one <= day, hurt_days) AS last_hurt,
-        if(last_hurt = 0, 100, healths_then[last_hurt]) AS health_then,
-        least(100, health_then + intDiv(emails - if(last_hurt = 0, 0, places_then[last_hurt]), 20)) AS health
+        class,
+        if(category = '', 'not said', category) AS wrong,
+        status,
+        sum(counted.emails) AS emails,
+        argMin(counted.words, counted.delivery_id) AS words
     FROM
     (
-        SELECT
-            sender,
-            arraySort(groupArray((moment, cost))) AS timeline,
-            arrayMap(one -> toDate(one.1, timezone), timeline) AS dates,
-            arrayEnumerate(timeline) AS places,
-            -- The place of the last email of each day, which is how many there were until then.
-            arrayFilter((place, here, next) -> here != next, places, dates, arrayPushBack(arrayPopFront(dates), toDate(0)))
-                AS emails_until,
-            arrayMap(place -> dates[place], emails_until) AS days,
-            arrayFilter((place, met) -> met.2 > 0, places, timeline) AS hurts,
-            arrayMap(place -> timeline[place].2, hurts) AS costs,
-            arrayMap((place, before) -> place - before - 1, hurts, arrayPopBack(arrayPushFront(hurts, 0))) AS clean,
-            arrayMap(place -> dates[place], hurts) AS dates_hurt,
-            arrayMap((here, next) -> here != next, dates_hurt, arrayShiftLeft(dates_hurt, 1, toDate(0)))
-                AS ends_day,
-            arrayFilter((one, ends) -> ends, dates_hurt, ends_day) AS hurt_days,
-            arrayFilter((one, ends) -> ends, hurts, ends_day) AS places_then,
-            arrayFold(
-                (so_far, run, hurt, ends) -> (
-                    greatest(0, least(100, so_far.1 + intDiv(run, 20)) - hurt),
-                    if(
-                        ends,
-                        arrayPushBack(so_far.2, greatest(0, least(100, so_far.1 + intDiv(run, 20)) - hurt)),
-                        so_far.2
-                    )
-                ),
-                clean,
-                costs,
-                ends_day,
-                (toInt64(100), []::Array(Int64))
-            ).2 AS healths_then
-        FROM
-        -- include: email_costs
-        WHERE sender IN (
-            SELECT sender
-            FROM v_sent
-            WHERE
-                -- include: cohort_of_senders
-        )
-        GROUP BY sender
+        -- include: counted_bounces
+    ) AS counted
+    LEFT JOIN
+    -- include: known_providers
+    AS known ON known.domain = counted.domain
+    GROUP BY provider_name, class, wrong, status
+) AS bounces
+INNER JOIN
+(
+    SELECT provider_name, sum(sent) AS sent_to_provider
+    FROM
+    (
+        -- include: counted_by_known_domain
     )
-    WHERE emails > 0
-)
+    GROUP BY provider_name
+) AS sent_to ON sent_to.provider_name = bounces.provider_name
+ORDER BY emails DESC, provider_name, class, wrong, status
+LIMIT 100
 
 -- name: sender_health_over_time
 -- Health (see `healths`) at the end of each day of {timezone}, of the senders of the emails sent in the period: the
@@ -282,6 +446,10 @@ LIMIT 100
 -- back later counts where it came back. All of a sender's emails count, whatever the campaign.
 WITH
     -- include: period_of_senders
+    ,
+    -- include: all_together
+    ,
+    -- include: held
     , {timezone:String} AS timezone
 SELECT
     toDateTime(day, timezone) AS time,
@@ -291,6 +459,10 @@ SELECT
     count() AS senders
 FROM
 -- include: health_days
+WHERE sender IN
+(
+    -- include: senders_of_period
+)
 GROUP BY day
 ORDER BY day
 
@@ -382,30 +554,6 @@ LEFT JOIN (SELECT id, name FROM campaigns FINAL) AS known ON known.id = pauses.c
 WHERE paused_at < until AND (resumed_at IS NULL OR resumed_at >= since)
 ORDER BY paused_at DESC, campaign_id
 LIMIT 200
-
--- name: pause_moments
--- Pauses and resumes in the period, of the campaigns chosen, for lines across what is drawn over time.
-WITH
-    {since:DateTime64(3, 'UTC')} AS since,
-    {until:DateTime64(3, 'UTC')} AS until
-SELECT
-    moment.1 AS time,
-    concat(if(known.name = '', campaign, known.name), moment.2) AS text,
-    if(known.name = '', campaign, known.name) AS campaign_name
-FROM
-(
-    SELECT
-        campaign,
-        arrayJoin([
-            (toNullable(paused_at), if(detail = '', ' paused', concat(' paused: ', detail))), (resumed_at, ' resumed')
-        ]) AS moment
-    FROM
-    -- include: pauses_of_campaigns
-) AS pauses
-LEFT JOIN (SELECT id, name FROM campaigns FINAL) AS known ON known.id = pauses.campaign
-WHERE time >= since AND time < until
-ORDER BY time, text
-LIMIT 500
 
 -- fragment: put_off
 -- The answers of "not now" that came in the period.

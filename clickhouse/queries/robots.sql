@@ -216,60 +216,96 @@ FROM
 GROUP BY time
 ORDER BY time
 
+-- fragment: rules
+-- Of an email, the rules that found a robot or a machine on it, each once: verdict and reason.
+arrayDistinct(arrayMap(robot -> substring(robot, position(robot, ' ') + 1), robots))
+
+-- fragment: rule_numbers
+-- Of an email's `rules`, one by one: emails that the rule found something on, and those that it alone opened or clicked in:
+-- it did, and no person.
+count() AS emails,
+countIf(first_open_at IS NULL AND has(robots, concat('open ', rule))) AS more_opened,
+countIf(first_click_at IS NULL AND has(robots, concat('click ', rule))) AS more_clicked
+
+-- fragment: counted_rules
+-- What rules found on the emails sent in the period, as counts: of each rule there may be many rows.
+SELECT step, rule, emails, more_opened, more_clicked
+FROM rule_counts FINAL
+WHERE
+    -- include: held_emails
+    AND
+    -- include: of_levels
+UNION ALL
+SELECT
+    step,
+    rule,
+    -- include: rule_numbers
+FROM v_sent
+ARRAY JOIN
+    -- include: rules
+    AS rule
+WHERE
+    -- include: raw_emails
+    AND sent_at >= begin AND sent_at < until
+GROUP BY step, rule
+
 -- name: removed_by_rule
--- What each rule that speaks of robots or machines took out of the numbers, of the emails sent in the period: its hits on
--- them, the emails with such a hit, and what the open and click rate (of delivered) would be if its hits had counted as
--- a person's and the other rules' had not. `more_opened` and `more_clicked` are the emails by which it would be more.
+-- What each rule that speaks of robots or machines took out of the numbers. `hits` are those of the period, whenever their
+-- emails were sent, and `share` is of all hits that a rule removed. All else is of the emails sent in the period, whenever
+-- they were hit: those with such a hit, and what the open and click rate (of delivered) would be if the rule's hits had
+-- counted as a person's and the other rules' had not. `more_opened` and `more_clicked` are the emails by which it would be more.
 WITH
-    -- include: period_of_steps
-    , counted AS
+    -- include: period
+    ,
+    -- include: all_together
+    ,
+    -- include: held
+    ,
+    totals AS
     (
         SELECT
-            -- include: counts
-        FROM v_sent
+            -- include: count_sums
+        FROM
+        (
+            -- include: counted_emails
+        ) AS counted
         WHERE
-            -- include: cohort
-            AND (empty(chosen_steps) OR has(chosen_steps, step))
+            -- include: of_steps
     )
 SELECT
-    reason,
-    verdict,
-    sum(email_hits) AS hits,
-    hits / sum(hits) OVER () AS share,
-    count() AS emails,
-    countIf(is_opened AND NOT was_opened) AS more_opened,
-    countIf(is_clicked AND NOT was_clicked) AS more_clicked,
-    (SELECT opened FROM counted) AS opened,
-    (SELECT clicked FROM counted) AS clicked,
-    (SELECT delivered FROM counted) AS delivered,
+    substring(rule, position(rule, ' ') + 1) AS reason,
+    substringIndex(rule, ' ', 1) AS verdict,
+    sum(removed.hits) AS hits,
+    hits / nullIf(sum(hits) OVER (), 0) AS share,
+    sum(removed.emails) AS emails,
+    sum(removed.more_opened) AS more_opened,
+    sum(removed.more_clicked) AS more_clicked,
+    any(totals.opened) AS opened,
+    any(totals.clicked) AS clicked,
+    any(totals.delivered) AS delivered,
     (opened + more_opened) / nullIf(delivered, 0) AS open_rate_without,
     (clicked + more_clicked) / nullIf(delivered, 0) AS click_rate_without,
     opened / nullIf(delivered, 0) AS open_rate,
     clicked / nullIf(delivered, 0) AS click_rate
 FROM
 (
-    SELECT
-        delivery_id,
-        toString(reason) AS reason,
-        toString(verdict) AS verdict,
-        count() AS email_hits,
-        countIf(kind = 'open') > 0 AS is_opened,
-        countIf(kind = 'click') > 0 AS is_clicked
-    -- include: hits_of_cohort
-    AND verdict != 'human'
-    GROUP BY delivery_id, reason, verdict
+    SELECT step, rule, 0 AS hits, emails, more_opened, more_clicked
+    FROM
+    (
+        -- include: counted_rules
+    )
+    UNION ALL
+    SELECT step, concat(verdict, ' ', reason), hits, 0, 0, 0
+    FROM
+    (
+        -- include: counted_hits
+    )
+    WHERE verdict != 'human'
 ) AS removed
-LEFT JOIN
-(
-    SELECT
-        delivery_id,
-        countIf(kind = 'open') > 0 AS was_opened,
-        countIf(kind = 'click') > 0 AS was_clicked
-    -- include: hits_of_cohort
-    AND verdict = 'human'
-    GROUP BY delivery_id
-) AS by_people USING (delivery_id)
-GROUP BY reason, verdict
+CROSS JOIN totals
+WHERE
+    -- include: of_steps
+GROUP BY rule
 ORDER BY hits DESC, reason, verdict
 LIMIT 100
 

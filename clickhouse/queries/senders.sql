@@ -1,69 +1,35 @@
--- How mailbox providers must see a sender: what its emails met, in the order in which they met it.
+-- Senders, and what became of their emails. Their health is in health.sql.
 
--- fragment: email_costs
--- What each email cost its sender, and when: it bounced hard 15; it bounced for another reason, was blocked, or was put
--- off for a reason that says something 5; it was delivered and met nothing 0. Each email once, by the worst that it met,
--- at the moment of it, so that a duplicate changes nothing.
-(
-    SELECT
-        sender,
-        delivery_id,
-        max(price) AS cost,
-        argMin(at, (-price, at)) AS moment
-    FROM
-    (
-        SELECT
-            sender,
-            delivery_id,
-            at,
-            toInt64(multiIf(kind = 'delivered', 0, bounce_class = 'hard', 15, 5)) AS price
-        FROM events
-        WHERE sender != ''
-            AND (
-                kind IN ('delivered', 'bounce')
-                -- "Not now" says something of the recipient or of us by the codes 4.1, 4.2, 4.6 and 4.7 (RFC 3463);
-                -- by others it is of the server or the way to it. Greylisting meets everybody who writes first.
-                OR (
-                    kind = 'deferred'
-                    AND (match(status, '^4[.][1267][.]') OR status = '450')
-                    AND NOT match(diagnostic, '(?i)gr[ae]y.?list')
-                )
-            )
-    )
-    GROUP BY sender, delivery_id
-)
+-- fragment: all_of_time
+-- As `period`: of all emails that ever were.
+toDateTime64('1971-01-01 00:00:00', 3, 'UTC') AS since,
+toDateTime64('2100-01-01 00:00:00', 3, 'UTC') AS until,
+[]::Array(String) AS chosen,
+since AS begin
 
--- fragment: healths
--- Health of each sender now, 0 to 100. It starts at 100. An email that bounced hard costs 15; one that bounced for
--- another reason, was blocked, or was put off for a reason that says something, costs 5: each email once, by the worst
--- that it met, at the moment of it. 20 emails in a row that were delivered and met nothing give 1 back. A fold over
--- the emails in order of time; a duplicate changes nothing, for an email is one row before it is folded.
-SELECT
-    sender,
-    least(100, hurt_health + intDiv(length(timeline) - if(empty(hurts), 0, hurts[-1]), 20)) AS folded_health,
-    true AS is_folded
-FROM
-(
-    SELECT
-        sender,
-        arraySort(groupArray((moment, cost))) AS timeline,
-        arrayFilter((place, met) -> met.2 > 0, arrayEnumerate(timeline), timeline) AS hurts,
-        arrayFilter(hurt -> hurt > 0, timeline.2) AS costs,
-        -- Clean emails in a row before each that was not.
-        arrayMap((place, before) -> place - before - 1, hurts, arrayPopBack(arrayPushFront(hurts, 0))) AS clean,
-        arrayFold(
-            (health, run, hurt) -> greatest(0, least(100, health + intDiv(run, 20)) - hurt),
-            clean,
-            costs,
-            toInt64(100)
-        ) AS hurt_health
-    FROM
-    -- include: email_costs
-    GROUP BY sender
-)
+-- fragment: senders_of_period
+-- Senders of the emails sent in the period.
+SELECT sender
+FROM sender_counts FINAL
+WHERE
+    -- include: held_emails
+    AND
+    -- include: of_levels
+UNION ALL
+SELECT sender
+FROM v_sent
+WHERE
+    -- include: raw_emails
+    AND sent_at >= begin AND sent_at < until
 
 -- name: sender_health
 -- Each sender's health now, 0 to 100, and what became of all its emails; bounces count emails, of sent.
+WITH
+    -- include: all_of_time
+    ,
+    -- include: all_together
+    ,
+    -- include: held
 SELECT
     sender,
     if(is_folded, folded_health, 100) AS health,
@@ -75,9 +41,12 @@ FROM
 (
     SELECT
         sender,
-        -- include: counts
-    FROM v_outcomes
-    WHERE sent_at IS NOT NULL AND sender != ''
+        -- include: count_sums
+    FROM
+    (
+        -- include: counted_by_sender
+    ) AS counted
+    WHERE sender != ''
     GROUP BY sender
 ) AS counted
 LEFT JOIN

@@ -75,6 +75,12 @@ FROM
 
 -- view: v_senders
 -- Senders: health now, counts and rates of all their emails.
+WITH
+    -- include: all_of_time
+    ,
+    -- include: all_together
+    ,
+    -- include: held
 SELECT
     sender,
     if(is_folded, folded_health, 100) AS health,
@@ -85,9 +91,12 @@ FROM
 (
     SELECT
         sender,
-        -- include: counts
-    FROM v_outcomes
-    WHERE sent_at IS NOT NULL AND sender != ''
+        -- include: count_sums
+    FROM
+    (
+        -- include: counted_by_sender
+    ) AS counted
+    WHERE sender != ''
     GROUP BY sender
 ) AS counted
 LEFT JOIN

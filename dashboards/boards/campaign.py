@@ -156,16 +156,14 @@ _PANELS = (
         kind=Kind.TABLE,
         title="Top links",
         description="The links that were followed in the emails sent in the period, those that most people followed "
-        "first. The rates are of the campaign's delivered emails (sent minus bounced), whether they had the link "
-        "or not.",
+        "first: emails, each once, however often its link was followed. The rates are of the campaign's delivered "
+        "emails (sent minus bounced), whether they had the link or not.",
         query=get("links"),
         label=Field("link", "Link", Unit.TEXT, "Where it leads."),
         fields=(
             Field("clicked", "Emails", Unit.COUNT, "Emails in which a person followed the link."),
             Field("click_rate", "Click rate", Unit.RATE, "Emails in which a person followed the link, of delivered."),
-            Field("clicks", "Clicks", Unit.COUNT, "How often people followed it, repeats included."),
             Field("raw_clicked", "Emails, raw", Unit.COUNT, "Emails in which anybody followed the link.", Color.GREY),
-            Field("raw_clicks", "Clicks, raw", Unit.COUNT, "How often anybody followed it.", Color.GREY),
             _CAMPAIGN,
         ),
         area=Area(0, 42, 24, 8),
@@ -176,8 +174,8 @@ _PANELS = (
         key="replies",
         kind=Kind.TABLE,
         title="Replies",
-        description="What people answered to the emails sent in the period, newest first. A row is a reply, so an "
-        "email may have several. Words, not a share: the reply rate, of delivered, stands above.",
+        description="What people answered in the period, newest first, whenever the email was sent. A row is a reply, "
+        "so an email may have several. Words, not a share: the reply rate, of delivered, stands above.",
         query=get("replies"),
         label=Field("lead", "Lead", Unit.TEXT, "The lead's id. Choose it to see all that happened to it."),
         link=Link("lead", LEAD, board="lead"),

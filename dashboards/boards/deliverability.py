@@ -337,5 +337,5 @@ DELIVERABILITY = Board(
     description="What mail servers and mailbox providers made of the emails sent in the period, and of their senders.",
     panels=_PANELS,
     variables=(CAMPAIGN, SENDER),
-    marks=get("pause_moments"),
+    marks=get("pauses"),
 )

@@ -85,16 +85,16 @@ _PANELS = (
         key="rules",
         kind=Kind.TABLE,
         title="What each rule removed",
-        description="Of the emails sent in the period, the hits that each rule said were a robot's or a machine's, and "
-        "what the rates would be if that rule's hits had counted as a person's. Rates are of delivered (sent minus "
-        "bounced); shares of all hits that any rule removed, so they add up to 100 %.",
+        description="The hits of the period that each rule said were a robot's or a machine's, and, of the emails sent "
+        "in the period, what the rates would be if that rule's hits had counted as a person's. Rates are of delivered "
+        "(sent minus bounced); shares of all hits that any rule removed, so they add up to 100 %.",
         query=get("removed_by_rule"),
         label=Field("reason", "Rule", Unit.TEXT, "The rule that spoke first."),
         fields=(
             Field("verdict", "Verdict", Unit.TEXT, "bot, or machine for a privacy proxy."),
             Field("hits", "Hits", Unit.COUNT, "Opens and clicks that it removed, repeats included."),
             Field("share", "Share", Unit.RATE, "Of all hits that a rule removed."),
-            Field("emails", "Emails", Unit.COUNT, "Different emails with such a hit."),
+            Field("emails", "Emails", Unit.COUNT, "Emails sent in the period with such a hit, whenever."),
             Field("open_rate", "Open rate", Unit.RATE, "As it is: emails that a person opened, of delivered."),
             Field("open_rate_without", "Without the rule", Unit.RATE, "If its opens were a person's.", Color.GREY),
             Field("click_rate", "Click rate", Unit.RATE, "As it is: emails a person clicked in, of delivered."),

@@ -33,6 +33,7 @@ from schemas.events import (
     Unsubscribed,
     lines,
 )
+from schemas.images import Image
 from schemas.settings import Settings
 from schemas.tokens import Claim, Purpose, delivery_id, event_id
 from schemas.topics import (
@@ -125,6 +126,9 @@ def a_send(lead: str, address: str, step: int) -> Send:
         sender="news@example.net",
         subject=text,
         text=text,
+        html=f'{text} <img src="cid:face">',
+        amp=f"<html amp4email>{text}",
+        images=[Image(content_id="face", media_type="image/gif", content=b"GIF89a")],
         requested_at=NOW,
     )
 

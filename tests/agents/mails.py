@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from agents.decisions.instrument import Instrumented, instrument
 from schemas.events import Send
+from schemas.images import Image
 from schemas.tokens import Keyring, delivery_id
 
 KEYRING = Keyring.parse("7:an-old-kettle-and-a-new-one")
@@ -22,6 +23,15 @@ NOW = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
 WRAPPED = re.compile(re.escape(PUBLIC) + r"/c/([A-Za-z0-9_-]+)/([0-9a-f]{64})")
 PIXEL = re.compile(re.escape(PUBLIC) + r"/o/([A-Za-z0-9_-]+)\.gif")
 UNSUBSCRIBE = re.compile(re.escape(PUBLIC) + r"/u/([A-Za-z0-9_-]+)")
+
+AMP = (
+    '<!doctype html>\r\n<html ⚡4email data-css-strict><head><meta charset="utf-8">\n<style amp4email-boilerplate>'
+    'body{visibility:hidden}</style><script async src="https://cdn.ampproject.org/v0.js"></script></head>\n'
+    '<body><a href="https://example.com/a">Grüße</a> \t\r{{unsubscribe_url}}</body></html>\n\n'
+)
+PNG = Image(content_id="logo", media_type="image/png", content=b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 3)
+GIF = Image(content_id="dot.1@example.com", media_type="image/gif", content=b"GIF89a\r\n.\r\n--=_\n")
+ILLUSTRATED = '<p><img src="cid:logo"><a href="https://example.com/b"><img src=\'cid:dot.1@example.com\'></a></p>'
 
 
 def a_send(**changes: Any) -> Send:

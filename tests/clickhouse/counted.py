@@ -58,7 +58,7 @@ class Told:
         }
         if kind in ("open", "click"):
             of |= {"verdict": how, "reason": f"{how}-{self.variety}", "rules_version": "test"}
-            return Opened(**of) if kind == "open" else Clicked(**of, link_id="f" * 64)
+            return Opened(**of) if kind == "open" else Clicked(**of, link_id="def"[self.variety % 3] * 64)
         if kind == "unsubscribe":
             return Unsubscribed(**of, via="page")
         if kind == "resubscribe":

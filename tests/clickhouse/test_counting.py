@@ -26,7 +26,7 @@ from tests.support.processes import ClickHouseProcess
 TRIES = int(os.environ.get("SENDLENS_LAW_EXAMPLES", "25"))
 HOUR = timedelta(hours=1)
 # Moments at which something may begin or end: around the hours and days by which counts are kept.
-_EDGES = [
+EDGES = [
     BASE + timedelta(hours=hours, milliseconds=ms)
     for hours in (-30, -24, -1, 0, 1, 5, 23, 24, 25, 48, 49)
     for ms in (-1, 0, 1, 1_800_000)
@@ -57,9 +57,11 @@ def empty(client: Client) -> None:
         client.command(f"TRUNCATE TABLE {table}")
 
 
-def asked(client: Client, name: str, since: datetime, until: datetime, *campaigns: str) -> list[dict[str, Any]]:
+def asked(
+    client: Client, name: str, since: datetime, until: datetime, *campaigns: str, steps: tuple[int, ...] = ()
+) -> list[dict[str, Any]]:
     query = queries.get(name)
-    given = Asked(since, until, campaigns, "UTC").parameters()
+    given = Asked(since, until, campaigns, "UTC", steps).parameters()
     return list(client.query(query.sql, parameters=query.values(given)).named_results())
 
 
@@ -92,7 +94,7 @@ def assert_all_right(client: Client, events: list[AnyEvent], since: datetime, un
 
 @st.composite
 def told(draw: Any) -> list[Told]:
-    moments = st.sampled_from(_EDGES)
+    moments = st.sampled_from(EDGES)
     emails = draw(
         st.lists(
             st.tuples(st.sampled_from(["spring", "autumn"]), st.integers(1, 2), st.integers(0, 2)),
@@ -124,7 +126,7 @@ def test_every_number_is_what_counting_by_hand_gives(
         stream = stream[size:]
         if rolls == "always" or (rolls == "now and then" and data.draw(st.booleans())):
             counting.roll(emptied)
-    since, until = sorted(data.draw(st.lists(st.sampled_from(_EDGES), min_size=2, max_size=2, unique=True)))
+    since, until = sorted(data.draw(st.lists(st.sampled_from(EDGES), min_size=2, max_size=2, unique=True)))
     assert_all_right(emptied, events, since, until)
     if events and data.draw(st.booleans()):
         rebuild_outcomes(emptied, [event.delivery_id for event in events])

@@ -159,11 +159,11 @@ def test_a_pause_counts_for_every_period_that_it_reaches_into(troubled: Client) 
 
 
 def test_pauses_stand_as_lines_over_time(troubled: Client) -> None:
-    rows = ask(troubled, "pause_moments")
+    rows = ask(troubled, "pauses")
     assert [(row["time"].replace(tzinfo=UTC), row["text"]) for row in rows] == [
         (PAUSED_AT, "The launch paused: 3 of 10 emails bounced hard"),
         (RESUMED_AT, "The launch resumed"),
-        (PAUSED_AGAIN_AT, "The launch paused"),
+        (PAUSED_AGAIN_AT, "The launch paused by an operator"),
     ]
 
 

@@ -116,6 +116,15 @@ def test_the_sends_that_readme_posts_are_taken() -> None:
     assert send.campaign == msgspec.json.decode(body_of("/v1/campaigns"), type=CampaignRequest).id
 
 
+def test_the_parts_that_readme_shows_are_taken_with_a_send() -> None:
+    (raw,) = msgspec.json.decode(body_of("/v1/sends"), type=SendsRequest).sends
+    (parts,) = [json.loads(block) for block in blocks(README, "json") if '"images"' in block]
+    send = msgspec.convert(json.loads(bytes(raw)) | parts, SendRequest)
+    check_send(send)
+    assert send.amp
+    assert send.images
+
+
 def test_what_readme_asks_and_tells_for_systems_of_ones_own_is_taken() -> None:
     (raw,) = msgspec.json.decode(body_of("/v1/instrument"), type=SendsRequest).sends
     asked = msgspec.json.decode(raw, type=InstrumentRequest)

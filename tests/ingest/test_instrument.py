@@ -192,6 +192,15 @@ async def test_each_email_of_a_batch_is_answered_by_itself(room: Room) -> None:
     assert await room.counted("sendlens_instrumented_total", result="address-invalid") == 1
 
 
+@pytest.mark.parametrize("field", [{"amp": "<html amp4email>"}, {"images": []}])
+async def test_parts_that_the_own_system_adds_by_itself_are_named_and_not_dropped(
+    room: Room, field: dict[str, Any]
+) -> None:
+    await declare(room)
+    [why] = (await asked(room, an_email(**field)))["rejected"]
+    assert (why["reason"], f"unknown field `{next(iter(field))}`" in why["detail"]) == ("malformed", True)
+
+
 @pytest.mark.parametrize("number", [0, 101])
 async def test_a_batch_has_one_to_a_hundred_emails(room: Room, number: int) -> None:
     answer = await room.client.post("/v1/instrument", json={"sends": [an_email()] * number})

@@ -18,7 +18,7 @@ _COUNTS = (
     *("clicked", "raw_clicked", "unsubscribed", "replied", "raw_replied", "complained"),
 )
 _WHOSE = ("human", "machine", "bot")
-_LINK = ("clicked", "raw_clicked", "clicks", "raw_clicks")
+_LINK = ("clicked", "raw_clicked")
 _KINDS = {
     **{"Sent": "sent", "Delivered": "delivered", "Put off": "deferred", "Not sent": "skipped", "Bounced": "bounce"},
     **{"Replied": "reply", "Automatic reply": "auto_reply", "Complained": "complaint", "Opened": "open"},

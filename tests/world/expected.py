@@ -124,8 +124,6 @@ def _links(truths: Mapping[Part, Truth]) -> dict[Part, Numbers]:
         f"link {link}": {
             "clicked": len({(where, hit.lead) for where, hit in clicks if hit.verdict == "human"}),
             "raw_clicked": len({(where, hit.lead) for where, hit in clicks}),
-            "clicks": sum(hit.verdict == "human" for _, hit in clicks),
-            "raw_clicks": len(clicks),
         }
         for link, clicks in followed.items()
     }
