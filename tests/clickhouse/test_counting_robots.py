@@ -26,7 +26,7 @@ from schemas.events import AnyEvent, Clicked, Opened, Sent, lines
 from schemas.settings import load
 from schemas.tokens import delivery_id
 from tests.clickhouse.counted import BASE
-from tests.clickhouse.test_counting import _EDGES, empty, many
+from tests.clickhouse.test_counting import EDGES, empty, many
 from tests.support.processes import ClickHouseProcess
 
 _NAMES = uuid.UUID("6f1c7b4e-7d5c-4a58-9d8c-2a6a1d4f9c11")
@@ -136,8 +136,8 @@ def stories(draw: Any) -> list[AnyEvent]:
     )  # fmt: skip
     for email in draw(emails):
         if draw(st.booleans()):
-            events.append(sent(*email, draw(st.sampled_from(_EDGES))))
-        for at in draw(st.lists(st.sampled_from(_EDGES), max_size=5)):
+            events.append(sent(*email, draw(st.sampled_from(EDGES))))
+        for at in draw(st.lists(st.sampled_from(EDGES), max_size=5)):
             source = draw(st.integers(0, len(_SOURCES) - 1))
             events.append(hit(*email, at, source, draw(st.sampled_from(["open", "click"]))))
     return list({event.id: event for event in events}.values())
@@ -156,7 +156,7 @@ def test_every_number_of_robots_is_what_counting_by_hand_gives(
         stream = stream[size:]
         if rolls == "always" or (rolls == "now and then" and data.draw(st.booleans())):
             counting.roll(emptied)
-    since, until = sorted(data.draw(st.lists(st.sampled_from(_EDGES), min_size=2, max_size=2, unique=True)))
+    since, until = sorted(data.draw(st.lists(st.sampled_from(EDGES), min_size=2, max_size=2, unique=True)))
     assert_robots_right(emptied, events, since, until)
 
 
