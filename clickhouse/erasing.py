@@ -88,23 +88,20 @@ _BLANKED_HITS = (
     "user_agent = '', network = if(match(network, '/(24|48)$') OR network = 'Address not kept whole', 'Not recorded', "
     "network)"
 )
-_HIT_HOURS = """
-SELECT DISTINCT slot FROM judged_hits
-WHERE delivery_id IN {emails:Array(UUID)} AND verdict != 'human'
-"""
-_TOUCH_HITS = """
-INSERT INTO touched (of, slot, times)
-SELECT 'hit', slot, 1 AS times FROM judged_hits
-WHERE delivery_id IN {emails:Array(UUID)} AND verdict != 'human'
-GROUP BY slot
-"""
+# Where the hours are found that a person's emails or hits were counted in, and the counts that tell more than a number:
+# a domain, a user agent, a part of an IP address, a server's words.
+_COUNTED_IN = {
+    "email": ("emails", "delivery_id IN {emails:Array(UUID)}", ("domain_counts", "domain_sizes", "bounce_counts")),
+    "hit": ("judged_hits", "delivery_id IN {emails:Array(UUID)} AND verdict != 'human'", ("robot_counts",)),
+}
 # Counts of these hours and of their days that were made before they were last touched.
 _STALE = """
 SELECT 'hour' AS grain, slot, sum(times) FROM touched
-WHERE of = 'hit' AND slot IN {slots:Array(DateTime('UTC'))} GROUP BY slot
+WHERE of = {of:String} AND slot IN {slots:Array(DateTime('UTC'))} GROUP BY slot
 UNION ALL
 SELECT 'wide', toStartOfDay(slot) AS day, sum(times) FROM touched
-WHERE of = 'hit' AND toStartOfDay(slot) IN (SELECT toStartOfDay(arrayJoin({slots:Array(DateTime('UTC'))}))) GROUP BY day
+WHERE of = {of:String} AND toStartOfDay(slot) IN (SELECT toStartOfDay(arrayJoin({slots:Array(DateTime('UTC'))})))
+GROUP BY day
 """
 
 _BLANKED_RARE = "diagnostic = '', subject = '', text = '', detail = ''"
@@ -206,33 +203,44 @@ class Erasing:
             ("rare_events", f", {_BLANKED_RARE}", "kept under a pseudonym; texts blanked"),
             ("events", f", {_BLANKED}", "kept under a pseudonym; texts, agents, IP addresses, hashes blanked"),
         ):
+            if table == "events" and not dry_run:
+                for of in _COUNTED_IN:
+                    self._take_counts_away(of, by_id)
             in_table = () if table == "rare_events" else domains  # which has no domain
             updates = list(_renamed(pseudonyms, emails, more, in_table))
             done.append(Row(table, self._update(table, updates, dry_run), what))
         return done
 
     def _blank_hits(self, by_id: Sequence[Sequence[str]], dry_run: bool) -> int:
-        """Blank the hits of robots and machines on these emails, and take away the counts made before.
-
-        Their hours are touched first, so that nobody asks those counts any more; made anew, they have seen more.
-        Killed in between, the next run finds the same hits again, for all that it goes by stays."""
+        """Blank the hits of robots and machines on these emails."""
         rows = 0
         for chunk in by_id:
             condition = f"delivery_id IN ({_quoted(chunk)}) AND verdict != 'human'"
             rows += self._update("judged_hits", [(f"{_BLANKED_HITS} WHERE {condition}", condition)], dry_run)
-            slots = [row[0] for row in self._ask(_HIT_HOURS, emails=list(chunk))]
-            if not slots or dry_run:
+        return rows
+
+    def _take_counts_away(self, of: str, by_id: Sequence[Sequence[str]]) -> None:
+        """Take away the counts that were made of these emails, or of hits on them, before they were blanked.
+
+        Their hours are touched first, so that nobody asks those counts any more; made anew, they have seen more.
+        Killed in between, the next run finds the same hours again, for all that it goes by stays."""
+        table, condition, counts = _COUNTED_IN[of]
+        for chunk in by_id:
+            found = f"FROM {table} WHERE {condition} GROUP BY slot"
+            slots = [row[0] for row in self._ask(f"SELECT slot {found}", emails=list(chunk))]
+            if not slots:
                 continue
-            self._run(_TOUCH_HITS, {"emails": list(chunk)}, {"log_queries": 0})
-            stale = self._ask(_STALE, slots=[slot.strftime("%Y-%m-%d %H:%M:%S") for slot in slots])
+            touch = f"INSERT INTO touched (of, slot, times) SELECT '{of}', slot, 1 AS times {found}"
+            self._run(touch, {"emails": list(chunk)}, {"log_queries": 0})
+            stale = self._ask(_STALE, of=of, slots=[slot.strftime("%Y-%m-%d %H:%M:%S") for slot in slots])
             before = [
                 f"(grain = '{grain}' AND slot = '{slot:%Y-%m-%d %H:%M:%S}' AND seen < {times})"
                 for grain, slot, times in stale
             ]
             for at in range(0, len(before), _COUNTED):
                 these = " OR ".join(before[at : at + _COUNTED])
-                self._run(f"ALTER TABLE robot_counts DELETE WHERE {these}", {}, _SETTINGS)
-        return rows
+                for made in counts:
+                    self._run(f"ALTER TABLE {made} DELETE WHERE {these}", {}, _SETTINGS)
 
     def _own_domains(self, by_id: Sequence[Sequence[str]]) -> list[str]:
         ids = [one for chunk in by_id for one in chunk]

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from agents.restore import restore
+from clickhouse.counting import roll
 from schemas.attempts import Waiting
 from schemas.events import (
     Lead,
@@ -95,6 +96,8 @@ def test_nothing_of_a_person_stays_and_no_number_changes(lived: Stream) -> None:
         told = {needle: places(client, needle) for needle in needles(lived.settings)}
         told.pop(erased_hash := lived.settings.keyring.address_ids(ADDRESS)[0])
         assert told == {needle: [] for needle in told}
+        assert roll(client) > 0  # their hours are counted anew
+        assert places(client, "lovelace") == []
         assert places(client, erased_hash) == ["lead_facts.lead", "mutations"]
         assert client.query("SELECT count() FROM events WHERE ip != '' OR text != ''").result_rows[0][0] == 3  # Bob's
         assert places(client, "lead-bob")

@@ -140,6 +140,9 @@ async def test_what_waits_and_what_is_open_is_known_again_when_the_broker_was_lo
             async with asyncio.timeout(60):
                 while stream.ask("SELECT count() FROM retries FINAL WHERE state = 'deferred'") != [(1,)]:
                     await asyncio.sleep(0.2)
+                # What ClickHouse does not have yet is lost with the broker.
+                while stream.ask("SELECT count() FROM attempts FINAL WHERE outcome != ''") != [(3,)]:
+                    await asyncio.sleep(0.2)
             worker.popen.kill()
             await asyncio.to_thread(worker.popen.wait)
             stream.settings = stream.settings.model_copy(update={"topic_prefix": stream.settings.topic_prefix + "n-"})

@@ -7,7 +7,7 @@ import signal
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -72,7 +72,11 @@ class Works:
 
     def spooled(self) -> int:
         """Bytes of the hits that wait on disk for Kafka."""
-        return sum(file.stat().st_size for file in (self.stream.folder / "spool").glob("*.spool"))
+        size = 0
+        for file in (self.stream.folder / "spool").glob("*.spool"):
+            with suppress(FileNotFoundError):  # sent and deleted meanwhile
+                size += file.stat().st_size
+        return size
 
 
 @dataclass(frozen=True)
