@@ -56,7 +56,12 @@ def test_one_that_is_killed_again_and_again_and_run_once_more_leaves_nothing_eit
     """After the facts, in the middle of the tables, among the counts, and between the last table's two leads."""
     with lived.client() as client:
         before = numbers(client)
-        for dies_after in ("INSERT lead_facts", "ALTER TABLE retries", "ALTER TABLE domain_counts", "ALTER TABLE events"):
+        for dies_after in (
+            "INSERT lead_facts",
+            "ALTER TABLE retries",
+            "ALTER TABLE domain_counts",
+            "ALTER TABLE events",
+        ):
             with pytest.raises(Killed):
                 erase_person(lived.settings, Mortal(client, dies_after), ADDRESS, [], NOW)  # type: ignore[arg-type]
         erase_person(lived.settings, client, ADDRESS, [], NOW)
