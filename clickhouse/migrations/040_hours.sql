@@ -85,6 +85,10 @@ DROP TABLE IF EXISTS rolled;
 -- `outcomes` by the hours in which something happened: what became of the emails of an hour lies together. Written by
 -- counting.py for the emails of each batch, from `outcomes`; columns are minima, maxima and sets, so that an older
 -- state of an email never hides a newer one. `robots`, `links` and `raw_links` are under the hour of sending alone.
+--
+-- By the hour first: a range's first and last hours are read of all campaigns at once. Measured on 14.3 million rows of 70
+-- campaigns, milliseconds of CPU by (slot, campaign) and by (campaign, slot): two hours of all campaigns 16 and 206, a
+-- whole day of them 64 and 215, an hour of one campaign 7 and 8, two hours running of one 12 and 7; 657 and 600 MB on disk.
 CREATE TABLE IF NOT EXISTS emails (
     campaign LowCardinality(String),
     slot DateTime('UTC') CODEC(DoubleDelta, ZSTD),
@@ -117,7 +121,7 @@ CREATE TABLE IF NOT EXISTS emails (
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMM(slot)
-ORDER BY (campaign, slot, step, variant, delivery_id)
+ORDER BY (slot, campaign, step, variant, delivery_id)
 SETTINGS index_granularity = 256;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS carried_from_emails TO carried AS

@@ -3,12 +3,35 @@
 -- Whence robots and machines came, and as what, stands beside their hits, and nothing of people's: `agent` as the rules
 -- know it, `network` by its name where they know that, else the first 24 bits (IPv6: 48) of the address. `user_agent` is of
 -- robots alone, as it was sent, at most 300 characters.
-ALTER TABLE judged_hits
-    ADD COLUMN IF NOT EXISTS agent LowCardinality(String),
-    ADD COLUMN IF NOT EXISTS network LowCardinality(String),
-    ADD COLUMN IF NOT EXISTS user_agent LowCardinality(String);
+--
+-- Made anew below, by the hour first (as `emails` is, see 040), and filled by the rebuild that this migration begins.
+DROP VIEW IF EXISTS judged_hits_from_events;
 
-ALTER TABLE judged_hits_from_events MODIFY QUERY
+DROP TABLE IF EXISTS judged_hits;
+
+CREATE TABLE IF NOT EXISTS judged_hits (
+    campaign LowCardinality(String),
+    slot DateTime('UTC') CODEC(DoubleDelta, ZSTD),
+    kind LowCardinality(String),
+    id UUID,
+    at DateTime64(3, 'UTC'),
+    step UInt8,
+    variant LowCardinality(String),
+    delivery_id UUID,
+    verdict LowCardinality(String),
+    reason LowCardinality(String),
+    link_id LowCardinality(String),
+    stored_at DateTime64(3, 'UTC'),
+    agent LowCardinality(String),
+    network LowCardinality(String),
+    user_agent LowCardinality(String)
+)
+ENGINE = ReplacingMergeTree(stored_at)
+PARTITION BY toYYYYMM(slot)
+ORDER BY (slot, campaign, kind, id)
+SETTINGS index_granularity = 256;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS judged_hits_from_events TO judged_hits AS
 SELECT
     campaign,
     toStartOfHour(at) AS slot,
