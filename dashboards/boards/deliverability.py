@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from clickhouse.queries import get
-from dashboards.boards.rates import COMPLAINTS, HARD_BOUNCES, NOTHING_DELIVERED, NOTHING_SENT
-from dashboards.panels import Area, Better, Board, Color, Field, Kind, Link, Of, Panel, Threshold, Unit
+from dashboards.boards.rates import COMPLAINTS, HARD_BOUNCES, HEALTH, NOTHING_DELIVERED, NOTHING_SENT
+from dashboards.panels import Area, Better, Board, Color, Field, Kind, Link, Of, Panel, Unit
 from dashboards.variables import CAMPAIGN, LEAD, SENDER
 
 _NO_BOUNCES = "No emails bounced"
 _NOTHING_WAITS = "Nothing waits"
-
-# Below this the guard's arithmetic has seen several hard bounces with few good emails between them.
-_HEALTH = (Threshold(0, Color.VERMILLION), Threshold(50, Color.ORANGE), Threshold(80, Color.GREEN))
 
 _HARD = Field("hard_bounce_rate", "Hard bounces", Unit.RATE, "Refused for good, of sent.", thresholds=HARD_BOUNCES)
 _SOFT = Field("soft_bounce_rate", "Soft bounces", Unit.RATE, "Refused for a reason that may pass, of sent.")
@@ -238,8 +235,8 @@ _PANELS = (
         label=Field("sender", "Sender", Unit.TEXT, "The mailbox that emails are from. Choose it to see it alone."),
         link=Link("sender", SENDER),
         fields=(
-            Field("health", "Health", Unit.COUNT, "100 is untouched.", thresholds=_HEALTH),
-            Field("lowest", "Lowest", Unit.COUNT, "The lowest at the end of a day.", thresholds=_HEALTH),
+            Field("health", "Health", Unit.COUNT, "100 is untouched.", thresholds=HEALTH),
+            Field("lowest", "Lowest", Unit.COUNT, "The lowest at the end of a day.", thresholds=HEALTH),
             *_OUTCOMES,
         ),
         area=Area(10, 41, 14, 9),

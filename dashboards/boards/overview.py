@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clickhouse.queries import get
-from dashboards.boards.rates import HARD_BOUNCES, NOTHING_DELIVERED, NOTHING_OPENED, NOTHING_SENT, RATES
+from dashboards.boards.rates import HARD_BOUNCES, HEALTH, NOTHING_DELIVERED, NOTHING_OPENED, NOTHING_SENT, RATES
 from dashboards.panels import Area, Better, Board, Color, Field, Kind, Link, Of, Panel, Unit
 from dashboards.variables import CAMPAIGN
 
@@ -274,7 +274,7 @@ _PANELS = (
         query=get("senders"),
         label=Field("sender", "Sender", Unit.TEXT, "The mailbox that emails are from."),
         fields=(
-            Field("health", "Health", Unit.COUNT, "100 is untouched."),
+            Field("health", "Health", Unit.COUNT, "100 is untouched.", thresholds=HEALTH),
             Field("sent", "Sent", Unit.COUNT, "Emails put to the recipient's mail server."),
             Field("hard_bounce_rate", "Hard bounces", Unit.RATE, "Refused for good, of sent.", thresholds=HARD_BOUNCES),
             Field("soft_bounce_rate", "Soft bounces", Unit.RATE, "Refused for a reason that may pass, of sent."),

@@ -11,6 +11,9 @@ NOTHING_OPENED = "No emails opened"
 # Where mailbox providers start to distrust a sender, and where they start to refuse it.
 HARD_BOUNCES = (Threshold(0.02, Color.ORANGE), Threshold(0.05, Color.VERMILLION))
 
+# Below this the guard's arithmetic has seen several hard bounces with few good emails between them.
+HEALTH = (Threshold(0, Color.VERMILLION), Threshold(50, Color.ORANGE), Threshold(80, Color.GREEN))
+
 # What Gmail's and Yahoo's rules for bulk senders ask to stay below, and must never be reached.
 COMPLAINTS = (Threshold(0.001, Color.ORANGE), Threshold(0.003, Color.VERMILLION))
 
