@@ -23,6 +23,8 @@ from tests.clickhouse.counted_campaign import assert_campaign_right
 from tests.clickhouse.test_counting import EDGES, TRIES, a_busy_day, asked, empty, told
 from tests.support.processes import ClickHouseProcess
 
+pytestmark = pytest.mark.timeout(900)  # many examples, and neighbours may be at work
+
 SINCE, UNTIL = BASE + timedelta(minutes=7), BASE + timedelta(hours=60, milliseconds=1)
 CHOICES = [((), ()), (("spring",), ()), ((), (2,)), (("autumn", "spring"), (1, 3))]
 

@@ -23,6 +23,8 @@ from tests.clickhouse.counted import BASE, Told, events_of, numbers_by_hand
 from tests.clickhouse.test_counting import EDGES, TRIES, a_busy_day, empty, many, told
 from tests.support.processes import ClickHouseProcess
 
+pytestmark = pytest.mark.timeout(900)  # many examples, and neighbours may be at work
+
 # One of each kind: known in both cases, known of the same provider, not known twice, and one that is not told.
 DOMAINS = ("gmail.com", "GMail.com", "googlemail.com", "outlook.com", "example.net", "example.org", "")
 PROVIDERS = {"gmail.com": "Google", "googlemail.com": "Google", "outlook.com": "Microsoft"}

@@ -25,6 +25,8 @@ from tests.clickhouse.counted import Told, events_of, numbers_by_hand
 from tests.clickhouse.test_counting import empty, many
 from tests.support.processes import ClickHouseProcess
 
+pytestmark = pytest.mark.timeout(900)  # many examples, and neighbours may be at work
+
 HOUR = timedelta(hours=1)
 HAPPENED = ("sent", "opened", "clicked", "replied", "unsubscribed")
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

@@ -36,6 +36,8 @@ from tests.clickhouse.test_sender_health import (
 )  # fmt: skip
 from tests.support.processes import ClickHouseProcess
 
+pytestmark = pytest.mark.timeout(900)  # many examples, and neighbours may be at work
+
 # One is not whole hours off UTC, one changes its clocks within the story (on 1 November 2026).
 TIMEZONES = ("UTC", "Europe/Paris", "America/New_York", "Asia/Kolkata", "Pacific/Auckland")
 HOUR = 3600.0

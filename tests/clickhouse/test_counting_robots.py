@@ -29,6 +29,8 @@ from tests.clickhouse.counted import BASE
 from tests.clickhouse.test_counting import EDGES, empty, many
 from tests.support.processes import ClickHouseProcess
 
+pytestmark = pytest.mark.timeout(900)  # many examples, and neighbours may be at work
+
 _NAMES = uuid.UUID("6f1c7b4e-7d5c-4a58-9d8c-2a6a1d4f9c11")
 # Verdict, reason, user agent, agent, address, network; and what the network is called on the board.
 _SOURCES = (
