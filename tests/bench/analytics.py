@@ -195,7 +195,7 @@ def _duckdb(client: Client, folder: Path) -> Callable[[str, str], tuple[int, ...
     files = folder / "duck"
     files.mkdir(exist_ok=True)
     base = duckdb.connect()
-    base.execute("CREATE TABLE events (id UUID, delivery_id UUID, kind VARCHAR, verdict VARCHAR, at TIMESTAMP)")
+    base.execute('CREATE TABLE events (id UUID, delivery_id UUID, kind VARCHAR, verdict VARCHAR, "at" TIMESTAMP)')
     for (campaign,) in client.query("SELECT DISTINCT campaign FROM events ORDER BY campaign").result_rows:
         file = files / "campaign.parquet"
         file.write_bytes(
@@ -206,13 +206,13 @@ def _duckdb(client: Client, folder: Path) -> Callable[[str, str], tuple[int, ...
                 fmt="Parquet",
             )
         )
-        base.execute(f"INSERT INTO events SELECT id, delivery_id, kind, verdict, at FROM '{file}'")  # ours
+        base.execute(f"INSERT INTO events SELECT id, delivery_id, kind, verdict, \"at\" FROM '{file}'")  # ours
         file.unlink()
 
     def ask(since: str, until: str) -> tuple[int, ...]:
         found = base.execute(
             "SELECT count(*), count(*) FILTER (NOT bounced), count(*) FILTER (opened), count(*) FILTER (clicked), "
-            "count(*) FILTER (replied) FROM (SELECT delivery_id, min(at) FILTER (kind = 'sent') AS sent_at, "
+            "count(*) FILTER (replied) FROM (SELECT delivery_id, min(\"at\") FILTER (kind = 'sent') AS sent_at, "
             "bool_or(kind = 'bounce') AS bounced, bool_or(kind = 'open' AND verdict = 'human') AS opened, "
             "bool_or(kind = 'click' AND verdict = 'human') AS clicked, bool_or(kind = 'reply') AS replied "
             "FROM events GROUP BY delivery_id) "
