@@ -30,8 +30,9 @@ _RESERVED = re.compile(
     re.IGNORECASE,
 )
 
-# A campaign's emails often have the same HTML, and come after each other: so many are not read anew for each lead.
-_NEWSLETTERS = 8
+# The emails of one step and variant differ in a greeting at most, and come after each other: of so many variants the
+# last HTML is remembered, so that the next is not read anew.
+_VARIANTS = 32
 # So have its images, of which a copy and its base64 are kept: 5 MB of an email's at the most.
 _ILLUSTRATED = 4
 
@@ -164,8 +165,9 @@ def parts_of(
     click_token = keyring.sign(Purpose.CLICK, claim) if track_clicks else ""
     wrap = _wrapper(send.campaign, keyring, public_url, click_token, links) if track_clicks else _untouched
     if html:
-        found = _scanned(html)
-        text = text or _text_of(html)
+        last = _last_of(send.campaign, send.step, send.variant)
+        found = last.scan_of(html)
+        text = text or last.text_of(html)
         tail = "" if shows_placeholder(html, found) else _html_footer(unsubscribe_url, unsubscribe_word)
         if honeypot and track_clicks:
             trap = Link(link_id=keyring.honeypots(send.campaign)[0], campaign=send.campaign, url=f"{public_url}/hidden")
@@ -193,15 +195,29 @@ def parts_of(
     )
 
 
-@lru_cache(maxsize=_NEWSLETTERS)
-def _scanned(html: str) -> Scan:
-    """The scan of an email's HTML, which is only read."""
-    return scan(html)
+class _Last:
+    """The HTML read last for a variant: no answer depends on it, but how long the answer takes."""
+
+    def __init__(self) -> None:
+        self._scanned = ("", Scan())
+        self._told = ("", "")
+
+    def scan_of(self, html: str) -> Scan:
+        last, found = self._scanned
+        if html != last:
+            self._scanned = html, found = html, scan(html, found)
+        return found
+
+    def text_of(self, html: str) -> str:
+        last, text = self._told
+        if html != last:
+            self._told = html, text = html, plaintext(self.scan_of(html))
+        return text
 
 
-@lru_cache(maxsize=_NEWSLETTERS)
-def _text_of(html: str) -> str:
-    return plaintext(html, _scanned(html))
+@lru_cache(maxsize=_VARIANTS)
+def _last_of(campaign: str, step: int, variant: str) -> _Last:  # by which it is found
+    return _Last()
 
 
 def _claim(send: Send, minted_at: datetime) -> Claim:

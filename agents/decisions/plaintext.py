@@ -5,9 +5,9 @@ from __future__ import annotations
 import html as _html
 import re
 
-from agents.decisions.rewrite import ATTRIBUTES, END_OF_NAME, WS, Scan, href_of
+from agents.decisions.rewrite import ATTRIBUTES, END_OF_NAME, WS, Href, Scan, Stretch
 
-_LINK = re.compile(rf"<[aA]{END_OF_NAME}({ATTRIBUTES})>((?:[^<]++|<(?!/?[aA]{END_OF_NAME}))*+)")
+_END_OF_LINK = re.compile(rf"</[aA]{END_OF_NAME}")
 _TAG = re.compile(rf"</?([a-zA-Z][^{WS}/>]*+){ATTRIBUTES}>|</?[!?][^>]*+>")
 # Elements that begin and end a line.
 _LINES = frozenset(
@@ -37,18 +37,38 @@ _ends_line = _Ends(
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u034f\u00ad"
 
 
-def plaintext(html: str, found: Scan) -> str:
-    """Text of the HTML, one paragraph or table row a line. `found` is the scan of the same HTML."""
+def plaintext(found: Scan) -> str:
+    """Text of the HTML that this is the scan of, one paragraph or table row a line."""
+    parts: list[str] = []
+    for link, stretch in zip((None, *found.links), found.stretches, strict=True):
+        if stretch.said is None:
+            stretch.said = _said(stretch)
+        shown, within, after = stretch.said
+        parts += (within, _address(link, shown), after) if link and shown else (within, after)
+    text = "".join(parts)
+    while "  " in text:
+        text = text.replace("  ", " ")
+    return "\n".join(filter(None, map(str.strip, text.split(_BREAK))))
+
+
+def _said(stretch: Stretch) -> tuple[str, str, str]:
+    """What a link before the stretch shows as its own, on one line; the text of it, and that of what follows it."""
+    source = stretch.source if stretch.last else stretch.source[: stretch.length]
     parts, at = [], 0
-    for start, end in sorted(found.hidden):
-        parts.append(html[at:start])
+    for start, end in sorted(stretch.hidden):
+        parts.append(source[at:start])
         at = max(at, end)
-    parts.append(html[at:])
-    text = "".join(parts).replace("-->", "")
-    if _BREAK in text:
-        text = text.replace(_BREAK, "")
-    text = _LINK.sub(_with_address, text)
-    pieces = _TAG.split(text)  # text and tag names in turn
+    parts.append(source[at:])
+    html = "".join(parts).replace("-->", "").replace(_BREAK, "")
+    link = _END_OF_LINK.search(html)
+    ends = link.start() if link else len(html)
+    within = _text(html[:ends])
+    return within.replace(_BREAK, "").strip(), within, _text(html[ends:])
+
+
+def _text(html: str) -> str:
+    """The text without tags, line ends as `_BREAK`; white space is a single space, at the edges too."""
+    pieces = _TAG.split(html)  # text and tag names in turn
     pieces[1::2] = map(_ends_line, pieces[1::2])
     text = "".join(pieces)
     if "&" in text:
@@ -56,18 +76,13 @@ def plaintext(html: str, found: Scan) -> str:
     if not text.isascii():
         for character in _INVISIBLE:
             text = text.replace(character, "")
-    return "\n".join(filter(None, map(str.strip, " ".join(text.split()).split(_BREAK))))
+    before, after = " " * text[:1].isspace(), " " * text[-1:].isspace()
+    return f"{before}{' '.join(text.split())}{after}"
 
 
-def _with_address(link: re.Match[str]) -> str:
-    content = link[2]
-    shown = (_TAG.sub("", content) if "<" in content else content).strip()
-    href = href_of(link[1]) if shown else None
-    if href is None or not href.url.startswith(("http://", "https://", "mailto:")):
-        return content
-    address = href.url.removeprefix("mailto:")
-    return (
-        content
-        if (_html.unescape(shown) if "&" in shown else shown) == address
-        else f"{content} ({_html.escape(address)})"
-    )
+def _address(link: Href, shown: str) -> str:
+    """What is put after a link, unless it shows its address itself."""
+    if not link.url.startswith(("http://", "https://", "mailto:")):
+        return ""
+    address = " ".join(link.url.removeprefix("mailto:").split())
+    return "" if shown == address else f" ({address})"

@@ -49,6 +49,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
+_LINK = re.compile(rf"<{_LINKED}{END_OF_NAME}(?P<attributes>{ATTRIBUTES})>")
 _VALUE = rf"""{_IS}(?:"([^"]*+)"|'([^']*+)'|([^{WS}>"'][^{WS}>]*+))"""
 _OTHER_ATTRIBUTE = rf"(?!(?i:href)[{WS}=]){_NAME}(?:{_VALUE.replace('([', '(?:[')})?+[{WS}/]*+"
 _HREF = re.compile(rf"[{WS}/]*+(?:{_OTHER_ATTRIBUTE})*+(?i:href){_VALUE}")
@@ -77,25 +78,82 @@ class Href:
 
 
 @dataclass(slots=True)
+class Stretch:
+    """What stands between two links, or before the first or after the last; offsets count from its first character.
+
+    `source` is all that decides how it is read: up to where the next link's attributes begin and a character more, or
+    the whole rest. So where the same characters stand again, so does the same stretch.
+    """
+
+    source: str
+    length: int  # up to the next link's "<", or to where reading ends: anything unclosed
+    last: bool
+    hrefs: list[Href] = field(default_factory=list)  # in Outlook's comments
+    hidden: list[tuple[int, int]] = field(default_factory=list)
+    places: dict[str, int] = field(default_factory=dict)
+    said: tuple[str, str, str] | None = None  # what `plaintext` makes of it
+
+
+@dataclass(slots=True)
 class Scan:
-    """What rewriting needs to know. `tail` is where something may be added at the end of what is shown."""
+    """What rewriting needs to know. `tail` is where something may be added at the end of what is shown. `links` are
+    the addresses between one stretch and the next, None where it is no `<a>` or has none."""
 
     hrefs: list[Href] = field(default_factory=list)
     hidden: list[tuple[int, int]] = field(default_factory=list)
+    stretches: list[Stretch] = field(default_factory=list)
+    links: list[Href | None] = field(default_factory=list)
     tail: int = 0
 
 
-def scan(html: str) -> Scan:
+def scan(html: str, like: Scan | None = None) -> Scan:
     """Find the links, what no reader sees (comments, scripts, titles), and the place before `</body>`.
 
     Without `</body>` the place is before `</html>`, or the end; before anything unclosed (a comment, a script, a tag)
-    that would swallow an addition.
+    that would swallow an addition. `like` is the scan of another email of the same campaign: what both share is not
+    read again, and nothing else depends on it.
     """
-    found = Scan()
+    found, known = Scan(), like.stretches if like else []
     places: dict[str, int] = {}
-    end = _scan(html, 0, len(html), found, places, in_comment=False)
-    found.tail = places.get("body", places.get("html", end))
+    at = 0
+    while True:
+        number = len(found.stretches)
+        stretch, tag = known[number] if number < len(known) else None, None
+        if stretch is None or not _stands(stretch, html, at):
+            stretch, tag = _stretch(html, at)
+        found.stretches.append(stretch)
+        found.hrefs += [Href(at + href.start, at + href.end, href.url) for href in stretch.hrefs]
+        found.hidden += [(at + start, at + stop) for start, stop in stretch.hidden]
+        places |= {name: at + place for name, place in stretch.places.items()}
+        at += stretch.length
+        if stretch.last:
+            break
+        tag = tag or _LINK.match(html, at)
+        if tag is None:  # unclosed
+            found.links.append(None)
+            found.stretches.append(Stretch(html[at:], 0, last=True))
+            break
+        href = href_of(tag["attributes"], tag.start("attributes"))
+        if href is not None:
+            found.hrefs.append(href)
+        found.links.append(href if tag.start("attributes") == at + 2 else None)  # "<a", not <area> or a shape
+        at = tag.end()
+    found.tail = places.get("body", places.get("html", at))
     return found
+
+
+def _stands(stretch: Stretch, html: str, at: int) -> bool:
+    return html.startswith(stretch.source, at) and (not stretch.last or at + len(stretch.source) == len(html))
+
+
+def _stretch(html: str, start: int) -> tuple[Stretch, re.Match[str] | None]:
+    """Read the stretch that begins here, and the link's tag after it, None where there is none."""
+    found = Stretch("", 0, last=False)
+    at, tag = _read(html, start, len(html), found, start, in_comment=False)
+    found.length = at - start
+    found.last = tag is None
+    found.source = html[start : tag.start("attributes") + 1] if tag else html[start:]
+    return found, tag
 
 
 def rewrite(html: str, found: Scan, wrap: Callable[[str], str | None], unsubscribe_url: str, tail: str) -> str:
@@ -163,35 +221,40 @@ def href_of(attributes: str, offset: int = 0) -> Href | None:
     return Href(offset + m.start(group), offset + m.end(group), url)
 
 
-def _scan(html: str, at: int, end: int, found: Scan, places: dict[str, int], *, in_comment: bool) -> int:
-    """Scan one stretch; return where it stopped: `end`, or the start of something unclosed."""
+def _read(
+    html: str, at: int, end: int, found: Stretch, origin: int, *, in_comment: bool
+) -> tuple[int, re.Match[str] | None]:
+    """Read up to the next link; return where it begins and its tag. Without one: `end`, or the start of something
+    unclosed. In a comment, what is asked for is all of its links. `found` counts from `origin`."""
     while at < end:
         token = _TOKEN.match(html, at, end)
         if token is None:
-            return at
+            return at, None
         kind = token.lastgroup
         start, at = at, token.end()
         if kind == "attributes":
-            href = href_of(token["attributes"], token.start("attributes"))
+            if not in_comment:
+                return start, token
+            href = href_of(token["attributes"], token.start("attributes") - origin)
             if href is not None:
                 found.hrefs.append(href)
-        elif kind == "closing":
-            places[token["closing"].lower()] = start
+        elif kind == "closing" and not in_comment:
+            found.places[token["closing"].lower()] = start - origin
         elif kind == "raw":
             close = re.compile(rf"</{token['raw']}{END_OF_NAME}", re.IGNORECASE).search(html, at, end)
-            found.hidden.append((start, close.start() if close else end))
+            found.hidden.append((start - origin, (close.start() if close else end) - origin))
             if close is None:
-                return start
+                return start, None
             at = close.start()
         elif kind == "comment" and not in_comment:  # comments don't nest
             close = _COMMENT_END.search(html, start + 2, end)
             stop = close.start() if close else end
             # Outlook shows what a conditional comment holds, so its links count.
             if _CONDITIONAL.match(html, at, stop):
-                _scan(html, at, stop, found, {}, in_comment=True)
+                _read(html, at, stop, found, origin, in_comment=True)
             else:
-                found.hidden.append((start, stop))
+                found.hidden.append((start - origin, stop - origin))
             if close is None:
-                return start
+                return start, None
             at = close.end()
-    return end
+    return end, None

@@ -10,6 +10,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from selectolax.lexbor import LexborHTMLParser
 
+from agents.decisions.plaintext import plaintext
 from agents.decisions.rewrite import decode_attribute, rewrite, scan
 
 MARK, TAIL = "\ue000", "\ue001"  # private use: in no generated text
@@ -95,6 +96,25 @@ def test_the_tail_is_never_inside_a_tag_a_comment_or_a_script(html: str) -> None
     assume("\x00" not in html)
     made = rewrite(html, scan(html), lambda _: None, "", "<b id=tail-of-ours></b>")
     assert LexborHTMLParser(f"<!doctype html><body>{made}").css("b#tail-of-ours")
+
+
+@given(ANY, ANY, ANY, ANY)
+@example('<a href="/1">a</a><p title="', '<a href="/2">b</a>', '<a href="/3">c</a>', "</p>")
+@example("<!--", "-->", "<title>", '<a href="/">x</a></title><a href="/2">y')
+@example("Hello ", "Ann", "Bob", '!<a href="https://example.com/">See</a></body><a href="https://example.com/2">2</a>')
+def test_what_is_remembered_of_another_email_changes_nothing(start: str, one: str, other: str, rest: str) -> None:
+    """Two emails of a template: the second is read with the first at hand as it is read alone, text and all."""
+    first = scan(f"{start}{one}{rest}")
+    plaintext(first)
+    for html in (f"{start}{other}{rest}", f"{start}{one}{other}{rest}", f"{start}{rest}", start):
+        alone, beside = scan(html), scan(html, first)
+        assert (beside.hrefs, beside.hidden, beside.links, beside.tail) == (
+            alone.hrefs,
+            alone.hidden,
+            alone.links,
+            alone.tail,
+        )
+        assert plaintext(beside) == plaintext(alone)
 
 
 @pytest.mark.parametrize(
