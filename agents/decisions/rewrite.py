@@ -118,20 +118,14 @@ def scan(html: str, like: Scan | None = None) -> Scan:
     at = 0
     while True:
         number = len(found.stretches)
-        stretch, tag = known[number] if number < len(known) else None, None
-        if stretch is None or not _stands(stretch, html, at):
-            stretch, tag = _stretch(html, at)
+        again = _again(known[number], html, at) if number < len(known) else None
+        stretch, tag = again or _stretch(html, at)
         found.stretches.append(stretch)
         found.hrefs += [Href(at + href.start, at + href.end, href.url) for href in stretch.hrefs]
         found.hidden += [(at + start, at + stop) for start, stop in stretch.hidden]
         places |= {name: at + place for name, place in stretch.places.items()}
         at += stretch.length
-        if stretch.last:
-            break
-        tag = tag or _LINK.match(html, at)
-        if tag is None:  # unclosed
-            found.links.append(None)
-            found.stretches.append(Stretch(html[at:], 0, last=True))
+        if tag is None:
             break
         href = href_of(tag["attributes"], tag.start("attributes"))
         if href is not None:
@@ -142,8 +136,14 @@ def scan(html: str, like: Scan | None = None) -> Scan:
     return found
 
 
-def _stands(stretch: Stretch, html: str, at: int) -> bool:
-    return html.startswith(stretch.source, at) and (not stretch.last or at + len(stretch.source) == len(html))
+def _again(stretch: Stretch, html: str, at: int) -> tuple[Stretch, re.Match[str] | None] | None:
+    """The stretch, where it stands here too, and the link's tag after it."""
+    if not html.startswith(stretch.source, at):
+        return None
+    if stretch.last:
+        return (stretch, None) if at + len(stretch.source) == len(html) else None
+    tag = _LINK.match(html, at + stretch.length)
+    return (stretch, tag) if tag else None  # not closed, so no link: the stretch is another
 
 
 def _stretch(html: str, start: int) -> tuple[Stretch, re.Match[str] | None]:

@@ -100,6 +100,7 @@ def test_the_tail_is_never_inside_a_tag_a_comment_or_a_script(html: str) -> None
 
 @given(ANY, ANY, ANY, ANY)
 @example('<a href="/1">a</a><p title="', '<a href="/2">b</a>', '<a href="/3">c</a>', "</p>")
+@example("<A ", ">", "", "")
 @example("<!--", "-->", "<title>", '<a href="/">x</a></title><a href="/2">y')
 @example("Hello ", "Ann", "Bob", '!<a href="https://example.com/">See</a></body><a href="https://example.com/2">2</a>')
 def test_what_is_remembered_of_another_email_changes_nothing(start: str, one: str, other: str, rest: str) -> None:
