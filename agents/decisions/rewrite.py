@@ -88,10 +88,20 @@ class Stretch:
     source: str
     length: int  # up to the next link's "<", or to where reading ends: anything unclosed
     last: bool
-    hrefs: list[Href] = field(default_factory=list)  # in Outlook's comments
-    hidden: list[tuple[int, int]] = field(default_factory=list)
-    places: dict[str, int] = field(default_factory=dict)
+    hrefs: tuple[Href, ...] = ()  # in Outlook's comments
+    hidden: tuple[tuple[int, int], ...] = ()
+    places: tuple[tuple[str, int], ...] = ()  # of closing tags, by name
     said: tuple[str, str, str] | None = None  # what `plaintext` makes of it
+
+
+class _Met:
+    """What `_read` has met, counted from `origin`."""
+
+    def __init__(self, origin: int) -> None:
+        self.origin = origin
+        self.hrefs: list[Href] = []
+        self.hidden: list[tuple[int, int]] = []
+        self.places: list[tuple[str, int]] = []
 
 
 @dataclass(slots=True)
@@ -121,16 +131,19 @@ def scan(html: str, like: Scan | None = None) -> Scan:
         again = _again(known[number], html, at) if number < len(known) else None
         stretch, tag = again or _stretch(html, at)
         found.stretches.append(stretch)
-        found.hrefs += [Href(at + href.start, at + href.end, href.url) for href in stretch.hrefs]
-        found.hidden += [(at + start, at + stop) for start, stop in stretch.hidden]
-        places |= {name: at + place for name, place in stretch.places.items()}
+        for href in stretch.hrefs:
+            found.hrefs.append(Href(at + href.start, at + href.end, href.url))
+        for start, stop in stretch.hidden:
+            found.hidden.append((at + start, at + stop))
+        for name, place in stretch.places:
+            places[name] = at + place
         at += stretch.length
         if tag is None:
             break
-        href = href_of(tag["attributes"], tag.start("attributes"))
-        if href is not None:
-            found.hrefs.append(href)
-        found.links.append(href if tag.start("attributes") == at + 2 else None)  # "<a", not <area> or a shape
+        address = href_of(tag["attributes"], tag.start("attributes"))
+        if address is not None:
+            found.hrefs.append(address)
+        found.links.append(address if tag.start("attributes") == at + 2 else None)  # "<a", not <area> or a shape
         at = tag.end()
     found.tail = places.get("body", places.get("html", at))
     return found
@@ -148,12 +161,10 @@ def _again(stretch: Stretch, html: str, at: int) -> tuple[Stretch, re.Match[str]
 
 def _stretch(html: str, start: int) -> tuple[Stretch, re.Match[str] | None]:
     """Read the stretch that begins here, and the link's tag after it, None where there is none."""
-    found = Stretch("", 0, last=False)
-    at, tag = _read(html, start, len(html), found, start, in_comment=False)
-    found.length = at - start
-    found.last = tag is None
-    found.source = html[start : tag.start("attributes") + 1] if tag else html[start:]
-    return found, tag
+    met = _Met(start)
+    at, tag = _read(html, start, len(html), met, in_comment=False)
+    source = html[start : tag.start("attributes") + 1] if tag else html[start:]
+    return Stretch(source, at - start, tag is None, tuple(met.hrefs), tuple(met.hidden), tuple(met.places)), tag
 
 
 def rewrite(html: str, found: Scan, wrap: Callable[[str], str | None], unsubscribe_url: str, tail: str) -> str:
@@ -221,11 +232,10 @@ def href_of(attributes: str, offset: int = 0) -> Href | None:
     return Href(offset + m.start(group), offset + m.end(group), url)
 
 
-def _read(
-    html: str, at: int, end: int, found: Stretch, origin: int, *, in_comment: bool
-) -> tuple[int, re.Match[str] | None]:
+def _read(html: str, at: int, end: int, met: _Met, *, in_comment: bool) -> tuple[int, re.Match[str] | None]:
     """Read up to the next link; return where it begins and its tag. Without one: `end`, or the start of something
-    unclosed. In a comment, what is asked for is all of its links. `found` counts from `origin`."""
+    unclosed. In a comment, what is asked for is all of its links."""
+    origin = met.origin
     while at < end:
         token = _TOKEN.match(html, at, end)
         if token is None:
@@ -237,12 +247,12 @@ def _read(
                 return start, token
             href = href_of(token["attributes"], token.start("attributes") - origin)
             if href is not None:
-                found.hrefs.append(href)
+                met.hrefs.append(href)
         elif kind == "closing" and not in_comment:
-            found.places[token["closing"].lower()] = start - origin
+            met.places.append((token["closing"].lower(), start - origin))
         elif kind == "raw":
             close = re.compile(rf"</{token['raw']}{END_OF_NAME}", re.IGNORECASE).search(html, at, end)
-            found.hidden.append((start - origin, (close.start() if close else end) - origin))
+            met.hidden.append((start - origin, (close.start() if close else end) - origin))
             if close is None:
                 return start, None
             at = close.start()
@@ -251,9 +261,9 @@ def _read(
             stop = close.start() if close else end
             # Outlook shows what a conditional comment holds, so its links count.
             if _CONDITIONAL.match(html, at, stop):
-                _read(html, at, stop, found, origin, in_comment=True)
+                _read(html, at, stop, met, in_comment=True)
             else:
-                found.hidden.append((start - origin, stop - origin))
+                met.hidden.append((start - origin, stop - origin))
             if close is None:
                 return start, None
             at = close.end()
