@@ -44,8 +44,8 @@ def measure(workshop: Workshop, *, quick: bool) -> Section:
         title="Instrumenting an email of 100 kB",
         how=(
             f"Newsletters of 100 kB of HTML with a hundred links, {_EMAILS} a round, each with its own lead: from the request "
-            "to the bytes that go to the mail server, with pixel, wrapped links, footer, headers and return path. What is "
-            "found in HTML is remembered for the next lead who gets the same; with a greeting by name nobody does."
+            "to the bytes that go to the mail server, with pixel, wrapped links, footer, headers and return path. The HTML "
+            "read last for a variant is remembered: what the next lead's shares with it, all but a greeting, is not read again."
         ),
         command="python -m tests.bench --only instrumenting",
     )
