@@ -33,7 +33,7 @@ _RESERVED = re.compile(
 # The emails of one step and variant differ in a greeting at most, and come after each other: of so many variants the
 # last HTML is remembered, so that the next is not read anew.
 _VARIANTS = 32
-# So have its images, of which a copy and its base64 are kept: 5 MB of an email's at the most.
+# Its images are often the same too: a copy and its base64 are kept, of an email's 5 MB at the most.
 _ILLUSTRATED = 4
 
 _ADDRESS = re.compile(r"""(?<![A-Za-z0-9])https?://[^\s<>"'`\[\]]+""", re.IGNORECASE)
@@ -216,7 +216,8 @@ class _Last:
 
 
 @lru_cache(maxsize=_VARIANTS)
-def _last_of(campaign: str, step: int, variant: str) -> _Last:  # by which it is found
+def _last_of(campaign: str, step: int, variant: str) -> _Last:
+    """The same one for the same variant, until too many others were asked for: nothing but the cache reads these."""
     return _Last()
 
 

@@ -23,6 +23,7 @@ ATTRIBUTES = (
 END_OF_NAME = rf"(?=[{WS}/>])"
 # VML shapes are how Outlook gets its buttons; their href is as clickable as that of <a>.
 _LINKED = r"(?i:a|area|v:[a-z]+)"
+_LINK_TAG = rf"<{_LINKED}{END_OF_NAME}(?P<attributes>{ATTRIBUTES})>"
 # Elements whose content is text to a parser (13.2.5.2 and 13.2.5.3); <noscript> is not, as mail runs no scripts.
 _RAW = r"(?i:script|style|textarea|title|xmp|iframe|noembed|noframes|plaintext)"
 _CLOSING = r"(?i:body|html)"
@@ -42,14 +43,14 @@ _TOKEN = re.compile(
       | <(?:!(?!--)|\?|/(?![a-zA-Z]))[^>]*+>
       | <(?![a-zA-Z/!?])
     )++
-    | <{_LINKED}{END_OF_NAME}(?P<attributes>{ATTRIBUTES})>
+    | {_LINK_TAG}
     | <(?P<raw>{_RAW}){END_OF_NAME}{ATTRIBUTES}>
     | </(?P<closing>{_CLOSING}){END_OF_NAME}{ATTRIBUTES}>
     | (?P<comment><!--)
     """,
     re.VERBOSE,
 )
-_LINK = re.compile(rf"<{_LINKED}{END_OF_NAME}(?P<attributes>{ATTRIBUTES})>")
+_LINK = re.compile(_LINK_TAG)
 _VALUE = rf"""{_IS}(?:"([^"]*+)"|'([^']*+)'|([^{WS}>"'][^{WS}>]*+))"""
 _OTHER_ATTRIBUTE = rf"(?!(?i:href)[{WS}=]){_NAME}(?:{_VALUE.replace('([', '(?:[')})?+[{WS}/]*+"
 _HREF = re.compile(rf"[{WS}/]*+(?:{_OTHER_ATTRIBUTE})*+(?i:href){_VALUE}")

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
@@ -164,11 +165,11 @@ def _beside(client: Client, folder: Path) -> Table:
         parameters = _parameters(query, days)
         limits = {key: str(parameters[key]) for key in ("since", "until")}
         ways: dict[str, Callable[[], tuple[int, ...]]] = {
-            "the headline": lambda: _counted(client, query, parameters),  # noqa: B023  # asked at once
-            "the events": lambda: tuple(client.query(_RAW, parameters=limits).result_rows[0]),  # noqa: B023
+            "the headline": partial(_counted, client, query, parameters),
+            "the events": partial(_scanned, client, limits),
         }
         if duck:
-            ways["DuckDB"] = lambda: duck(limits["since"], limits["until"])  # noqa: B023
+            ways["DuckDB"] = partial(duck, **limits)
         answers, taken = {}, {}
         for way, ask in ways.items():
             answers[way], taken[way] = _asked(ask)
@@ -187,6 +188,10 @@ def _counted(client: Client, query: Query, parameters: dict[str, Any]) -> tuple[
     return tuple(found[column] for column in _COUNTED)
 
 
+def _scanned(client: Client, limits: dict[str, str]) -> tuple[int, ...]:
+    return tuple(client.query(_RAW, parameters=limits).result_rows[0])
+
+
 def _asked(ask: Callable[[], tuple[int, ...]]) -> tuple[tuple[int, ...], float]:
     """The answer and the median of the milliseconds it took, but for the first time, which warms up."""
     times = []
@@ -197,7 +202,7 @@ def _asked(ask: Callable[[], tuple[int, ...]]) -> tuple[tuple[int, ...], float]:
     return answer, median(times[1:])
 
 
-def _duckdb(client: Client, folder: Path) -> Callable[[str, str], tuple[int, ...]] | None:
+def _duckdb(client: Client, folder: Path) -> Callable[..., tuple[int, ...]] | None:
     """Asks DuckDB the same of the same rows, in a table of its own. None where it is not installed."""
     try:
         import duckdb
