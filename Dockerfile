@@ -10,8 +10,10 @@ COPY agents /app/agents
 COPY clickhouse /app/clickhouse
 COPY commands /app/commands
 COPY dashboards /app/dashboards
+COPY decisions /app/decisions
 COPY ingest /app/ingest
 COPY schemas /app/schemas
+COPY stream /app/stream
 COPY sendlens.py LICENSE /app/
 RUN /opt/venv/bin/python -m compileall -q /app
 

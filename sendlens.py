@@ -10,15 +10,21 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import structlog
 import typer
 
-from commands import boards, dead, judge, lead, senders, unanswered, webhooks
+from commands import boards, check_senders, dead, judge, token_keys, unanswered, webhooks
+from commands.backup.cli import backup, restore, rewind
+from commands.doctor.doctor import doctor
+from commands.doctor.lag import lag
 from commands.edge import DAYS, explained, read_settings
+from commands.people import lead, suppressions
 from commands.rebuild import rebuild
+from commands.sql import sql
 from schemas.errors import Misconfigured, Retry
 from schemas.settings import Settings
 
@@ -33,13 +39,21 @@ _GROUPS = {
     "dead": dead,
     "judge": judge,
     "lead": lead,
-    "senders": senders,
+    "senders": check_senders,
+    "suppressions": suppressions,
+    "token-keys": token_keys,
     "unanswered": unanswered,
     "webhooks": webhooks,
 }
 for name, group in _GROUPS.items():
     app.add_typer(group.app, name=name)
+app.command()(backup)
+app.command()(doctor)
+app.command()(lag)
 app.command()(rebuild)
+app.command()(restore)
+app.command()(rewind)
+app.command()(sql)
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -73,7 +87,7 @@ def up() -> None:
 
         settings = read_settings()
         inbox = [("inbox", "sendlens inbox")] if load(settings).mailboxes else []
-        raise typer.Exit(_run_stack(_ports(settings), inbox))
+        raise typer.Exit(_run_stack(settings, _ports(settings), inbox))
 
 
 @app.command()
@@ -89,23 +103,27 @@ def demo(
 
         if not (Path(__file__).parent / "tests" / "world").is_dir():
             raise Misconfigured("the mail world lives in the source checkout: run the demo from there")
-        data_dir = Path(os.environ.get("SENDLENS_DATA_DIR", "var")) / "demo"
+        settings = read_settings()
+        ports = _ports(settings)
+        data_dir = settings.data_dir / "demo"
         shutil.rmtree(data_dir, ignore_errors=True)  # the demo's own folder: each play starts from nothing
-        os.environ["SENDLENS_DATA_DIR"] = str(data_dir)
         senders = data_dir / "senders.toml"  # never the operator's own accounts
         data_dir.mkdir(parents=True)
         senders.write_text(_DEMO_SENDERS.format(port=free_port()))
-        environment = _ports(read_settings()) | {
+        environment = ports | {
             **_DEMO_ALONE,
             "SENDLENS_SMTP_PORT": str(free_port()),
             "SENDLENS_DATA_DIR": str(data_dir),
+            # The operator's own, so that `sendlens sql` and what a tool remembers are good for every play.
+            "SENDLENS_CLICKHOUSE_PASSWORD": settings.clickhouse_password,
+            "SENDLENS_CLICKHOUSE_READER_PASSWORD": settings.clickhouse_reader_password,
             "SENDLENS_SENDERS": str(senders),
             "SENDLENS_INBOX_POLL_SECONDS": "0.5",
             "SENDLENS_HONEYPOT": "true",
             "DEMO_MAILBOX_PASSWORD": secrets.token_urlsafe(),
         }
         world = f"exec {sys.executable} -m tests.world --leads {leads}" + (" --check" if check else "")
-        raise typer.Exit(_run_stack(environment, [("inbox", "exec sendlens inbox"), ("world", world)]))
+        raise typer.Exit(_run_stack(settings, environment, [("inbox", "exec sendlens inbox"), ("world", world)]))
 
 
 def _ports(settings: Settings) -> dict[str, str]:
@@ -126,11 +144,13 @@ def _ports(settings: Settings) -> dict[str, str]:
     }
 
 
-def _run_stack(environment: dict[str, str], extra: list[tuple[str, str]] | None = None) -> int:
+def _run_stack(settings: Settings, environment: dict[str, str], extra: list[tuple[str, str]]) -> int:
+    from schemas.running import announced
     from stack import Stack
 
     print(f"Sendlens starts: {environment['SENDLENS_PUBLIC_URL']} (page, API docs at /docs)", flush=True)
-    return Stack(environment, extra or []).run()
+    with announced(settings.data_dir, environment["SENDLENS_CLICKHOUSE_URL"]):
+        return Stack(environment, extra).run()
 
 
 @app.command()
@@ -155,10 +175,12 @@ def clickhouse() -> None:
 
         from prometheus_client import CollectorRegistry, ProcessCollector
 
-        from clickhouse.embedded import serve
+        from clickhouse.embedded import Access, User, serve
         from clickhouse.samples import Sampler
 
         settings = read_settings()
+        if settings.mode != "embedded":
+            raise Misconfigured("SENDLENS_MODE=cluster: `clickhouse` runs the embedded database only")
         url = urlsplit(settings.clickhouse_url)
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
@@ -167,8 +189,12 @@ def clickhouse() -> None:
             url.hostname or "127.0.0.1",
             url.port or 8123,
             settings.data_dir / "clickhouse",
-            readonly_user="reader",
-            readonly_password=settings.clickhouse_reader_password,
+            users=[
+                User(settings.clickhouse_user, settings.clickhouse_password, Access.FULL),
+                User("reader", settings.clickhouse_reader_password, Access.GUEST),
+            ],
+            # Where Grafana reaches us through a name that leads to this machine, it says so in Host.
+            hosts=filter(None, [urlsplit(settings.grafana_clickhouse_url).hostname]),
         )
 
 
@@ -187,23 +213,23 @@ def migrate(
             for name, statement in rendered(read_settings()):
                 print(f"-- {name}\n{statement};\n")
             return
-        from agents.restore import restore
-        from agents.topics import create_topics, raise_limits
         from clickhouse.migrate import migrate as migrate_tables
         from clickhouse.store import connect
+        from commands.backup.refill import refill
+        from stream.topic_admin import create_topics, raise_limits
 
         settings = read_settings()
         applied = _insist(wait, lambda: migrate_tables(settings))
         created = _insist(wait, lambda: create_topics(settings))
         raised = _insist(wait, lambda: raise_limits(settings))
         with connect(settings) as client:
-            restored = _insist(wait, lambda: restore(settings, client))
+            refilled = _insist(wait, lambda: refill(settings, client))
         log.info(
             "migrated",
             tables=applied or "unchanged",
             topics=created or "unchanged",
             limits=raised or "unchanged",
-            restored=restored or "nothing",
+            refilled=refilled or "nothing",
         )
 
 
@@ -229,14 +255,14 @@ def ingest() -> None:
 
 
 def ingest_app() -> Any:
-    """The ASGI app of `sendlens ingest`, with the built-in page and the decisions for those who send by themselves."""
-    from agents.ownsystem import own_system
-    from dashboards.page import router
+    """The ASGI app of `sendlens ingest`, with the built-in page."""
+    from dashboards.page.page import router
     from ingest.app import create_app
+    from ingest.drain import Drain
     from schemas.senders import load
 
     settings = read_settings()
-    return create_app(settings, router(settings), own=own_system(settings, load(settings)))
+    return Drain(create_app(settings, load(settings), router(settings)))
 
 
 @app.command()
@@ -260,11 +286,15 @@ def work(
     stage: Annotated[list[str] | None, typer.Option(help="A stage to run; may be repeated. Default: all.")] = None,
     drain: Annotated[bool, typer.Option(help="When told to stop, first finish what is on the topics.")] = False,
 ) -> None:
-    """Run stages of the stream: sender, judge, store, webhooks."""
+    """Run stages of the stream: sender, judge, reader, guard, store, webhooks."""
     with explained():
         from agents import worker
+        from dashboards.grafana.annotations import annotate
 
-        asyncio.run(worker.work(read_settings(), worker.stages_named(stage or []), drain=drain))
+        settings = read_settings()
+        to_grafana = partial(annotate, settings) if settings.grafana_url else None
+        given = worker.StageFactory(settings, annotate=to_grafana)
+        asyncio.run(worker.work(given, worker.stages_named(stage or []), drain=drain))
 
 
 @app.command()
@@ -285,19 +315,19 @@ def reclassify(
 ) -> None:
     """Judge stored hits again under today's rules and rebuild the numbers. Interrupted, the same command goes on."""
     with explained():
-        from agents.asn import asn_lookup
-        from agents.decisions.judge import Rules
-        from agents.reclassify import Reclassify, span
-        from agents.relay import kept
+        from agents.judge.asn import asn_lookup
+        from agents.judge.relay_refresh import cached_relay_list
         from clickhouse.store import connect
+        from commands.reclassify import Reclassification, span
+        from decisions.robots.rules import Rules
 
         first, until = span(start, end, datetime.now(UTC))
         settings = read_settings()
         rules = Rules.load(asn_lookup(settings.asn_database))
-        if settings.relay_list_url and (found := kept(settings)):
+        if settings.relay_list_url and (found := cached_relay_list(settings)):
             rules = rules.with_relay(found[1])
         with connect(settings) as client:
-            done = Reclassify(settings, client, rules, lambda far: print(far, flush=True)).run(first, until)
+            done = Reclassification(settings, client, rules, lambda far: print(far, flush=True)).run(first, until)
         print(f"{done.hits} hits by rules {rules.version}: {done.changed} changed, {done.rebuilt} emails rebuilt")
 
 

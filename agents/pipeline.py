@@ -1,7 +1,8 @@
 """The map of the stream, as data: who takes what, decides what, and gives what.
 
-Read this table and you know the system. `agents/wiring.py` turns each row into a Faust app of its own, so that each
-stage has its own consumer group: its lag is the stage's lag, and it scales alone (`sendlens work --stage NAME`).
+Read this table and you know the system. `agents/runtime/wiring.py` turns each row into a Faust app of its own, so
+that each stage has its own consumer group: its lag is the stage's lag, and it scales alone (`sendlens work --stage
+NAME`).
 """
 
 from __future__ import annotations
@@ -28,16 +29,17 @@ from schemas.topics import (
 
 
 @dataclass(frozen=True)
-class Hold:
-    """How a stage groups the records it takes, and how much it holds unacknowledged.
+class BatchPolicy:
+    """How a stage batches the records it reads, and how many it may have in flight.
 
     `settle`: each record waits until the stage's settle delay has passed since it was written. `wait`: seconds that
     records may wait for others. `batch`: records of one call at the most. `calls`: calls under way at once; they are
-    acknowledged in order all the same. `held`: records held at the most before the stage stops reading.
+    acknowledged in order all the same. `max_in_flight`: unacknowledged records before the stage stops reading
+    (back-pressure).
     """
 
     batch: int
-    held: int
+    max_in_flight: int
     settle: bool = False
     wait: bool = False
     calls: int = 1
@@ -51,7 +53,7 @@ class Stage:
     takes: tuple[Topic, ...]
     decides: str
     gives: tuple[Topic, ...]
-    hold: Hold
+    policy: BatchPolicy
 
 
 SENDER = Stage(
@@ -59,43 +61,43 @@ SENDER = Stage(
     takes=(SENDS,),
     decides="may this email go out? instruments it and hands it to the mail server",
     gives=(LINKS, ATTEMPTS, DELIVERIES, EVENTS, RETRIES, DEAD),
-    hold=Hold(batch=50, held=500, calls=4),
+    policy=BatchPolicy(batch=50, max_in_flight=500, calls=4),
 )
 JUDGE = Stage(
     name="judge",
     takes=(HITS,),
     decides="was this hit a person's, a robot's or a machine's?",
     gives=(EVENTS, DEAD),
-    hold=Hold(batch=500, held=20_000, settle=True),
+    policy=BatchPolicy(batch=500, max_in_flight=20_000, settle=True),
 )
 READER = Stage(
     name="reader",
     takes=(MAIL,),
     decides="what is this mail, and of which email? a reply, an automatic one, a bounce, a complaint",
     gives=(EVENTS, DEAD),
-    hold=Hold(batch=10, held=60),  # a thousand mails at the most: three seconds
+    policy=BatchPolicy(batch=10, max_in_flight=60),  # a thousand mails at the most: three seconds
 )
 GUARD = Stage(
     name="guard",
     takes=(EVENTS,),
     decides="what follows? facts for which a lead gets no mail, and pauses of campaigns that bounce too much",
     gives=(PAUSES, LEADS, EVENTS, DEAD),
-    hold=Hold(batch=500, held=20_000),
+    policy=BatchPolicy(batch=500, max_in_flight=20_000),
 )
 STORE = Stage(
     name="store",
     takes=(HITS, EVENTS, CAMPAIGNS, PAUSES, LEADS, LINKS, ATTEMPTS, RETRIES, WEBHOOKS, CALLS),
     decides="nothing: inserts into the ClickHouse table of the topic's name",
     gives=(DEAD,),
-    hold=Hold(batch=5_000, held=20_000, wait=True),
+    policy=BatchPolicy(batch=5_000, max_in_flight=20_000, wait=True),
 )
 
-TELLER = Stage(
+WEBHOOK_STAGE = Stage(
     name="webhooks",
     takes=(EVENTS,),
     decides="who is to be told of this event? hands it over, and tries again what was not taken",
     gives=(CALLS, WEBHOOKS, EVENTS, DEAD),
-    hold=Hold(batch=200, held=5_000, calls=4),
+    policy=BatchPolicy(batch=200, max_in_flight=5_000, calls=4),
 )
 
-STAGES = (SENDER, JUDGE, READER, GUARD, STORE, TELLER)
+STAGES = (SENDER, JUDGE, READER, GUARD, STORE, WEBHOOK_STAGE)

@@ -1,4 +1,4 @@
-"""A worker: some or all stages in one process, until it is told to stop or one of them can't go on."""
+"""A worker: some or all stages in one process, until it is stopped or one of them can't go on."""
 
 from __future__ import annotations
 
@@ -6,50 +6,54 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
 from prometheus_client import REGISTRY, start_http_server
 
-from agents.asn import asn_lookup
-from agents.decisions.judge import Rules
-from agents.guard import Guard
-from agents.judging import Judge
-from agents.lag import Watch, lag
-from agents.pipeline import GUARD, JUDGE, READER, SENDER, STAGES, STORE, TELLER, Stage
-from agents.reader import Reader
-from agents.records import Handler
-from agents.sending import Sending
-from agents.sinks.store import Store
-from agents.topics import topics_at_fault
-from agents.webhooks import Webhooks
-from agents.wiring import StageApp
+from agents.guard.announce import Annotate
+from agents.guard.guard import Guard
+from agents.judge.asn import asn_lookup
+from agents.judge.judge import Judge
+from agents.pipeline import GUARD, JUDGE, READER, SENDER, STAGES, STORE, WEBHOOK_STAGE, Stage
+from agents.reader.reader import MailReader
+from agents.runtime import metrics
+from agents.runtime.lag_monitor import LagMonitor, lag
+from agents.runtime.wiring import StageApp
+from agents.sender.stage import SenderStage
+from agents.store.store import Store
+from agents.webhooks.calls import WebhookCaller
 from clickhouse.samples import Sampler
-from schemas.collector import spare_the_collector
+from decisions.robots.rules import Rules
 from schemas.errors import Misconfigured, Retry
 from schemas.settings import Settings
+from stream.gc_tuning import freeze_loaded_objects
+from stream.records import Handler
+from stream.topic_admin import topics_at_fault
 
 log = structlog.get_logger()
 
 _LONGEST_DRAIN = 30.0
 
 
-def handler_of(stage: Stage, settings: Settings) -> Handler:
-    """What does the stage's work."""
-    if stage is SENDER:
-        return Sending(settings)
-    if stage is JUDGE:
-        return Judge(settings, Rules.load(asn_lookup(settings.asn_database)))
-    if stage is READER:
-        return Reader(settings)
-    if stage is GUARD:
-        return Guard(settings)
-    if stage is STORE:
-        return Store(settings)
-    if stage is TELLER:
-        return Webhooks(settings)
-    raise Misconfigured(f"no handler for stage {stage.name}")
+@dataclass(frozen=True)
+class StageFactory:
+    """What stages are made of: the settings, and what they reach outside the stream by."""
+
+    settings: Settings
+    annotate: Annotate | None = None
+
+
+HANDLERS: dict[Stage, Callable[[StageFactory], Handler]] = {
+    SENDER: lambda work: SenderStage(work.settings),
+    JUDGE: lambda work: Judge(work.settings, Rules.load(asn_lookup(work.settings.asn_database))),
+    READER: lambda work: MailReader(work.settings),
+    GUARD: lambda work: Guard(work.settings, annotate=work.annotate),
+    STORE: lambda work: Store(work.settings),
+    WEBHOOK_STAGE: lambda work: WebhookCaller(work.settings),
+}
 
 
 def stages_named(names: Sequence[str]) -> tuple[Stage, ...]:
@@ -61,12 +65,13 @@ def stages_named(names: Sequence[str]) -> tuple[Stage, ...]:
     return tuple(known[name] for name in names) or STAGES
 
 
-async def work(settings: Settings, stages: Sequence[Stage], *, drain: bool = False) -> None:
+async def work(given: StageFactory, stages: Sequence[Stage], *, drain: bool = False) -> None:
     """Run the stages until SIGTERM or SIGINT. `drain`: then first finish what is on the topics, for a broker that
     forgets; a second signal stops at once.
 
     Raises what ended a stage, when one did.
     """
+    settings = given.settings
     asked = asyncio.Event()
     asked_twice = asyncio.Event()
 
@@ -78,22 +83,21 @@ async def work(settings: Settings, stages: Sequence[Stage], *, drain: bool = Fal
     if not await _topics_are_ready(settings, asked):
         return
     if settings.worker_metrics_port:
-        start_http_server(settings.worker_metrics_port)
-    apps = [StageApp(stage, handler_of(stage, settings), settings) for stage in stages]
-    watch = Watch(settings, {app.stage: partial(getattr, app, "owned") for app in apps})
+        start_http_server(settings.worker_metrics_port, settings.metrics_host)
+    metrics.begin(stages)
+    apps = [StageApp(stage, HANDLERS[stage](given), settings) for stage in stages]
+    watch = LagMonitor(settings, {app.stage: partial(getattr, app, "owned") for app in apps})
     sampler = Sampler(settings, "worker", REGISTRY)
     await asyncio.gather(*(app.start() for app in apps))
     watch.start()
     sampler.start()
-    spare_the_collector()
+    freeze_loaded_objects()
     log.info("worker is ready", stages=[stage.name for stage in stages])
     ends = [asyncio.create_task(app.done()) for app in apps]
     try:
         await asyncio.wait([*ends, asyncio.create_task(asked.wait())], return_when=asyncio.FIRST_COMPLETED)
-        if drain and not any(end.done() for end in ends):
-            # What comes of an email now must still be stored; what waits is known again at the next start.
-            await asyncio.wait([asyncio.gather(*(app.rest() for app in apps))], timeout=_LONGEST_DRAIN / 2)
-            await _drain(settings, tuple(stages), asked_twice, ends)
+        if drain:
+            await _finish(settings, apps, asked_twice, ends)
         for end in ends:
             if end.done():
                 end.result()
@@ -109,8 +113,19 @@ async def work(settings: Settings, stages: Sequence[Stage], *, drain: bool = Fal
         os._exit(0)  # nothing is left to do, and Faust's threads would keep the process
 
 
+async def _finish(
+    settings: Settings, apps: Sequence[StageApp], hurry: asyncio.Event, ends: Sequence[asyncio.Task[None]]
+) -> None:
+    """See what is on the topics to its end, unless a stage has ended already."""
+    if any(end.done() for end in ends):
+        return
+    # What comes of an email now must still be stored; what waits is known again at the next start.
+    await asyncio.wait([asyncio.gather(*(app.rest() for app in apps))], timeout=_LONGEST_DRAIN / 2)
+    await _drain(settings, tuple(app.stage for app in apps), hurry, ends)
+
+
 async def _topics_are_ready(settings: Settings, asked: asyncio.Event) -> bool:
-    """Wait for the broker and for `sendlens migrate`, saying so; False when told to stop meanwhile."""
+    """Wait for the broker and for `sendlens migrate`, and log it; False when stopped meanwhile."""
     said = ""
     while not asked.is_set():
         try:

@@ -12,11 +12,13 @@ Sources: https://clickhouse.com/docs/engines/table-engines/mergetree-family/repl
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
+from clickhouse.queries import VIEWS
 from schemas.errors import Misconfigured
 
 # By what a server says `Distributed` may ask another table in a subquery, and when an insert is answered.
@@ -36,8 +38,14 @@ _ENGINES = frozenset(
         "VersionedCollapsingMergeTree",
     }
 )
-# Tables that a view fills from another, and of which rows that merge must therefore be where those of the other are.
-_SHARDED_BY = {"samples": "name, instance", "samples_by_half_hour": "name, instance"}
+# Tables whose rows are spread otherwise than by their delivery or sorting key. What a view fills from another table is
+# where the rows of that one are.
+_SHARDED_BY = {
+    "samples": "name, instance",
+    "samples_by_half_hour": "name, instance",
+    "slots": "of",  # the rows of a day are written together or not at all
+    "bounce_counts": "grain, campaign, slot",  # its delivery is an example, and no key
+}
 _NAME = r"(?P<name>[A-Za-z_]\w*)"
 _TABLE = re.compile(rf"CREATE TABLE IF NOT EXISTS {_NAME}\s*(?P<columns>\(.*\))\s*ENGINE = (?P<rest>.*)", re.DOTALL)
 _ENGINE = re.compile(r"(?P<engine>\w+)(?:\((?P<arguments>[^()]*)\))?(?P<rest>\s.*|)", re.DOTALL)
@@ -48,23 +56,27 @@ _VIEW = re.compile(rf"CREATE (?P<how>OR REPLACE VIEW|VIEW IF NOT EXISTS) {_NAME}
 _MODIFY_QUERY = re.compile(rf"ALTER TABLE {_NAME}\s+MODIFY QUERY(?P<query>\s.*)", re.DOTALL)
 _ALTER = re.compile(rf"ALTER TABLE {_NAME}\s+(?P<changes>.*)", re.DOTALL)
 _DROP = re.compile(rf"DROP (?P<what>TABLE|VIEW) IF EXISTS {_NAME}")
+_LOCK = re.compile(rf"CREATE TABLE {_NAME} (?P<rest>\(holder String\) ENGINE = Memory COMMENT '\w+')")
+_RENAME = re.compile(rf"RENAME TABLE {_NAME} TO (?P<other>\w+)")
 _EXCHANGE = re.compile(rf"EXCHANGE TABLES {_NAME} AND (?P<other>\w+)")
 _TRUNCATE = re.compile(rf"TRUNCATE TABLE {_NAME}")
 _DELETE = re.compile(rf"DELETE FROM {_NAME}\s+(?P<rest>WHERE\s.*)", re.DOTALL)  # noqa: S608  # a pattern
 _DATABASE = re.compile(rf"CREATE DATABASE IF NOT EXISTS {_NAME}")
-_OF_COLUMNS = re.compile(r"(ADD|DROP|MODIFY|RENAME|COMMENT|CLEAR) COLUMN\b")
+# A column's TTL is the business of the table that holds the rows.
+_OF_COLUMNS = re.compile(r"(ADD|DROP|MODIFY|RENAME|COMMENT|CLEAR) COLUMN\b(?!\s+\w+\s+(REMOVE\s+)?TTL\b)")
 _SOURCE = re.compile(r"\b(FROM|JOIN)\s+([A-Za-z_][\w.]*|\()")
 _ORDER = re.compile(r"\bORDER BY\s+(?:\((?P<several>[^()]*)\)|(?P<one>\w+)\b(?!\())")
+_COMMENT = re.compile(r"\bCOMMENT '(?:[^'\\]|\\.|'')*'\Z")
 _SPLIT = re.compile(r"'(?:[^'\\]|\\.|'')*'|--[^\n]*|.", re.DOTALL)
 
 
 def on_cluster(statement: str, cluster: str, database: str) -> list[str]:
-    """What to run on one node of the cluster instead of this statement. An empty `cluster` is none: the same statement.
+    """What to run on one node of the cluster instead of this statement. Without a `cluster` it is the same statement.
 
     `cluster` is its name in the servers' configuration, or '{cluster}' for their macro of that name. Raises
     Misconfigured for a statement, an engine or a view that can't be rendered.
     """
-    return list(_rendered(statement.strip(), f"ON CLUSTER '{cluster}'", cluster, database)) if cluster else [statement]
+    return list(_rendered(statement.strip(), _Where(cluster, database))) if cluster else [statement]
 
 
 def spread(client: Client, cluster: str, database: str) -> None:
@@ -80,43 +92,88 @@ def spread(client: Client, cluster: str, database: str) -> None:
     client.command = on_all  # type: ignore[method-assign]
 
 
-def _rendered(statement: str, where: str, cluster: str, database: str) -> Iterator[str]:
-    code = _without_comments(statement)
-    if found := _TABLE.fullmatch(code):
-        yield _local(found, where, database)
-        yield (
-            f"CREATE TABLE IF NOT EXISTS {found['name']} {where} AS {found['name']}_local\n"
-            f"ENGINE = Distributed('{cluster}', '{database}', '{found['name']}_local', {_sharding(found)})"
-        )
-    elif found := _MATERIALIZED.fullmatch(code):
-        head = f"CREATE MATERIALIZED VIEW IF NOT EXISTS {found['name']} {where} TO {found['target']}_local AS"
-        yield head + _of_this_node(found["name"], found["query"])
-    elif found := _VIEW.fullmatch(code):
-        yield f"CREATE {found['how']} {found['name']} {where}{found['rest']}"
-    elif found := _MODIFY_QUERY.fullmatch(code):
-        yield f"ALTER TABLE {found['name']} {where} MODIFY QUERY" + _of_this_node(found["name"], found["query"])
-    elif (found := _ALTER.fullmatch(code)) and found["name"].startswith("v_"):  # a view
+@dataclass(frozen=True)
+class _Where:
+    """The cluster's name, our database, and `where`, the clause that names the cluster in a statement."""
+
+    cluster: str
+    database: str
+
+    def __str__(self) -> str:
+        return f"ON CLUSTER '{self.cluster}'"
+
+
+_Found = re.Match[str]
+
+
+def _table(found: _Found, where: _Where) -> Iterator[str]:
+    yield _local(found, str(where), where.database)
+    name = found["name"]
+    comment = _COMMENT.search(found["rest"])
+    yield (
+        f"CREATE TABLE IF NOT EXISTS {name} {where} AS {name}_local\n"
+        f"ENGINE = Distributed('{where.cluster}', '{where.database}', '{name}_local', {_sharding(found)})"
+        + (f"\n{comment[0]}" if comment else "")
+    )
+
+
+def _materialized(found: _Found, where: _Where) -> Iterator[str]:
+    head = f"CREATE MATERIALIZED VIEW IF NOT EXISTS {found['name']} {where} TO {found['target']}_local AS"
+    yield head + _of_this_node(found["name"], found["query"])
+
+
+def _modify_query(found: _Found, where: _Where) -> Iterator[str]:
+    yield f"ALTER TABLE {found['name']} {where} MODIFY QUERY" + _of_this_node(found["name"], found["query"])
+
+
+def _alter(found: _Found, where: _Where) -> Iterator[str]:
+    if found["name"] in VIEWS or found["name"].startswith("v_"):  # a view of the schema
         yield f"ALTER TABLE {found['name']} {where}\n    {found['changes']}"
-    elif found := _ALTER.fullmatch(code):
-        yield f"ALTER TABLE {found['name']}_local {where}\n    {found['changes']}"
-        if of_columns := [change for change in _parts(found["changes"]) if _OF_COLUMNS.match(change)]:
-            yield f"ALTER TABLE {found['name']} {where}\n    " + ",\n    ".join(of_columns)
-    elif found := _DROP.fullmatch(code):
-        yield f"DROP {found['what']} IF EXISTS {found['name']} {where} SYNC"
-        if found["what"] == "TABLE":
-            yield f"DROP TABLE IF EXISTS {found['name']}_local {where} SYNC"
-    elif found := _EXCHANGE.fullmatch(code):
-        yield f"EXCHANGE TABLES {found['name']}_local AND {found['other']}_local {where}"
-    elif found := _TRUNCATE.fullmatch(code):
-        yield f"TRUNCATE TABLE {found['name']}_local {where}"
-    elif found := _DELETE.fullmatch(code):
-        yield f"DELETE FROM {found['name']}_local {where} {found['rest']}"  # noqa: S608  # a statement of ours
-    elif found := _DATABASE.fullmatch(code):
-        yield f"CREATE DATABASE IF NOT EXISTS {found['name']} {where}"
-    elif re.match(r"(INSERT INTO|SELECT|WITH|EXISTS)\b", code):
-        yield statement  # of rows: the Distributed tables see to it
-    else:
-        raise Misconfigured(f"clickhouse/cluster.py does not know how to say on a cluster: {code[:80]}")
+        return
+    yield f"ALTER TABLE {found['name']}_local {where}\n    {found['changes']}"
+    if of_columns := [change for change in _parts(found["changes"]) if _OF_COLUMNS.match(change)]:
+        yield f"ALTER TABLE {found['name']} {where}\n    " + ",\n    ".join(of_columns)
+
+
+def _drop(found: _Found, where: _Where) -> Iterator[str]:
+    yield f"DROP {found['what']} IF EXISTS {found['name']} {where} SYNC"
+    if found["what"] == "TABLE":
+        yield f"DROP TABLE IF EXISTS {found['name']}_local {where} SYNC"
+
+
+def _as(template: str) -> Callable[[_Found, _Where], Iterator[str]]:
+    """One statement, made of what was found and `{where}`."""
+    return lambda found, where: iter([template.format(where=where, **found.groupdict())])
+
+
+# Every kind of statement that we write, and what it is on a cluster. The first that matches counts.
+_ON_CLUSTER: tuple[tuple[re.Pattern[str], Callable[[_Found, _Where], Iterator[str]]], ...] = (
+    (_TABLE, _table),
+    (_MATERIALIZED, _materialized),
+    (_VIEW, _as("CREATE {how} {name} {where}{rest}")),
+    (_MODIFY_QUERY, _modify_query),
+    (_ALTER, _alter),
+    (_DROP, _drop),
+    # The lock of clickhouse/schema/lock.py has no rows: it is there on every node or on none.
+    (_LOCK, _as("CREATE TABLE {name} {where} {rest}")),
+    (_RENAME, _as("RENAME TABLE {name} TO {other} {where}")),
+    (_EXCHANGE, _as("EXCHANGE TABLES {name}_local AND {other}_local {where}")),
+    (_TRUNCATE, _as("TRUNCATE TABLE {name}_local {where}")),
+    (_DELETE, _as("DELETE FROM {name}_local {where} {rest}")),
+    (_DATABASE, _as("CREATE DATABASE IF NOT EXISTS {name} {where}")),
+)
+
+
+def _rendered(statement: str, where: _Where) -> Iterator[str]:
+    code = _without_comments(statement)
+    for pattern, on_cluster in _ON_CLUSTER:
+        if found := pattern.fullmatch(code):
+            return on_cluster(found, where)
+    if re.match(r"(INSERT INTO|SELECT|WITH|EXISTS)\b", code):
+        return iter([statement])  # of rows: the Distributed tables see to it
+    if re.match(r"(BACKUP|RESTORE|DROP DATABASE)\b", code) and str(where) in code:
+        return iter([statement])
+    raise Misconfigured(f"clickhouse/cluster.py does not know how to say on a cluster: {code[:80]}")
 
 
 def _local(table: re.Match[str], where: str, database: str) -> str:
@@ -133,10 +190,10 @@ def _local(table: re.Match[str], where: str, database: str) -> str:
 
 
 def _sharding(table: re.Match[str]) -> str:
-    if re.search(r"\bdelivery_id UUID\b", table["columns"]):
-        return "cityHash64(delivery_id)"
     if table["name"] in _SHARDED_BY:
         return f"cityHash64({_SHARDED_BY[table['name']]})"
+    if re.search(r"\bdelivery_id UUID\b", table["columns"]):
+        return "cityHash64(delivery_id)"
     order = _ORDER.search(table["rest"])
     columns = (order["several"] or order["one"] or "") if order else ""
     if not columns.strip():

@@ -1,4 +1,4 @@
-"""What the columns mean, once: the views' comments in ClickHouse and the OpenAPI document both say it from here.
+"""What the columns mean, once: the views' comments in ClickHouse and the OpenAPI document both take it from here.
 
 A word means the same wherever it is a column's name. Counts count emails, each once.
 """
@@ -11,8 +11,8 @@ COUNTS = {
     "hard_bounced": "Emails that bounced for good: the address is dead.",
     "soft_bounced": "Emails that bounced for another reason.",
     "blocked": "Emails refused for the sender's or the content's sake.",
-    "opened": "Emails that a person opened.",
-    "raw_opened": "Emails opened by anybody, robots and machines included.",
+    "opened": "Emails that a person opened, or followed a link of.",
+    "raw_opened": "Emails opened by anybody, or with a link that anybody followed, robots and machines included.",
     "machine_opened": "Emails fetched ahead by a mailbox provider's privacy proxy.",
     "clicked": "Emails in which a person followed a link.",
     "raw_clicked": "Emails in which anybody followed a link, robots included.",
@@ -20,6 +20,11 @@ COUNTS = {
     "replied": "Emails that a person replied to; automatic answers are none.",
     "raw_replied": "Emails answered by a person or a machine.",
     "complained": "Emails reported as spam.",
+    "pixel_opened": "Emails whose pixel a person's mail client fetched.",
+    "opened_with_pixel": "Emails with a pixel that a person opened, or followed a link of.",
+    "raw_opened_with_pixel": "The same by anybody.",
+    "delivered_with_pixel": "Emails delivered that have a pixel: only these can show an open.",
+    "delivered_with_links": "Emails delivered with links that lead over Sendlens: only these can show a click.",
 }
 
 RATES = {
@@ -27,11 +32,11 @@ RATES = {
     "hard_bounce_rate": "hard_bounced / sent.",
     "soft_bounce_rate": "soft_bounced / sent.",
     "block_rate": "blocked / sent.",
-    "open_rate": "opened / delivered.",
-    "raw_open_rate": "raw_opened / delivered.",
-    "machine_open_rate": "machine_opened / delivered.",
-    "click_rate": "clicked / delivered.",
-    "raw_click_rate": "raw_clicked / delivered.",
+    "open_rate": "opened_with_pixel / delivered_with_pixel; null (not tracked) where no email has a pixel.",
+    "raw_open_rate": "raw_opened_with_pixel / delivered_with_pixel.",
+    "machine_open_rate": "machine_opened / delivered_with_pixel.",
+    "click_rate": "clicked / delivered_with_links; null (not tracked) where no email has links.",
+    "raw_click_rate": "raw_clicked / delivered_with_links.",
     "click_to_open_rate": "clicked / opened.",
     "raw_click_to_open_rate": "raw_clicked / raw_opened.",
     "unsubscribe_rate": "unsubscribed / delivered.",
@@ -56,7 +61,8 @@ TIMES = {
     "hard_bounced_at": "Bounced for good.",
     "soft_bounced_at": "Bounced for another reason.",
     "blocked_at": "Refused for the sender's or content's sake.",
-    "first_open_at": "First opened by a person.",
+    "opened_at": "First opened by a person: the pixel or, where that came first, a link.",
+    "first_open_at": "A person's mail client first fetched the pixel.",
     "first_click_at": "A person first followed a link.",
     "first_machine_open_at": "First fetched by a privacy proxy.",
     "first_raw_open_at": "First opened by anybody.",
@@ -68,6 +74,8 @@ TIMES = {
     "skipped_at": "Not sent, for a reason that its event has.",
     "unanswered_at": "It may have gone out or not: nobody knows.",
     "last_unsubscribed_at": "Last unsubscribed, taken back or not.",
+    "clicked_at": "A person first followed a link.",
+    "bounced_at": "First bounced, for whatever reason.",
     "put_off_at": "First put off for a reason that says something of the recipient or the sender.",
     "resubscribed_at": "Last took an unsubscribing back.",
 }
@@ -76,6 +84,8 @@ OTHERS = {
     "robots": "What robots and machines did, each once: kind, verdict and reason.",
     "links": "The links that a person followed, by their ids.",
     "raw_links": "The links that anybody followed, robots included.",
+    "no_pixel": "It has no pixel, so no open can be seen.",
+    "no_links": "None of its links leads over Sendlens, so no click can be seen.",
     "name": "What the campaign is called.",
     "slot": "The hour of sending.",
     "state": "Paused or Active.",
@@ -102,11 +112,11 @@ OTHERS = {
 AB = {
     "metric": "What is compared: reply, which decides, click or open; each by a person.",
     "baseline": "The variant that the others are compared with: `control`, else the first by name.",
-    "reached": "Emails that were answered, clicked in or opened; at most those delivered.",
+    "reached": "Emails that were answered, clicked in or opened (those with a pixel); at most those delivered.",
     "rate": "reached / delivered.",
     "lift": "How much larger the rate is than the baseline's: difference / the baseline's rate.",
     "difference": "The rate minus the baseline's rate.",
-    "low": "Where the difference's 95 % interval (Newcombe's score method) begins.",
+    "low": "Where the difference's 95 % interval (Newcombe's score method) begins, not corrected as p is.",
     "high": "Where it ends.",
     "p_value": "How often chance alone gives such a difference: z-test with pooled variance, two-sided.",
     "corrected_p": "The same, corrected by Holm for the step's comparisons with its baseline.",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 from urllib.parse import unquote
@@ -17,6 +18,7 @@ from urllib.parse import unquote
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from clickhouse.counting import mark_hours
 from schemas.errors import Retry
 
 PSEUDONYM = "erased:"  # what a lead is called that was erased begins so
@@ -91,24 +93,31 @@ _BLANKED_HITS = (
 # Where the hours are found that a person's emails or hits were counted in, and the counts that tell more than a number:
 # a domain, a user agent, a part of an IP address, a server's words.
 _COUNTED_IN = {
-    "email": ("emails", "delivery_id IN {emails:Array(UUID)}", ("domain_counts", "domain_sizes", "bounce_counts")),
-    "hit": ("judged_hits", "delivery_id IN {emails:Array(UUID)} AND verdict != 'human'", ("robot_counts",)),
+    "email": (
+        "emails",
+        "delivery_id IN {emails:Array(UUID)}",
+        {"email_counts": "by = 'domain' AND ", "domain_sizes": "", "bounce_counts": ""},
+    ),
+    "hit": (
+        "judged_hits",
+        "delivery_id IN {emails:Array(UUID)} AND verdict != 'human'",
+        {"hit_counts": "by NOT IN ('reason', 'verdict') AND "},
+    ),
 }
-# Counts of these hours and of their days that were made before they were last touched.
-_STALE = """
-SELECT 'hour' AS grain, slot, sum(times) FROM touched
-WHERE of = {of:String} AND slot IN {slots:Array(DateTime('UTC'))} GROUP BY slot
+# Of these hours and their days, what is written: rollups of an older version are stale.
+_WRITTEN = """
+SELECT 'hour' AS grain, slot, written FROM slots FINAL
+WHERE of = {of:String} AND slot IN {slots:Array(DateTime('UTC'))}
 UNION ALL
-SELECT 'wide', toStartOfDay(slot) AS day, sum(times) FROM touched
-WHERE of = {of:String} AND toStartOfDay(slot) IN (SELECT toStartOfDay(arrayJoin({slots:Array(DateTime('UTC'))})))
-GROUP BY day
+SELECT 'day', slot, day_written FROM slots FINAL
+WHERE of = {of:String} AND slot IN (SELECT toStartOfDay(arrayJoin({slots:Array(DateTime('UTC'))})))
 """
 
 _BLANKED_RARE = "diagnostic = '', subject = '', text = '', detail = ''"
 
 
 @dataclass(frozen=True, slots=True)
-class Email:
+class ErasedEmail:
     """One email of a person who is erased."""
 
     lead: str
@@ -117,7 +126,7 @@ class Email:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableErasure:
     """What was, or would be, done to a table: how many of its rows, and what."""
 
     table: str
@@ -125,7 +134,7 @@ class Row:
     done: str
 
 
-class Erasing:
+class Erasure:
     """One erasure. Raises Retry when ClickHouse can't answer; what was done stays done, and may be done again."""
 
     def __init__(self, client: Client) -> None:
@@ -143,28 +152,28 @@ class Erasing:
         """The keyed hashes of the leads that were erased."""
         return {str(row[0]) for row in self._ask(_ERASED)}
 
-    def emails(self, leads: Sequence[str]) -> list[Email]:
-        return [Email(*map(str, row)) for row in self._ask(_EMAILS, leads=list(leads))]
+    def emails(self, leads: Sequence[str]) -> list[ErasedEmail]:
+        return [ErasedEmail(*map(str, row)) for row in self._ask(_EMAILS, leads=list(leads))]
 
     def links(self, address: str) -> list[str]:
         """Links whose destination names the address, however it is escaped."""
         rows = self._ask(_LINKS, address=address)
         return [str(link) for link, url in rows if address.lower() in unquote(str(url)).lower()]
 
-    def calls(self, emails: Sequence[Email]) -> list[str]:
-        """The keys of what waits to be told to webhooks of these emails."""
+    def calls(self, emails: Sequence[ErasedEmail]) -> list[str]:
+        """The keys of the webhook calls that wait for these emails."""
         ids = [email.delivery_id for email in emails]
         return [f"{endpoint}/{event}" for endpoint, event in self._ask(_CALLS, emails=ids)] if ids else []
 
     def erase(
         self,
         pseudonyms: Mapping[str, str],
-        emails: Sequence[Email],
+        emails: Sequence[ErasedEmail],
         *,
         addresses: Sequence[str] = (),
         links: Sequence[str] = (),
         dry_run: bool = False,
-    ) -> list[Row]:
+    ) -> list[TableErasure]:
         """Erase these leads and what is known of these addresses; returns what was done to each table.
 
         `events` comes last, for it is there that a run which was killed finds again whom it is about.
@@ -191,11 +200,15 @@ class Erasing:
                 "deleted: the destination names the address",
             ),
         ):
-            done.append(Row(table, self._mutate(table, "DELETE", deletes, dry_run), what))
+            done.append(TableErasure(table, self._mutate(table, "DELETE", deletes, dry_run), what))
         updates = [(f"message_id = '' WHERE {one}", one) for one in these]
-        done.append(Row("attempts", self._update("attempts", updates, dry_run), "blanked: Message-ID"))
-        done += [Row(table, self._move(table, pseudonyms, dry_run), "kept under a pseudonym") for table in _MOVED]
-        done.append(Row("judged_hits", self._blank_hits(by_id, dry_run), "blanked: user agents, parts of IP addresses"))
+        done.append(TableErasure("attempts", self._update("attempts", updates, dry_run), "blanked: Message-ID"))
+        done += [
+            TableErasure(table, self._move(table, pseudonyms, dry_run), "kept under a pseudonym") for table in _MOVED
+        ]
+        done.append(
+            TableErasure("judged_hits", self._blank_hits(by_id, dry_run), "blanked: user agents, parts of IP addresses")
+        )
         # `emails` comes after `outcomes`, from which it is filled.
         for table, more, what in (
             ("outcomes", "", "kept under a pseudonym"),
@@ -208,7 +221,7 @@ class Erasing:
                     self._take_counts_away(of, by_id)
             in_table = () if table == "rare_events" else domains  # which has no domain
             updates = list(_renamed(pseudonyms, emails, more, in_table))
-            done.append(Row(table, self._update(table, updates, dry_run), what))
+            done.append(TableErasure(table, self._update(table, updates, dry_run), what))
         return done
 
     def _blank_hits(self, by_id: Sequence[Sequence[str]], dry_run: bool) -> int:
@@ -222,25 +235,24 @@ class Erasing:
     def _take_counts_away(self, of: str, by_id: Sequence[Sequence[str]]) -> None:
         """Take away the counts that were made of these emails, or of hits on them, before they were blanked.
 
-        Their hours are touched first, so that nobody asks those counts any more; made anew, they have seen more.
-        Killed in between, the next run finds the same hours again, for all that it goes by stays."""
+        Their hours are marked as changed first, so that the old counts are stale and no query uses them. Killed in
+        between, the next run finds the same hours again, because everything it goes by is still there."""
         table, condition, counts = _COUNTED_IN[of]
         for chunk in by_id:
             found = f"FROM {table} WHERE {condition} GROUP BY slot"
             slots = [row[0] for row in self._ask(f"SELECT slot {found}", emails=list(chunk))]
             if not slots:
                 continue
-            touch = f"INSERT INTO touched (of, slot, times) SELECT '{of}', slot, 1 AS times {found}"
-            self._run(touch, {"emails": list(chunk)}, {"log_queries": 0})
-            stale = self._ask(_STALE, of=of, slots=[slot.strftime("%Y-%m-%d %H:%M:%S") for slot in slots])
-            before = [
-                f"(grain = '{grain}' AND slot = '{slot:%Y-%m-%d %H:%M:%S}' AND seen < {times})"
-                for grain, slot, times in stale
+            self._mark(of, slots)
+            written = self._ask(_WRITTEN, of=of, slots=[slot.strftime("%Y-%m-%d %H:%M:%S") for slot in slots])
+            stale = [
+                f"(grain = '{grain}' AND slot = '{slot:%Y-%m-%d %H:%M:%S}' AND version < {version})"
+                for grain, slot, version in written
             ]
-            for at in range(0, len(before), _COUNTED):
-                these = " OR ".join(before[at : at + _COUNTED])
-                for made in counts:
-                    self._run(f"ALTER TABLE {made} DELETE WHERE {these}", {}, _SETTINGS)
+            for at in range(0, len(stale), _COUNTED):
+                these = " OR ".join(stale[at : at + _COUNTED])
+                for made, among in counts.items():
+                    self._run(f"ALTER TABLE {made} DELETE WHERE {among}({these})", {}, _SETTINGS)
 
     def _own_domains(self, by_id: Sequence[Sequence[str]]) -> list[str]:
         ids = [one for chunk in by_id for one in chunk]
@@ -272,6 +284,12 @@ class Erasing:
         except ClickHouseError as error:
             raise Retry(f"ClickHouse: {str(error)[:200]}") from None
 
+    def _mark(self, of: str, slots: Sequence[datetime]) -> None:
+        try:
+            mark_hours(self._client, of, slots)
+        except ClickHouseError as error:
+            raise Retry(f"ClickHouse: {str(error)[:200]}") from None
+
     def _ask(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
         try:
             return self._client.query(sql, parameters=parameters, settings={"log_queries": 0}).result_rows
@@ -280,7 +298,7 @@ class Erasing:
 
 
 def _renamed(
-    pseudonyms: Mapping[str, str], emails: Sequence[Email], more: str, domains: Sequence[str]
+    pseudonyms: Mapping[str, str], emails: Sequence[ErasedEmail], more: str, domains: Sequence[str]
 ) -> Iterator[tuple[str, str]]:
     """For each lead the change of its rows, and their condition."""
     own = _among("recipient_domain", domains) if domains else ""

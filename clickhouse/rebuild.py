@@ -1,4 +1,4 @@
-"""Makes what is derived from `events` anew, by the very queries of the materialised views and of counting.py."""
+"""Rebuilds the tables derived from `events`, by the same queries as the materialised views and counting.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from clickhouse_connect.driver.client import Client
 
-from clickhouse.counting import DERIVED, carried_anew, carry_campaign
+from clickhouse.counting import DERIVED, mark_everything, propagate_campaign, recounted
 from schemas.errors import Misconfigured
 
 # Tables that a view fills from events, row by row or email by email.
@@ -23,12 +23,13 @@ _MOST_EVENTS = 5_000_000  # of one statement: some 2 GB while emails are made of
 
 
 def rebuild(client: Client, report: Callable[[str], object]) -> int:
-    """Make everything that is derived from `events` anew, campaign by campaign, telling `report` of each; returns how
+    """Rebuild everything derived from `events`, campaign by campaign, calling `report` with each; returns how
     many. Interrupted, the next call goes on. Until it is done, numbers lack what was not reached."""
     if not is_rebuilding(client):
         client.insert("rebuilding", [[""]], column_names=["campaign"])
+        mark_everything(client)  # before the counts go: a query that finds none of them reads row by row
         for table in DERIVED:
-            if table != "touched":  # only ever grows, for counts are held against it
+            if table != "slots":  # its versions only ever grow
                 client.command(f"TRUNCATE TABLE {table}")
     done = 0
     for campaign, events in client.query(_CAMPAIGNS).result_rows:
@@ -40,7 +41,7 @@ def rebuild(client: Client, report: Callable[[str], object]) -> int:
                     _through_view(client, table, where),
                     parameters={"campaign": campaign, "pieces": pieces, "piece": piece},
                 )
-        carry_campaign(client, str(campaign))
+        propagate_campaign(client, str(campaign))
         client.insert("rebuilding", [[campaign]], column_names=["campaign"])
         report(f"{campaign}: {events} events")
         done += 1
@@ -56,13 +57,13 @@ def is_rebuilding(client: Client) -> bool:
 
 
 def rebuild_outcomes(client: Client, deliveries: Sequence[str]) -> None:
-    """Write anew the outcomes of these emails, given by the ids that ClickHouse has of them, and all that follows.
+    """Rewrite the outcomes of these emails, given by ClickHouse's ids of them, and everything derived from them.
 
     A minimum can't be taken back, so the rows are deleted first: for a moment these emails are missing. Raises
     Misconfigured when the view is not the one that `sendlens migrate` makes.
     """
     these = ", ".join(f"'{delivery}'" for delivery in deliveries)
-    with carried_anew(client, deliveries):
+    with recounted(client, deliveries):
         for table in ("outcomes", "lead_emails"):
             client.command(f"DELETE FROM {table} WHERE delivery_id IN ({these})")  # noqa: S608  # our UUIDs
             client.command(_through_view(client, table, f"delivery_id IN ({these})"))

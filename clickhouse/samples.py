@@ -11,16 +11,17 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import product
 from typing import Literal
 
 import msgspec
 import structlog
 from clickhouse_connect.driver.client import Client
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from clickhouse.store import connect, error_code, insert_lines
+from clickhouse.store import connect, insert_lines
 from schemas.settings import Settings
 
 log = structlog.get_logger()
@@ -36,6 +37,7 @@ TAKEN: dict[str, tuple[str, ...]] = {
     "sendlens_spool_bytes": (),
     "sendlens_spool_hits": (),
     "sendlens_spool_age_seconds": (),
+    "sendlens_inbox_away_mailboxes": (),
     "sendlens_verdicts_total": ("kind",),
     "sendlens_records_handled_total": ("stage",),
     "sendlens_records_held": ("stage",),
@@ -46,6 +48,7 @@ TAKEN: dict[str, tuple[str, ...]] = {
     "sendlens_inbox_mails_total": ("result",),
     "sendlens_inbox_behind_mails": (),
     "sendlens_samples_dropped_total": (),
+    "sendlens_token_key": ("kind",),
     "process_resident_memory_bytes": (),
     "process_cpu_seconds_total": (),
 }
@@ -56,10 +59,15 @@ _CONNECT_PATIENCE = 2
 _INSERT_PATIENCE = 5
 _STOP_PATIENCE = 2.0
 
-_NOT_MIGRATED = frozenset({60, 81})  # no such table, no such database (ClickHouse, src/Common/ErrorCodes.cpp)
+
+def from_zero(metric: Counter | Gauge, *values: Iterable[str]) -> None:
+    """Make every series of the metric that these values of its labels give, in the labels' order: what is there from 0
+    on shows the first loss as an increase."""
+    for labels in product(*values):
+        metric.labels(*labels)
 
 
-class Figure(msgspec.Struct, frozen=True):
+class MetricSample(msgspec.Struct, frozen=True):
     """One row of `samples`. `le` is the bucket's upper bound, the last one's is infinite."""
 
     at: datetime
@@ -75,8 +83,8 @@ class Figure(msgspec.Struct, frozen=True):
     le: float | str = 0.0
 
 
-def figures(registry: CollectorRegistry, role: Role, instance: str, now: datetime) -> list[Figure]:
-    """What the registry says now of what the board needs. What is not a number is not known, and left out."""
+def metric_samples(registry: CollectorRegistry, role: Role, instance: str, now: datetime) -> list[MetricSample]:
+    """The registry's current values of the metrics that the board needs. NaN means unknown and is left out."""
     values: dict[tuple[str, tuple[str, ...]], float] = {}
     births: dict[tuple[str, tuple[str, ...]], float] = {}
     started = 0.0
@@ -101,7 +109,7 @@ def figures(registry: CollectorRegistry, role: Role, instance: str, now: datetim
         bound = float(named.pop("le", "0"))
         le = "inf" if math.isinf(bound) else bound  # JSON has no infinity; ClickHouse reads it in words
         since = datetime.fromtimestamp(birth, UTC)
-        rows.append(Figure(now, role, instance, since, name, value, le=le, **named))
+        rows.append(MetricSample(now, role, instance, since, name, value, le=le, **named))
     return rows
 
 
@@ -123,10 +131,20 @@ class Sampler:
         self._dropped = Counter(
             "sendlens_samples_dropped", "Figures of this process that ClickHouse did not take.", registry=registry
         )
+        if role != "clickhouse":  # which signs and verifies nothing
+            keys = Gauge(
+                "sendlens_token_key",
+                "1 for each token key by which this process verifies links; kind is its id and fingerprint.",
+                ["kind"],
+                registry=registry,
+            )
+            for key_id, fingerprint in settings.keyring.fingerprints().items():
+                keys.labels(f"{key_id}:{fingerprint}").set(1)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._client: Client | None = None
         self._away = False
+        self._is_migrated = False
 
     def start(self) -> None:
         """Begin, unless samples are switched off."""
@@ -152,22 +170,30 @@ class Sampler:
             self._client.close()
 
     def _sample(self) -> None:
-        rows: list[Figure] = []
+        rows: list[MetricSample] = []
         try:
-            rows = figures(self._registry, self._role, self._instance, datetime.now(UTC))
+            rows = metric_samples(self._registry, self._role, self._instance, datetime.now(UTC))
             if self._client is None:
                 self._client = connect(
                     self._settings,
+                    database="default",  # ours may not be there yet
                     connect_timeout=_CONNECT_PATIENCE,
                     send_receive_timeout=_INSERT_PATIENCE,
                     query_retries=0,
                 )
-            insert_lines(self._client, "samples", msgspec.json.Encoder().encode_lines(rows))
+            table = f"{self._settings.clickhouse_database}.samples"
+            # Asked first: an insert into no table would be an error in ClickHouse's log at each fresh start.
+            if not self._is_migrated and not int(str(self._client.command(f"EXISTS TABLE {table}"))):
+                self._dropped.inc(len(rows))
+                if not self._away:
+                    log.info("samples wait for `sendlens migrate`")
+                self._away = True
+                return
+            self._is_migrated = True
+            insert_lines(self._client, table, msgspec.json.Encoder().encode_lines(rows))
         except Exception as error:  # whatever it is, it must not become the process's trouble
             self._dropped.inc(len(rows))
-            if not self._away and error_code(error) in _NOT_MIGRATED:
-                log.info("samples wait for `sendlens migrate`")
-            elif not self._away:
+            if not self._away:
                 log.warning("samples are dropped", why=str(error)[:300])
             self._away = True
             client, self._client = self._client, None

@@ -9,6 +9,7 @@ import typer
 
 from commands.edge import BAD_INPUT, explained, read_settings
 from schemas.errors import Reject
+from schemas.text import one_line
 
 app = typer.Typer(no_args_is_help=True, help="The dashboards, written once as data.")
 
@@ -29,7 +30,7 @@ def boards_check() -> None:
     """Lint every board and run every query of it on SENDLENS_CLICKHOUSE_URL. Exits 1 when anything is wrong."""
     with explained():
         from clickhouse.store import connect
-        from dashboards.check import check
+        from dashboards.grafana.check import check
 
         with connect(read_settings()) as client:
             problems = check(client)
@@ -44,14 +45,14 @@ def boards_check() -> None:
 def boards_push() -> None:
     """Bring the Grafana at SENDLENS_GRAFANA_URL up to date: folders, datasource, boards and alert rules."""
     with explained():
-        from dashboards.grafana.push import Outcome, push
+        from dashboards.grafana.push import PushOutcome, push
 
-        outcomes: Counter[Outcome] = Counter()
+        outcomes: Counter[PushOutcome] = Counter()
         try:
             for change in push(read_settings()):
                 outcomes[change.outcome] += 1
                 print(f"boards push: {change}", flush=True)
         except Reject as refused:
-            print(f"sendlens: {refused.detail}", file=sys.stderr)
+            print(f"sendlens: {one_line(refused.detail)}", file=sys.stderr)
             raise typer.Exit(BAD_INPUT) from None
-        print("boards push: " + ", ".join(f"{outcomes[outcome]} {outcome}" for outcome in Outcome))
+        print("boards push: " + ", ".join(f"{outcomes[outcome]} {outcome}" for outcome in PushOutcome))

@@ -22,7 +22,7 @@ ForReason = Annotated[str, typer.Option(help="Letters for this reason alone.")]
 def dead_list(stage: OfStage = "", reason: ForReason = "") -> None:
     """What stands in the topic dead, by stage and reason: how many, since when, numbers and places."""
     with explained():
-        from agents.dead import chosen, letters, summary
+        from commands.dead_letters import chosen, letters, summary
 
         for line in summary(chosen(letters(read_settings()), stage=stage, reason=reason)):
             print(line)
@@ -30,9 +30,9 @@ def dead_list(stage: OfStage = "", reason: ForReason = "") -> None:
 
 @app.command("show")
 def dead_show(number: Annotated[int, typer.Argument(help="The letter's number.")]) -> None:
-    """One letter whole, its record decoded, as JSON. Exits 1 when there is none of that number."""
+    """Print one dead letter as JSON, its record decoded. Exits 1 when no letter has that number."""
     with explained():
-        from agents.dead import chosen, letters, shown
+        from commands.dead_letters import chosen, letters, shown
 
         for letter in chosen(letters(read_settings()), [number]):
             print(shown(letter))
@@ -51,7 +51,7 @@ def dead_replay(
 ) -> None:
     """Put records back on their topics and partitions. Duplicates change no number, so it may be repeated."""
     with explained():
-        from agents.dead import chosen, letters, replay
+        from commands.dead_letters import chosen, letters, replay
 
         if not (numbers or stage or reason):
             raise Misconfigured("say which: letters' numbers, --stage or --reason")

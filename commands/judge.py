@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from commands.edge import BAD_INPUT, explained
+from schemas.text import one_line
 
 app = typer.Typer(no_args_is_help=True, help="Ask the judge about hits or mails, without any service.")
 
@@ -24,9 +25,9 @@ def judge_hits(
 ) -> None:
     """Judge hits: NDJSON on stdin (id, kind, user_agent, ...), NDJSON on stdout (id, verdict, reason), same order."""
     with explained():
-        from agents.asn import asn_lookup
-        from agents.decisions.judge import Rules
-        from agents.judge_lines import judge_lines
+        from agents.judge.asn import asn_lookup
+        from commands.judge_lines import judge_lines
+        from decisions.robots.rules import Rules
 
         out = sys.stdout.buffer
         rules = Rules.load(asn_lookup(asn_database))
@@ -41,17 +42,31 @@ def judge_hits(
 @app.command("mail")
 def judge_mail(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Raw mails (RFC 5322), one a file.")],
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Add the evidence that decided: its name, its weight, and where it was found."),
+    ] = False,
 ) -> None:
     """Judge mails: replies, bounces, complaints. A JSON line for each: file, kind, recipients, text.
+
+    With --explain also "evidence", in the order that it was asked for: "about" the "kind" of the mail or an address,
+    "name" of the sign or rule, "where" it was found, and "weight", its points, where signs vote. What has no weight
+    decided by itself.
 
     With SENDLENS_TOKEN_KEYS, or the keys in SENDLENS_DATA_DIR, it also says which delivery a token proves.
     """
     with explained():
-        from agents.judge_mails import judge_mails
+        from commands.judge_mails import judge_mails
         from schemas.settings import kept_keyring
 
         out = sys.stdout.buffer
-        bad = judge_mails(files, kept_keyring(), out.write, lambda line: print(f"sendlens: {line}", file=sys.stderr))
+        bad = judge_mails(
+            files,
+            kept_keyring(),
+            out.write,
+            lambda line: print(f"sendlens: {one_line(line)}", file=sys.stderr),
+            explained=explain,
+        )
         out.flush()
         if bad:
             raise typer.Exit(BAD_INPUT)

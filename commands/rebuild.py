@@ -1,4 +1,4 @@
-"""`sendlens rebuild`: what is derived from events, made anew."""
+"""`sendlens rebuild`: rebuilds the tables derived from events."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _PATIENCE = 3600  # seconds for a statement; most take some
 
 
 def rebuild() -> None:
-    """Make every table that is derived from events anew. Interrupted, it goes on; until it is done numbers are low."""
+    """Rebuild every table derived from events. Run it again after an interruption; until it is done numbers are low."""
     with explained():
         from clickhouse import counting
         from clickhouse import rebuild as rebuilding

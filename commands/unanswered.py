@@ -1,4 +1,4 @@
-"""`sendlens unanswered`: emails of which nobody knows whether they went out."""
+"""`sendlens unanswered`: emails whose outcome is unknown."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Deliveries = Annotated[list[str] | None, typer.Argument(help="Delivery ids, as `
 def unanswered_list() -> None:
     """What waits for your decision, a line each; look the message id up in your mail server's log."""
     with explained():
-        from agents.unanswered import Unanswered, told
+        from agents.sender.unanswered_emails import UnansweredEmails, report_lines
 
         settings = read_settings()
         logging.getLogger("kafka").setLevel(logging.CRITICAL)  # stdout is for the list; what fails is told as Retry
-        with Unanswered(settings) as unanswered:
-            for line in told(unanswered.list()):
+        with UnansweredEmails(settings) as unanswered:
+            for line in report_lines(unanswered.list()):
                 print(line)
 
 
@@ -41,7 +41,7 @@ def unanswered_settle(
 ) -> None:
     """Decide. Exits 1 when one of them doesn't wait for a decision."""
     with explained():
-        from agents.unanswered import Unanswered
+        from agents.sender.unanswered_emails import UnansweredEmails
 
         if sent == again:
             raise Misconfigured("say what became of them: --sent or --again")
@@ -49,7 +49,7 @@ def unanswered_settle(
             raise Misconfigured("say which: delivery ids, or --all")
         settings = read_settings()
         logging.getLogger("kafka").setLevel(logging.CRITICAL)
-        with Unanswered(settings) as unanswered:
+        with UnansweredEmails(settings) as unanswered:
             waits = {wait.delivery_id: wait for wait in unanswered.list()}
             unknown = [id_ for id_ in deliveries or [] if id_ not in waits]
             for id_ in deliveries or list(waits):

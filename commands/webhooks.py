@@ -1,4 +1,4 @@
-"""`sendlens webhooks`: who is told of events."""
+"""`sendlens webhooks`: the endpoints that get events."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def webhooks_add(
 ) -> None:
     """Tell an address of events from now on. Its secret is shown; `list` shows it again."""
     with explained():
-        from agents.endpoints import add
+        from agents.webhooks.endpoint_admin import add
 
         endpoint, secret = add(read_settings(), url, event or [], datetime.now(UTC))
         print(f"{endpoint.id}  {', '.join(endpoint.kinds) or 'all events'} to {endpoint.url}")
@@ -34,8 +34,8 @@ def webhooks_list(
 ) -> None:
     """Every endpoint: its id, whether it is enabled, what it is told of."""
     with explained():
-        from agents.endpoints import listed
-        from schemas.endpoints import secret
+        from agents.webhooks.endpoint_admin import listed
+        from schemas.state.endpoints import secret
 
         settings = read_settings()
         for endpoint in listed(settings):
@@ -50,7 +50,7 @@ def webhooks_list(
 def webhooks_remove(endpoint: Which) -> None:
     """Tell it nothing more, and forget it."""
     with explained():
-        from agents.endpoints import change, named
+        from agents.webhooks.endpoint_admin import change, named
 
         settings = read_settings()
         changed = change(settings, named(settings, endpoint), "removed", datetime.now(UTC))
@@ -61,7 +61,7 @@ def webhooks_remove(endpoint: Which) -> None:
 def webhooks_enable(endpoint: Which) -> None:
     """Tell it of events again, from now on; what it missed comes with `redeliver`."""
     with explained():
-        from agents.endpoints import change, named
+        from agents.webhooks.endpoint_admin import change, named
 
         settings = read_settings()
         before = named(settings, endpoint)
@@ -78,7 +78,7 @@ def webhooks_redeliver(
 ) -> None:
     """Tell it again of the stored events of a time, under the ids that they had."""
     with explained():
-        from agents.endpoints import named, redeliver
+        from agents.webhooks.endpoint_admin import named, redeliver
         from clickhouse.store import connect
 
         settings = read_settings()

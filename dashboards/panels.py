@@ -1,4 +1,4 @@
-"""Boards as data: what is asked, how the answer is shown, and what it means, once for Grafana and for our own page."""
+"""Boards as data: the query, how its answer is shown, and what it means, once for Grafana and for our own page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from clickhouse.queries import Query
 from dashboards.variables import CAMPAIGN, Variable
 
 
-class Kind(StrEnum):
+class PanelKind(StrEnum):
     """How a panel shows its rows."""
 
     STAT = "stat"  # the last row; the row before it, if any, is what it is compared with
@@ -46,8 +46,8 @@ class Color(StrEnum):
     GREY = "#8a919e"
 
 
-class Better(StrEnum):
-    """Which way a number should move, for the colour of a change."""
+class GoodDirection(StrEnum):
+    """In which direction a number should move, for the colour of a change."""
 
     UP = "up"
     DOWN = "down"
@@ -63,8 +63,25 @@ class Threshold:
 
 
 @dataclass(frozen=True)
+class Word:
+    """A word that a column of states may hold, and its colour. A pattern where it begins and ends with a slash."""
+
+    text: str
+    color: Color
+
+
+@dataclass(frozen=True)
 class Field:
-    """A column of the query, shown. `line` draws it as a line where the others are bars; `about` explains it."""
+    """A column of the query, shown. `line` draws it as a line where the others are bars; `about` explains it.
+
+    In a table of Grafana's it is `width` pixels wide, 0 for what its unit and title take; one that is `long` holds text
+    of any length and gets the room that is left. `words` are what a column of states or verdicts says.
+
+    `missing` stands in a table where there is no number, a dash if it is empty.
+
+    `outcome` is what the emails that it counts have in common (clickhouse/outcomes.py): it leads to them, one by one,
+    on the board `recipients`. A row's columns campaign_id, step, variant and link_id narrow them as they do the number.
+    """
 
     column: str
     title: str
@@ -73,10 +90,15 @@ class Field:
     color: Color = Color.BLUE
     line: bool = False
     thresholds: tuple[Threshold, ...] = ()
+    width: int = 0
+    long: bool = False
+    words: tuple[Word, ...] = ()
+    outcome: str = ""
+    missing: str = ""
 
 
 @dataclass(frozen=True)
-class Of:
+class RateCounts:
     """The counts behind a rate, as columns of the query: `210 of 498 delivered`."""
 
     part: str
@@ -85,8 +107,8 @@ class Of:
 
 
 @dataclass(frozen=True)
-class Link:
-    """Where a row's label leads: to a board with a variable set to what a column of the row says.
+class RowLink:
+    """Where a row's label leads: to a board with a variable set to the value of a column of the row.
 
     `board` is a board's key, empty for the board itself. The period and the other choices stay.
     """
@@ -97,16 +119,20 @@ class Link:
 
 
 @dataclass(frozen=True)
-class Across:
-    """The columns of a heatmap: which column of the query says where a row belongs, and what there is, in order."""
+class HeatmapColumns:
+    """The columns of a heatmap: the column of the query that places a row, and all its values, in order.
+
+    `lines` is the same with a row for each line, and a column of that name for each value.
+    """
 
     column: str
     title: str
     values: tuple[int, ...]
+    lines: Query
 
 
 @dataclass(frozen=True)
-class Area:
+class GridArea:
     """Where a panel sits on Grafana's grid of 24 columns; a row is 30 pixels."""
 
     x: int
@@ -114,7 +140,7 @@ class Area:
     width: int
     height: int
 
-    def overlaps(self, other: Area) -> bool:
+    def overlaps(self, other: GridArea) -> bool:
         return (
             self.x < other.x + other.width
             and other.x < self.x + self.width
@@ -128,24 +154,29 @@ class Panel:
     """One question on a board. `id` and `key` are for good: links point at them.
 
     `label` names the column that tells rows apart: the time of a series, the name of a bar, a table's first column.
-    `link` makes it lead somewhere. `across` is a heatmap's.
+    `link` makes it lead somewhere. `across` is a heatmap's. A stat whose query has no period before is not `compared`.
+    `pages` is the query of a table whose rows are too many for one answer: our page asks it for those after a row's
+    `place`; `whole` gives all of them, for an export.
     """
 
     id: int
     key: str
-    kind: Kind
+    kind: PanelKind
     title: str
     description: str
     query: Query
     fields: tuple[Field, ...]
-    area: Area
+    area: GridArea
     no_value: str
     label: Field | None = None
-    link: Link | None = None
-    across: Across | None = None
-    of: Of | None = None
-    better: Better = Better.NEITHER
+    link: RowLink | None = None
+    across: HeatmapColumns | None = None
+    of: RateCounts | None = None
+    better: GoodDirection = GoodDirection.NEITHER
     stacked: bool = False
+    compared: bool = True
+    pages: Query | None = None
+    whole: Query | None = None
 
     @property
     def columns(self) -> tuple[Field, ...]:

@@ -23,9 +23,14 @@ class Variable:
     is_number: bool = False
 
 
-CAMPAIGN = Variable("campaign", "campaigns", "Campaign", "Whose emails the board counts.", get("campaigns"))
-STEP = Variable("step", "steps", "Step", "The emails' place in the sequence.", get("steps"), is_number=True)
+CAMPAIGN = Variable("campaign", "campaigns", "Campaign", "Whose emails the board counts.", get("campaign_names"))
+STEP = Variable("step", "steps", "Step", "The emails' place in the sequence.", get("step_names"), is_number=True)
 SENDER = Variable("sender", "senders", "Sender", "The mailbox that emails are from.", get("sender_names"))
-LEAD = Variable("lead", "lead", "Lead", "The lead's id, as the campaign platform calls it.")
+VARIANT = Variable("variant", "variants", "Variant", "The version of the text that was sent.", get("variant_names"))
+LINK = Variable("link", "links", "Link", "Emails in which a person followed it.", get("link_names"))
+OUTCOME = Variable(
+    "outcome", "outcomes", "Outcome", "What became of the emails: all that is chosen.", get("outcome_names")
+)
+LEAD = Variable("lead", "lead", "Lead", "The lead's id, as the campaign platform calls it, or its email address.")
 
-ALL = (CAMPAIGN, STEP, SENDER, LEAD)
+ALL = (CAMPAIGN, STEP, SENDER, VARIANT, LINK, OUTCOME, LEAD)

@@ -11,41 +11,54 @@ from functools import partial
 import structlog
 from fastapi import APIRouter, FastAPI
 
-from clickhouse.reader import Reader
+from clickhouse.exports.exporting import Exports
+from clickhouse.query_client import QueryClient
 from clickhouse.samples import Sampler
 from clickhouse.store import connect
-from ingest.ab import ab_routes
-from ingest.api import api_routes
-from ingest.asking import Asking
-from ingest.campaigns import finder
-from ingest.commit import GroupCommit
-from ingest.docs import docs_routes
-from ingest.export import export_routes
-from ingest.exporting import Exporting
-from ingest.health import health_routes
-from ingest.hits import App, Hits
-from ingest.metrics import Metrics
-from ingest.ownsystem import own_system_routes
-from ingest.pages import Pages
-from ingest.problems import answer_with_problems
-from ingest.publisher import Publisher
-from ingest.replay import Replay
-from ingest.share import Shares
-from ingest.source import Source
-from ingest.spool import Spool
-from ingest.stats import stats_routes
-from ingest.timeline import timeline_routes
-from ingest.unsubscribe import unsubscribe_routes
-from ingest.webhooks import webhook_routes
-from schemas.collector import spare_the_collector
-from schemas.endpoints import endpoints_view
+from decisions.sending.own_system import terms_of
+from ingest.api.ab import ab_routes
+from ingest.api.campaign_list import campaign_list_routes
+from ingest.api.campaigns import finder
+from ingest.api.export import export_routes
+from ingest.api.http import openapi
+from ingest.api.http.docs import docs_routes
+from ingest.api.http.key_guesses import KeyGuesses
+from ingest.api.http.problems import answer_with_problems
+from ingest.api.instrument.instrument_pool import InstrumentPool
+from ingest.api.leads import lead_routes
+from ingest.api.named_queries import NamedQueries
+from ingest.api.own_systems.own_system import own_system_routes
+from ingest.api.providers.intake import ProviderIntake
+from ingest.api.providers.routes import provider_routes
+from ingest.api.recipient_list import recipient_routes
+from ingest.api.senders import sender_routes
+from ingest.api.sends import api_routes
+from ingest.api.stats import stats_routes
+from ingest.api.suppressions import suppression_routes
+from ingest.api.timeline import timeline_routes
+from ingest.api.webhooks import webhook_routes
+from ingest.bodies import BodyDeadline
+from ingest.health import Readiness, health_routes
+from ingest.hits.commit import GroupCommit
+from ingest.hits.hits import App, Hits
+from ingest.hits.replay import SpoolReplay
+from ingest.hits.source import RealClient, Source
+from ingest.hits.source_rate import SourceRateLimit
+from ingest.hits.spool import Spool
+from ingest.metrics import IngestMetrics
+from ingest.origin import SameOrigin
+from ingest.pages.pages import Pages
+from ingest.pages.unsubscribe import unsubscribe_routes
 from schemas.events import Campaign, Link, Pause
-from schemas.facts import Facts
-from schemas.ownsystem import OwnSystem
+from schemas.senders import Senders
 from schemas.settings import Settings
-from schemas.snapshot import Snapshot
-from schemas.state import StateTopic
 from schemas.topics import CAMPAIGNS, DELIVERIES, EVENTS, HITS, LEADS, LINKS, PAUSES, SENDS, WEBHOOKS
+from stream.endpoints_view import endpoints_view
+from stream.facts import ActiveFacts
+from stream.gc_tuning import freeze_loaded_objects
+from stream.publisher import Publisher
+from stream.snapshot import Snapshot
+from stream.state import StateTopic
 
 log = structlog.get_logger()
 
@@ -63,40 +76,45 @@ was in the mail, and to nothing else. Both are recorded before they are answered
 """
 
 
-def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = None) -> App:
-    """The ASGI application of ingest. `routers` are served beside its own routes; `own` are the decisions for those who
-    send by themselves. Connects when it is started."""
+def create_app(settings: Settings, senders: Senders, *routers: APIRouter) -> App:
+    """The ASGI application of ingest. `routers` are served beside its own routes. Connects when it is started."""
     _keep_kafka_quiet()
-    metrics = Metrics()
+    metrics = IngestMetrics()
     publisher = Publisher(settings, (HITS, EVENTS, SENDS, CAMPAIGNS, PAUSES, LEADS, LINKS, DELIVERIES, WEBHOOKS))
     spool = Spool(settings, metrics)
     commit = GroupCommit(settings, publisher, spool, metrics)
-    replay = Replay(settings, spool, publisher, metrics, commit.heard)
+    replay = SpoolReplay(settings, spool, publisher, metrics, commit.heard)
     pages = Pages(settings)
-    shares = Shares(settings.source_hits_per_second)
+    rate_limit = SourceRateLimit(settings.source_hits_per_second)
     kept = Snapshot(settings.data_dir / "links" / "snapshot", settings.topic(LINKS))
     links = StateTopic(settings, LINKS, Link, lambda link: link.link_id, snapshot=kept)
     campaigns = StateTopic(settings, CAMPAIGNS, Campaign, lambda campaign: campaign.id)
     pauses = StateTopic(settings, PAUSES, Pause, lambda pause: pause.campaign)
     endpoints = endpoints_view(settings)
-    facts = Facts(settings)
+    facts = ActiveFacts(settings)
     sampler = Sampler(settings, "ingest", metrics.registry)
-    reader = Reader(partial(connect, settings, connect_timeout=3, send_receive_timeout=20, query_retries=0))
-    exporting = Exporting(partial(connect, settings, connect_timeout=3, send_receive_timeout=300, compress=False))
-    asking, known = Asking(reader), finder(campaigns)
+    reader = QueryClient(partial(connect, settings, connect_timeout=3, send_receive_timeout=20, query_retries=0))
+    exporting = Exports(partial(connect, settings, connect_timeout=3, send_receive_timeout=300, compress=False))
+    named_queries, known = NamedQueries(reader), finder(campaigns)
     others = [
-        stats_routes(settings, asking, known),
-        ab_routes(settings, asking, known),
-        timeline_routes(settings, asking),
+        stats_routes(settings, named_queries, known),
+        campaign_list_routes(settings, named_queries),
+        ab_routes(settings, named_queries, known),
+        timeline_routes(settings, named_queries),
+        lead_routes(settings, named_queries),
+        recipient_routes(settings, named_queries),
+        sender_routes(settings, reader),
         export_routes(settings, exporting, metrics),
         webhook_routes(settings, publisher, endpoints),
+        suppression_routes(settings, publisher, facts, reader, metrics),
+        provider_routes(settings, ProviderIntake(settings.keyring, publisher, reader, metrics), metrics),
     ]
-    if own:
-        others += own_system_routes(settings, own, publisher, campaigns, pauses, facts, links, metrics)
+    pool = InstrumentPool(terms_of(settings, senders))
+    others += own_system_routes(settings, pool, publisher, campaigns, pauses, facts, links, metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        spare_the_collector()
+        freeze_loaded_objects()
         publisher.start()
         commit.start()
         replay.start()
@@ -110,6 +128,7 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
         await replay.stop()
         await commit.stop(_DRAIN_PATIENCE)
         await spool.stop()
+        await asyncio.to_thread(pool.stop)
         await asyncio.gather(
             publisher.stop(_CLOSE_PATIENCE),
             *(asyncio.to_thread(part.stop) for part in (links, campaigns, pauses, endpoints, facts, sampler)),
@@ -123,16 +142,21 @@ def create_app(settings: Settings, *routers: APIRouter, own: OwnSystem | None = 
         lifespan=lifespan,
         docs_url=None,  # FastAPI's own pages load their parts from another host; ours do not
         redoc_url=None,
+        generate_unique_id_function=openapi.operation_id,
         max_body_size=_DEFAULT_BODY_BYTES,
     )
     answer_with_problems(app)
+    openapi.with_components(app)
     app.include_router(unsubscribe_routes(settings, publisher, pages, metrics))
-    app.include_router(api_routes(settings, publisher, campaigns, pauses, metrics, *others))
-    app.include_router(health_routes(publisher, (links, campaigns, pauses), metrics))
+    app.include_router(api_routes(settings, senders, publisher, campaigns, pauses, metrics, *others))
+    readiness = Readiness(publisher, commit, spool, (links, campaigns, pauses))
+    app.include_router(health_routes(settings, readiness, metrics))
     app.include_router(docs_routes(app))
     for router in routers:
         app.include_router(router)
-    return Hits(app, settings.keyring, links, commit, Source(settings.proxies), shares, pages, metrics)
+    source = Source(settings.proxies)
+    behind = RealClient(KeyGuesses(SameOrigin(BodyDeadline(app), settings), metrics.wrong_keys), source)
+    return Hits(behind, settings.keyring, links, commit, source, rate_limit, pages, metrics)
 
 
 def _keep_kafka_quiet() -> None:

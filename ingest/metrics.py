@@ -1,22 +1,54 @@
-"""What ingest counts. One registry an application, so that two in one process do not mix."""
+"""What ingest counts; docs/metrics.md lists it. One registry an application, so that two in one process do not mix.
+
+Every counter is there from 0 on with all the values of its labels, so that a rule sees the first increase too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
+from clickhouse.samples import from_zero
+from decisions.sending.gate import SkipReason
+from decisions.sending.own_events import OwnKind
 from schemas.events import HitKind
+from schemas.providers import PROVIDERS
 
 HitResult = Literal["recorded", "spooled", "unacknowledged", "refused", "shed", "rejected"]
 RESULTS: tuple[HitResult, ...] = get_args(HitResult)
 KINDS: tuple[HitKind, ...] = ("open", "click")
+# Why hits, sends and other emails are rejected. tests/ingest/test_metrics.py compares them with the code.
+_BAD_TOKEN = ("malformed", "key", "purpose", "signature")
+HIT_REASONS: dict[HitKind, tuple[str, ...]] = {
+    "open": (*_BAD_TOKEN, "method", "error", "in-flight"),
+    "click": (*_BAD_TOKEN, "link", "link-url", "links-behind", "method", "error", "in-flight"),
+}
+_ITEM_REASONS = (
+    *("malformed", "control-character", "id-too-long", "step-out-of-range", "too-large", "address-invalid"),
+    "domain-invalid",
+)
+SEND_REASONS = (
+    *_ITEM_REASONS,
+    *("campaign-unknown", "duplicate", "no-account", "empty", "html-missing", "image-invalid", "batch-size"),
+    *("header-invalid", "header-forbidden", "id-not-a-path"),
+)
+INSTRUMENT_REASONS = (*SEND_REASONS, "bad-id", "no-content", "too-many-links", "too-slow")
+OWN_REASONS = (*_ITEM_REASONS, "campaign-unknown", "at-future", "at-too-old", "address-missing", "batch-size")
+SUPPRESSION_REASONS = (
+    *_ITEM_REASONS,
+    *("reason-unknown", "source-invalid", "since-future", "of-unknown", "id-invalid", "parameter-invalid"),
+)
+REPORT_REASONS = (
+    *("unknown-word", "ignored", "no-token", "unknown-email"),
+    *("malformed", "batch-size", "stale", "topic", "signature", "address-missing"),
+)
 # Seconds. Group commit alone is 3 ms; 2 s is where hits go to the spool instead.
 _ACK_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 30.0)
 
 
-class Metrics:
+class IngestMetrics:
     """Counters and gauges of one ingest application, and their text for `/metrics`."""
 
     def __init__(self) -> None:
@@ -35,7 +67,7 @@ class Metrics:
             "sendlens_hits_rejected", "Hits not recorded, by reason.", ("kind", "reason"), registry=self.registry
         )
         self.lost = Counter(
-            "sendlens_hits_lost", "Hits that Kafka refused for good, by reason.", ("reason",), registry=self.registry
+            "sendlens_hits_lost", "Hits that were in hand and are gone, by reason.", ("reason",), registry=self.registry
         )
         self.ack_seconds = Histogram(
             "sendlens_ack_seconds",
@@ -70,6 +102,18 @@ class Metrics:
             ("kind", "result"),
             registry=self.registry,
         )
+        self.suppressions = Counter(
+            "sendlens_suppressions",
+            "Suppressions by `/v1`: added, already there, removed, or the reason why not.",
+            ("result",),
+            registry=self.registry,
+        )
+        self.provider_reports = Counter(
+            "sendlens_provider_reports",
+            "What mail providers report: accepted, or the reason why it makes nothing known or was refused.",
+            ("provider", "result"),
+            registry=self.registry,
+        )
         self._in_flight = Gauge(
             "sendlens_hits_in_flight", "Hits that Kafka has not acknowledged yet.", registry=self.registry
         )
@@ -94,16 +138,45 @@ class Metrics:
             "Bytes of left spool files that are no whole frame: what a crash tore, or a bad disk.",
             registry=self.registry,
         )
+        self._ready = Gauge("sendlens_ready", "1 while hits are safe here, as /readyz says.", registry=self.registry)
+        self._degraded = Gauge(
+            "sendlens_degraded", "1 while that part does not work; /readyz says how.", ("part",), registry=self.registry
+        )
         self.exports = Counter(
             "sendlens_exports",
             "Exports that began: whole, broken (the caller got a part, and could see it), left (by the caller).",
             ("table", "format", "result"),
             registry=self.registry,
         )
+        self.wrong_keys = Counter(
+            "sendlens_wrong_keys",
+            "API keys that were shown, to `/v1` or the page, and are none.",
+            registry=self.registry,
+        )
+        self._begin()
         # Bound once: a look-up by label costs as much as the count itself on the hot path.
         self.hit: dict[tuple[HitKind, str], Counter] = {
             (kind, result): self.hits.labels(kind, result) for kind in KINDS for result in RESULTS
         }
+
+    def _begin(self) -> None:
+        for kind, reasons in HIT_REASONS.items():
+            from_zero(self.rejected, [kind], reasons)
+        from_zero(self.lost, ["shutdown"])
+        from_zero(
+            self.unsubscribes,
+            ("page", "one-click", "undo", "none"),
+            ("recorded", "unavailable", "unclear", *_BAD_TOKEN),
+        )
+        from_zero(self.sends, ("accepted", "rejected"))
+        from_zero(self.sends_rejected, SEND_REASONS)
+        from_zero(self.instrumented, ("instrumented", *get_args(SkipReason), *INSTRUMENT_REASONS))
+        from_zero(self.told, (*get_args(OwnKind), "unknown"), ("accepted", *OWN_REASONS))
+        from_zero(self.suppressions, ("added", "already", "removed", *SUPPRESSION_REASONS))
+        from_zero(self.provider_reports, PROVIDERS, ("accepted", *REPORT_REASONS))
+        from_zero(self.spool_refused, ("full", "disk"))
+        from_zero(self._degraded, ("kafka", "maps", "limits", "spool"))
+        from_zero(self.exports, ("emails", "events", "hits"), ("ndjson", "csv", "parquet"), ("whole", "broken", "left"))
 
     def watch_in_flight(self, read: Callable[[], float]) -> None:
         """Read the number of hits in flight from `read` whenever it is asked for."""
@@ -114,6 +187,12 @@ class Metrics:
         self._spool_bytes.set_function(size)
         self._spool_hits.set_function(hits)
         self._spool_age.set_function(age)
+
+    def readiness(self, ready: bool, degraded: Mapping[str, Sequence[str]]) -> None:
+        """What `/readyz` says now."""
+        self._ready.set(ready)
+        for part, sentences in degraded.items():
+            self._degraded.labels(part).set(bool(sentences))
 
     def reject(self, kind: HitKind, reason: str) -> None:
         """Count a hit that is not recorded. `reason` is one of a fixed few words, never input."""

@@ -5,6 +5,11 @@ Expected outcomes (a refused send, a bot's hit) are values, not exceptions. What
 
 from __future__ import annotations
 
+import msgspec
+
+# What msgspec raises of bytes that are not what they should be: no JSON, not of that shape, no UTF-8, nested too deep.
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 
 class SendlensError(Exception):
     """Anything Sendlens raises on purpose."""

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta, Struct
 
-from schemas.images import Image
+from schemas.state.images import Image
 
 Id = Annotated[str, Meta(min_length=36, max_length=36, description="A UUID in its 36-character form.")]
 Name = Annotated[str, Meta(min_length=1, max_length=64, description="An id chosen by the platform.")]
@@ -29,6 +29,8 @@ def to_ms(at: datetime) -> datetime:
 HitKind = Literal["open", "click"]
 Verdict = Literal["human", "bot", "machine"]
 BounceClass = Literal["hard", "soft", "block", "unknown"]
+Fact = Literal["unsubscribed", "invalid", "complained", "suppressed", "replied", "erased"]
+FactOwner = Literal["lead", "address", "domain", "hashed-lead"]
 
 
 class Hit(Struct, frozen=True, kw_only=True):
@@ -51,14 +53,14 @@ class Hit(Struct, frozen=True, kw_only=True):
     headers: dict[str, str] = {}
 
 
-class Happened(Struct, frozen=True, kw_only=True, tag_field="kind"):
+class BaseEvent(Struct, frozen=True, kw_only=True, tag_field="kind"):
     """What every event says: its own id, and when it happened."""
 
     id: Id
     at: Time
 
 
-class Event(Happened, frozen=True, kw_only=True):
+class Event(BaseEvent, frozen=True, kw_only=True):
     """What every event of an email says besides: of which."""
 
     delivery_id: Id
@@ -69,7 +71,7 @@ class Event(Happened, frozen=True, kw_only=True):
 
 
 class Sent(Event, tag="sent", frozen=True, kw_only=True):
-    """The email was put to the recipient's mail server, which gave its final answer. The base of every rate."""
+    """The email was handed to the recipient's mail server, which gave its final answer. The base of every rate."""
 
     sender: str
     recipient_domain: str
@@ -78,6 +80,9 @@ class Sent(Event, tag="sent", frozen=True, kw_only=True):
     attempt: int = 1
     # A keyed hash of the recipient's address (Keyring.address_id): by it a dead address is known in every list.
     address: str = ""
+    # Whether it has a pixel, and how many links were wrapped. None: not known, and counted as if it had both.
+    pixel: bool | None = None
+    wrapped_links: int | None = None
 
 
 class Delivered(Event, tag="delivered", frozen=True, kw_only=True):
@@ -103,7 +108,7 @@ class Skipped(Event, tag="skipped", frozen=True, kw_only=True):
 
 
 class Unanswered(Event, tag="unanswered", frozen=True, kw_only=True):
-    """The connection or the worker died while the email was at its mail server, so nobody knows whether it went out. It
+    """The connection or the worker died while the email was at its mail server, so it is unknown whether it left. It
     is not sent again by itself: an operator decides."""
 
     sender: str
@@ -142,9 +147,11 @@ class Replied(_Answer, tag="reply", frozen=True, kw_only=True):
 
 
 class AutoReplied(_Answer, tag="auto_reply", frozen=True, kw_only=True):
-    """A machine answered for the person: out of office and the like. Never a reply."""
+    """A machine answered for the person: out of office and the like. Never a reply. `text` is what it says, without
+    quotes."""
 
     subject: str = ""
+    text: str = ""
 
 
 class Complained(_Answer, tag="complaint", frozen=True, kw_only=True):
@@ -177,16 +184,17 @@ class Clicked(_Judged, tag="click", frozen=True, kw_only=True):
 
 
 class Unsubscribed(Event, tag="unsubscribe", frozen=True, kw_only=True):
-    """The lead wants no more email, from any campaign. `via` is page, one-click (RFC 8058) or mail."""
+    """The lead wants no more email, from any campaign. `via` is page, one-click (RFC 8058),
+    mail or provider."""
 
-    via: Literal["page", "one-click", "mail"]
+    via: Literal["page", "one-click", "mail", "provider"]
 
 
 class Resubscribed(Event, tag="resubscribe", frozen=True, kw_only=True):
     """The lead took its unsubscribing back, on the page that confirmed it."""
 
 
-class CampaignPaused(Happened, tag="campaign_paused", frozen=True, kw_only=True):
+class CampaignPaused(BaseEvent, tag="campaign_paused", frozen=True, kw_only=True):
     """A campaign sends nothing from now on. `reason` is bounces or operator; the counts are those it was decided by."""
 
     campaign: Name
@@ -196,13 +204,13 @@ class CampaignPaused(Happened, tag="campaign_paused", frozen=True, kw_only=True)
     hard_bounced: int = 0
 
 
-class CampaignResumed(Happened, tag="campaign_resumed", frozen=True, kw_only=True):
-    """A paused campaign sends again. Its bounces are counted anew from here."""
+class CampaignResumed(BaseEvent, tag="campaign_resumed", frozen=True, kw_only=True):
+    """A paused campaign sends again. Its bounce count restarts here."""
 
     campaign: Name
 
 
-class WebhookDisabled(Happened, tag="webhook_disabled", frozen=True, kw_only=True):
+class WebhookDisabled(BaseEvent, tag="webhook_disabled", frozen=True, kw_only=True):
     """An endpoint took nothing for 24 hours, or said that it is gone, and is told nothing more. `reason` is what it
     answered last."""
 
@@ -226,7 +234,7 @@ EmailEvent = (
     | Resubscribed
 )
 AnyEvent = EmailEvent | CampaignPaused | CampaignResumed | WebhookDisabled
-EVENTS: tuple[type[Happened], ...] = get_args(AnyEvent)
+EVENTS: tuple[type[BaseEvent], ...] = get_args(AnyEvent)
 
 
 class Send(Struct, frozen=True, kw_only=True):
@@ -261,7 +269,8 @@ class Campaign(Struct, frozen=True, kw_only=True):
     """A campaign as the platform declared it. Topic `campaigns`, newest record wins.
 
     `check_reply`: who has replied gets no later step. `bounce_limit`: the share of hard bounces, of emails sent, beyond
-    which it is paused, once `bounce_min_sends` were sent.
+    which it is paused, once `bounce_min_sends` were sent. The `utm_` fields are put into its links, where they say
+    something; `{campaign}`, `{step}`, `{variant}` and `{link}` in them are filled in.
     """
 
     id: Name
@@ -271,8 +280,13 @@ class Campaign(Struct, frozen=True, kw_only=True):
     track_opens: bool = True
     track_clicks: bool = True
     wrap_text_links: bool = False
+    pixel: Literal["auto", "top", "bottom"] = "auto"
     bounce_limit: Annotated[float, Meta(ge=0, le=1)] = 0.05
     bounce_min_sends: Annotated[int, Meta(ge=1)] = 20
+    utm_source: str = ""
+    utm_medium: str = ""
+    utm_campaign: str = ""
+    utm_content: str = ""
 
 
 class Pause(Struct, frozen=True, kw_only=True):
@@ -289,20 +303,22 @@ class Pause(Struct, frozen=True, kw_only=True):
 
 
 class Lead(Struct, frozen=True, kw_only=True):
-    """One fact for which a lead, or an address, is not mailed. Topic `leads`, newest record of a fact wins.
+    """One fact for which a lead, an address or a domain is not mailed. Topic `leads`, newest record of a fact wins.
 
-    `of` says whose fact it is: of the lead of that id; of the address with that keyed hash, in whatever list it stands;
-    or of the lead whose id has that keyed hash, which is what is kept of one who was erased. A fact is a record of its
-    own, so that two that become known at once both hold. `holds` False takes it back.
+    `of` says whose fact it is: of the lead of that id; of the address or the domain with that keyed hash, in whatever
+    list it stands; or of the lead whose id has that keyed hash, which is what is kept of one who was erased. A fact is
+    a record of its own, so that two that become known at once both hold. `holds` False takes it back.
+    `suppressed` is the operator's word, the others follow from what happened. `source` names what made it known.
     `campaign` only for `replied`, which stops that campaign's later steps alone.
     """
 
     lead: Name
-    fact: Literal["unsubscribed", "invalid", "complained", "replied", "erased"]
+    fact: Fact
     at: Time
-    of: Literal["lead", "address", "hashed-lead"] = "lead"
+    of: FactOwner = "lead"
     campaign: str = ""
     holds: bool = True
+    source: str = ""
 
     @property
     def key(self) -> str:
@@ -327,7 +343,7 @@ class Mail(Struct, frozen=True, kw_only=True):
     """One mail as it lies in a sender's mailbox. Topic `mail`.
 
     `id` is derived from mailbox, folder, uidvalidity and uid, so reading it again gives the same. A mail that was
-    moved, or that a server has numbered anew, has another id but the same Message-ID and `digest` (SHA-256 of its first
+    moved, or that a server has renumbered, has another id but the same Message-ID and `digest` (SHA-256 of its first
     MAX_MAIL_BYTES): what is made of a mail goes by those. `raw` is base64, at most MAX_MAIL_BYTES; `truncated` when
     there was more.
     """
@@ -342,33 +358,6 @@ class Mail(Struct, frozen=True, kw_only=True):
     digest: str
     truncated: bool = False
     raw: bytes
-
-
-class Position(Struct, frozen=True, kw_only=True):
-    """How far a folder of a mailbox is read: every mail up to `uid` is on the topic `mail`. Topic `positions`.
-
-    Of mails up to `old_until` only those that arrived since `old_since` are wanted: the others lay there before, or are
-    known. `newest` is when the newest mail so far arrived; `at` is when this was written.
-    """
-
-    mailbox: str
-    folder: str
-    uidvalidity: int
-    uid: int
-    old_until: int = 0
-    old_since: Time
-    newest: Time
-    at: Time
-
-    @property
-    def key(self) -> str:
-        """The record's key on the topic."""
-        return position_key(self.mailbox, self.folder)
-
-
-def position_key(mailbox: str, folder: str) -> str:
-    """Under which a folder's position is found."""
-    return f"{mailbox}\x1f{folder}"
 
 
 class Dead(Struct, frozen=True, kw_only=True):

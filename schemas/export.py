@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from schemas import attempts, events, webhooks
+from schemas import events
+from schemas.state import attempts, positions, webhook_calls
 
 FOLDER = Path(__file__).with_name("json")
 _STRUCTS: tuple[type[msgspec.Struct], ...] = (
@@ -23,11 +24,11 @@ _STRUCTS: tuple[type[msgspec.Struct], ...] = (
     events.Lead,
     events.Link,
     events.Mail,
-    events.Position,
+    positions.Position,
     events.Dead,
-    webhooks.Endpoint,
-    webhooks.Call,
-    webhooks.Told,
+    webhook_calls.Endpoint,
+    webhook_calls.Call,
+    webhook_calls.EventNotice,
 )
 
 

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 from schemas.errors import Misconfigured
 
-SCOPES = ("campaigns", "sends", "read", "export", "page", "webhooks")
+SCOPES = ("campaigns", "sends", "read", "export", "page", "webhooks", "suppressions", "metrics")
+# The fewest characters of a key that somebody made: what 128 random bits have in base64.
+LEAST = 22
 _HASHED = re.compile(r"sha256:([0-9a-f]{64})")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 
@@ -40,6 +42,16 @@ def digest_of(text: str) -> bytes:
     return bytes.fromhex(hashed[1]) if hashed else hashlib.sha256(text.encode()).digest()
 
 
+def whole(text: str) -> ApiKey:
+    """The key to everything, given as itself or as its hash. Raises Misconfigured for one that could be guessed."""
+    if not _HASHED.fullmatch(text) and (len(text) < LEAST or text.startswith("sha256:")):
+        raise Misconfigured(
+            f"SENDLENS_API_KEY: neither {LEAST} characters or more nor sha256: and the 64 digits of a hash; "
+            "`openssl rand -hex 32` makes a key"
+        )
+    return ApiKey("api-key", frozenset(SCOPES), digest_of(text))
+
+
 def parse(text: str) -> list[ApiKey]:
     """Read `name=scope+scope=sha256:HASH,...`. Raises Misconfigured; never with what might be a key."""
     keys: list[ApiKey] = []
@@ -59,7 +71,7 @@ def parse(text: str) -> list[ApiKey]:
 
 
 def find(keys: Iterable[ApiKey], given: bytes) -> ApiKey | None:
-    """The key that was given. Takes as long whichever it is, or if it is none."""
+    """The key that was given. Takes as long whichever it is, or for a wrong one."""
     digest = hashlib.sha256(given).digest()
     found = None
     for key in keys:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 import tomllib
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +22,12 @@ from dotenv import dotenv_values
 from msgspec import Meta, Struct
 from msgspec.structs import force_setattr, replace
 
-from schemas.errors import Misconfigured
+from schemas.addresses import mailbox
+from schemas.certificates import tls_context
+from schemas.errors import Misconfigured, Reject
+from schemas.providers import Provider
 from schemas.settings import Settings
+from schemas.text import first_control, one_line
 
 Tls = Literal["none", "starttls", "tls"]
 Limit = Annotated[int, Meta(ge=1)]
@@ -37,33 +43,41 @@ _IMAP_PORTS = {"none": 143, "starttls": 143, "tls": 993}
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"(?:{_LABEL}\.)+{_LABEL}")
 _SELECTOR = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-_ADDRESS = re.compile(rf"[^\s@<>\",;:\\()\[\]]{{1,64}}@(?:{_LABEL}\.)+{_LABEL}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _PLACE = re.compile(r"^(.*?)(?: - at `\$(.*)`)?$", re.DOTALL)
 _ACCOUNT = re.compile(r"\.account\[(\d+)\](.*)")
 
 
 class Login(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a server is and who logs in to it. `user` is the account's address unless it says otherwise."""
+    """Where a server is and who logs in to it. `user` is the account's address unless it says otherwise.
+
+    `ca_file` has the certificates (PEM) of the authorities that vouch for the server, SENDLENS_CA_FILE unless it says
+    otherwise; a relative path starts at the folder of the file that names it.
+    """
 
     host: Annotated[str, Meta(min_length=1, max_length=253)]
     port: Port = 0
     user: str = ""
     password_env: str = ""
     oauth2_token_env: str = ""
+    ca_file: str = ""
 
     def __post_init__(self) -> None:
+        _no_control("host", self.host)
+        _no_control("user", self.user)
+        _no_control("ca_file", self.ca_file)
         if re.search(r"[\s/@]", self.host) or self.host.count(":") == 1:  # an IPv6 address has more
             raise ValueError("host: want a name or an IP address, without port")
-        if _CONTROL.search(self.user):
-            raise ValueError("user: no control characters")
         if self.password_env and self.oauth2_token_env:
             raise ValueError("password_env or oauth2_token_env, not both")
         for name in (self.password_env, self.oauth2_token_env):
             if name and not _VARIABLE.fullmatch(name):
                 # Not repeated: it may be the secret itself.
                 raise ValueError("password_env and oauth2_token_env name a variable, they are not the secret itself")
+
+    def tls_context(self) -> ssl.SSLContext:
+        """What the server's certificate is verified with, read again at each call. Raises Misconfigured."""
+        return tls_context(self.ca_file)
 
     @property
     def has_secret(self) -> bool:
@@ -72,9 +86,11 @@ class Login(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Smtp(Login, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The server that the account's mail leaves through. Without a secret it is used without login."""
+    """The server that the account's mail leaves through. Without a secret it is used without login. `provider` is whose
+    it is, if its webhooks come to us: an email is sent with what they need to name it."""
 
     tls: Tls = "starttls"
+    provider: Provider | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -84,18 +100,26 @@ class Smtp(Login, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Imap(Login, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The mailbox that replies and bounces come to. Without `tls = "none"` no login goes over a readable line."""
+    """The mailbox that replies and bounces come to. Without `tls = "none"` no login goes over a readable line.
+
+    `authserv_id` is what the mailbox's server calls itself in Authentication-Results (RFC 8601, 2.5); empty, the
+    topmost of these headers is taken for the server's own.
+    """
 
     tls: Tls = "tls"
     folders: Annotated[tuple[str, ...], Meta(min_length=1, max_length=50)] = ("INBOX", "Junk")
+    authserv_id: Annotated[str, Meta(max_length=253)] = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _no_control("authserv_id", self.authserv_id)
         if not self.has_secret:
             raise ValueError("password_env or oauth2_token_env is missing")
         # RFC 9051, 5.1: INBOX is the one name whose case means nothing.
         folders = tuple("INBOX" if folder.upper() == "INBOX" else folder for folder in self.folders)
-        if any(not folder or _CONTROL.search(folder) for folder in folders) or len(set(folders)) < len(folders):
+        for folder in folders:
+            _no_control("folders", folder)
+        if not all(folders) or len(set(folders)) < len(folders):
             raise ValueError("folders: each a name, none twice")
         force_setattr(self, "folders", folders)
         force_setattr(self, "port", self.port or _IMAP_PORTS[self.tls])
@@ -116,6 +140,7 @@ class Dkim(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError("selector: want letters, digits, dashes and dots")
         if self.domain and not _DOMAIN.fullmatch(self.domain):
             raise ValueError("domain: want a name like example.com")
+        _no_control("key_file", self.key_file)
         if not self.key_file:
             raise ValueError("key_file: want the path of a private key in PEM")
 
@@ -147,20 +172,36 @@ class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     dkim: Dkim | None = None
 
     def __post_init__(self) -> None:
-        if self.address and (not _ADDRESS.fullmatch(self.address) or len(self.address) > 254):
-            raise ValueError("address: want local@domain.example, alone")
-        if _CONTROL.search(self.name) or re.search(r"[<>@]", self.name):
-            raise ValueError("name: no control characters, no < > or @")
+        _no_control("address", self.address)
+        _no_control("name", self.name)
+        if self.address:
+            force_setattr(self, "address", _address(self.address))
         if self.envelope_domain and not _DOMAIN.fullmatch(self.envelope_domain):
             raise ValueError("envelope_domain: want a name like bounces.example.com")
         if self.daily_limit and self.hourly_limit and self.hourly_limit > self.daily_limit:
             raise ValueError("hourly_limit is more than daily_limit")
-        force_setattr(self, "address", self.address.lower())
 
     @property
     def domain(self) -> str:
         """The domain of the address."""
         return self.address.rpartition("@")[2]
+
+
+def _no_control(key: str, text: str) -> None:
+    control = first_control(text)
+    if control:
+        raise ValueError(f"{key}: no control characters ({control})")
+
+
+def _address(text: str) -> str:
+    """An account's address, without a name and in lower case: what logs and metrics call it."""
+    try:
+        found = mailbox(text)
+    except Reject as refused:
+        raise ValueError(f"address: {refused.detail}") from None
+    if found.name:
+        raise ValueError("address: want local@domain.example; the name stands in `name`")
+    return found.address.lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +250,7 @@ class Senders:
         return Credential(login.user, "password" if login.password_env else "oauth2", secret)
 
 
-class _File(Struct, forbid_unknown_fields=True):
+class _SendersFile(Struct, forbid_unknown_fields=True):
     account: list[Account] = []
 
 
@@ -217,12 +258,15 @@ def load(settings: Settings) -> Senders:
     """Read the file that SENDLENS_SENDERS names. Raises Misconfigured with what is wrong, where, and what to do."""
     path = settings.senders
     try:
-        accounts = parse(path.read_text("utf-8"), path, settings.envelope_domain)
+        accounts = parse(path.read_text("utf-8"), path, settings.envelope_domain, settings.ca_file)
     except FileNotFoundError:
         accounts = ()
     except (OSError, UnicodeDecodeError) as error:
         raise Misconfigured(f"SENDLENS_SENDERS: {path} can't be read ({error})") from None
     fallback = None if any(account.smtp for account in accounts) else _of_settings(settings)
+    logins = [login for one in (*accounts, fallback) if one for login in (one.smtp, one.imap) if login]
+    for ca_file in sorted({login.ca_file for login in logins if login.ca_file}):
+        tls_context(ca_file)  # raises now, not at the first connection
 
     def environment() -> Environment:
         found = {name: value for name, value in dotenv_values(".env").items() if value}
@@ -231,17 +275,15 @@ def load(settings: Settings) -> Senders:
     return Senders(accounts, fallback, environment)
 
 
-def parse(text: str, path: Path, envelope_domain: str) -> tuple[Account, ...]:
+def parse(text: str, path: Path, envelope_domain: str, ca_file: str = "") -> tuple[Account, ...]:
     """The accounts of a file's text, defaults filled in; `path` is for messages and for relative key files."""
+    document = _document(text, path)
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise Misconfigured(f"{path}: not TOML: {error}") from None
-    try:
-        found = msgspec.convert(document, _File).account
+        found = msgspec.convert(document, _SendersFile).account
     except msgspec.ValidationError as error:
-        raise Misconfigured(f"{path}: {_explained(str(error), document)}; see senders.example.toml") from None
-    accounts = tuple(_filled_in(account, path.parent, envelope_domain) for account in found)
+        what = one_line(_explained(str(error), document))  # which repeats what stands there
+        raise Misconfigured(f"{path}: {what}; see senders.example.toml") from None
+    accounts = tuple(_filled_in(account, path.parent, envelope_domain, ca_file) for account in found)
     for number, account in enumerate(accounts):
         if not account.address:
             raise Misconfigured(f"{path}: account {number + 1}: address: want local@domain.example")
@@ -258,29 +300,60 @@ def parse(text: str, path: Path, envelope_domain: str) -> tuple[Account, ...]:
     return accounts
 
 
+def _document(text: str, path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise Misconfigured(f"{path}: not TOML: {error}") from None
+    except RecursionError:
+        why = "nested too deep"
+    except ValueError as error:  # a number with more digits than Python reads
+        why = str(error)
+    raise Misconfigured(f"{path}: line {_breaks_at(text.split(chr(10)))}: {why}")
+
+
+def _breaks_at(lines: list[str]) -> int:
+    """The number of the line that the reader can't pass. It reads in order: a text that is cut off before that line is
+    read, or found to be incomplete."""
+
+    def breaks(count: int) -> bool:
+        try:
+            tomllib.loads("\n".join(lines[:count]))
+        except tomllib.TOMLDecodeError:
+            return False
+        except (RecursionError, ValueError):
+            return True
+        return False
+
+    return bisect_left(range(len(lines)), True, key=breaks)
+
+
 def _place(login: Login) -> tuple[str, int, str]:
     return login.host.lower(), login.port, login.user.lower()
 
 
-def _filled_in(account: Account, folder: Path, envelope_domain: str) -> Account:
+def _filled_in(account: Account, folder: Path, envelope_domain: str, ca_file: str) -> Account:
     """The account with what it left out."""
     smtp, imap, dkim = account.smtp, account.imap, account.dkim
-    if smtp is not None and smtp.has_secret:
-        smtp = replace(smtp, user=smtp.user or account.address)
+    if smtp is not None:
+        user = smtp.user or (account.address if smtp.has_secret else "")
+        smtp = replace(smtp, user=user, ca_file=str(folder / smtp.ca_file) if smtp.ca_file else ca_file)
     if imap is not None:
-        imap = replace(imap, user=imap.user or account.address)
+        own = str(folder / imap.ca_file) if imap.ca_file else ca_file
+        imap = replace(imap, user=imap.user or account.address, ca_file=own)
     if dkim is not None:
         dkim = replace(dkim, domain=dkim.domain or account.domain, key_file=str(folder / dkim.key_file))
     return replace(account, envelope_domain=account.envelope_domain or envelope_domain, smtp=smtp, imap=imap, dkim=dkim)
 
 
 def _of_settings(settings: Settings) -> Account:
-    """The one account of an installation without the file: SENDLENS_SMTP_*, for whoever sends."""
+    """The one account of an installation without the file: SENDLENS_SMTP_*, for every From address."""
     try:
         smtp = Smtp(
             host=settings.smtp_host,
             port=settings.smtp_port,
             tls=settings.smtp_tls,
+            ca_file=settings.ca_file,
             user=settings.smtp_user,
             password_env="SENDLENS_SMTP_PASSWORD" if settings.smtp_user else "",
         )

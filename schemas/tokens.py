@@ -27,6 +27,10 @@ from schemas.errors import Misconfigured, Reject
 # The namespace of our UUIDv5 ids. Any fixed UUID would do; changing it would make every old email look unsent.
 NAMESPACE = UUID("5e9d1e75-0b0e-5c1a-9a0e-6c3f5d1f7a10")
 
+# The delivery of the mails that an installation sends to itself, to see that they come back: nothing follows from what
+# is about it. No campaign has it, for the name of a delivery has separators.
+PROBE = uuid5(NAMESPACE, "probe")
+
 MAC_BYTES = 16  # 128 bits: far beyond guessing over HTTP
 VERP_MAC_BYTES = 12  # what fits: "bounce+" and 34 bytes in base32 are 62 octets of the 64 allowed
 MAX_TEXT_BYTES = 64  # of campaign, lead and variant ids each; keeps the longest token under 300 characters
@@ -36,6 +40,8 @@ _HEAD = struct.Struct(">BB16sI")
 # A token's length in characters: the least that could hold a claim, and more than the longest.
 _SHORTEST, _LONGEST = 20, 400
 _FROM_URL = bytes.maketrans(b"-_+/=", b"+/   ")  # to the alphabet that binascii reads, which has no space
+_URL_SAFE = re.compile(r"[A-Za-z0-9_-]*+")
+_LINK_ID = re.compile(r"[0-9a-f]{64}(?![0-9A-Za-z])")
 _BASE32 = re.compile(r"[A-Za-z2-7]{20,80}")
 
 
@@ -84,7 +90,11 @@ def event_id(cause: UUID | str, kind: str) -> UUID:
 
 @dataclass(frozen=True)
 class Keyring:
-    """Signs with its first key and verifies with all: rotate by putting a new key in front."""
+    """Signs with its first key and verifies with all.
+
+    A new key comes last first, so that every process verifies it; once all do, it is moved to the front and signs
+    (`sendlens token-keys`). Put in front at once, its links are unknown to processes that have not started again yet.
+    """
 
     keys: Mapping[int, bytes]
 
@@ -168,6 +178,20 @@ class Keyring:
             raise BadToken("malformed") from None
         return Claim(UUID(bytes=delivery), campaign, step, variant, lead, minted_at)
 
+    def verify_published(self, purpose: Purpose, text: str) -> Claim:
+        """As `verify`, of a token at the end of an address that came by mail, where more may have got into the address.
+
+        Mail clients and people take what stands after an address for a part of it: a bracket, a quotation mark, the
+        stop of a sentence, the mark of emphasis.
+        """
+        token = found[0] if (found := _URL_SAFE.match(text)) else ""
+        try:
+            return self.verify(purpose, token)
+        except BadToken:
+            if token[-1:] not in ("_", "-"):
+                raise
+            return self.verify(purpose, token[:-1])
+
     def sign_bounce(self, claim: Claim) -> str:
         """Make the VERP token: base32 in lower case, 55 characters."""
         key_id, _ = self._first
@@ -218,6 +242,16 @@ class Keyring:
         """
         return self._hashes("sendlens address", address.strip().lower())
 
+    def domain_ids(self, domain: str) -> tuple[str, ...]:
+        """The keyed hashes of a domain in lower case, newest key first, then those of the domains above it down to two
+        labels: what is known of `example.com` holds for `mail.example.com`. The first is written, all are looked up."""
+        return self._domain_hashes(domain)
+
+    def ip_id(self, ip: str) -> str:
+        """The keyed hash that is kept of a client's address where the address is not. 24 hex digits: it tells sources
+        apart, and who has the hashes but not the keys can't try all addresses."""
+        return self._hashes("sendlens ip", ip)[0][:24]
+
     def lead_ids(self, lead: str) -> tuple[str, ...]:
         """The keyed hashes by which an erased lead's id is known again, newest key first. 32 hex digits."""
         return self._hashes("sendlens lead", lead)
@@ -234,6 +268,25 @@ class Keyring:
         def hashes(purpose: str, name: str) -> tuple[str, ...]:
             raw = name.encode("utf-8", "surrogatepass")
             return tuple(hmac.digest(key, raw, "sha256").hex()[:32] for key in keys(purpose))
+
+        return hashes
+
+    def fingerprints(self) -> dict[str, str]:
+        """By each key's id, what tells it from others and gives nothing of it away: 16 hex digits."""
+        return {
+            str(key_id): hmac.digest(secret, b"sendlens fingerprint", "sha256").hex()[:16]
+            for key_id, secret in self.keys.items()
+        }
+
+    @cached_property
+    def _domain_hashes(self) -> Callable[[str], tuple[str, ...]]:
+        """Most recipients share a few domains."""
+
+        @lru_cache(maxsize=10_000)
+        def hashes(domain: str) -> tuple[str, ...]:
+            labels = domain.split(".")
+            above = [".".join(labels[at:]) for at in range(max(1, len(labels) - 1))]
+            return tuple(found for name in above for found in self._hashes("sendlens domain", name))
 
         return hashes
 
@@ -258,6 +311,12 @@ class Keyring:
         if body[1] != purpose:
             raise BadToken("purpose")
         return body
+
+
+def published_link_id(text: str) -> str:
+    """The link id at the end of an address that came by mail, without what mail clients and people add."""
+    found = _LINK_ID.match(text)
+    return found[0] if found else text
 
 
 def _link_key(secret: bytes) -> bytes:

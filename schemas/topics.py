@@ -13,13 +13,17 @@ from dataclasses import dataclass
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
 _MIB = 1024 * 1024
+# Under Kafka's own default for a topic, 1,048,588.
+_RECORD_BYTES = 1_000_000
+TIMESTAMP_TYPE, BROKER_TIME = "message.timestamp.type", "LogAppendTime"
 
 
 @dataclass(frozen=True)
 class Topic:
     """A topic's contract. `partitions` None means the deployment's number (SENDLENS_PARTITIONS).
 
-    `expires`: compacted, and even the newest record of a key is dropped after `retention_ms`.
+    `expires`: compacted, and even the newest record of a key is dropped after `retention_ms`. `broker_time`: a record's
+    time is when the broker took it, and not what the writer's clock said.
     """
 
     name: str
@@ -32,11 +36,17 @@ class Topic:
     retention_ms: int = 7 * _DAY_MS
     max_record_bytes: int | None = None
     stored_in: str = ""
+    broker_time: bool = False
 
     @property
     def table(self) -> str:
         """The ClickHouse table that the store inserts its records into."""
         return self.stored_in or self.name
+
+    @property
+    def record_bytes(self) -> int:
+        """How large a record the topic must take."""
+        return self.max_record_bytes or _RECORD_BYTES
 
     def config(self) -> dict[str, str]:
         """The topic's configuration in Kafka's own words."""
@@ -44,18 +54,22 @@ class Topic:
         if not self.compacted or self.expires:
             policy = "compact,delete" if self.compacted else "delete"
             config = {"cleanup.policy": policy, "retention.ms": str(self.retention_ms)}
+        if self.broker_time:
+            config[TIMESTAMP_TYPE] = BROKER_TIME
         if self.max_record_bytes is not None:
             config["max.message.bytes"] = str(self.max_record_bytes)
         return config
 
 
-HITS = Topic("hits", key="delivery", holds="Hit", batch=True)
+# The judge asks which deliveries had been written when a hit was: by one clock, for those of ingest and sender may
+# differ.
+HITS = Topic("hits", key="delivery", holds="Hit", batch=True, broker_time=True)
 # The judge answers a record of hits, up to Kafka's own limit of 1 MB, with one of events.
 EVENTS = Topic("events", key="delivery", holds="Event", batch=True, max_record_bytes=2 * _MIB)
 # An email may be 2 MB of HTML, which JSON's escapes can double; Kafka's own limit is 1 MB.
 SENDS = Topic("sends", key="lead", holds="Send", max_record_bytes=6 * _MIB)
 # The timing join needs a delivery's time for hours; ClickHouse keeps it for good.
-DELIVERIES = Topic("deliveries", key="delivery", holds="Delivery", retention_ms=2 * _DAY_MS)
+DELIVERIES = Topic("deliveries", key="delivery", holds="Delivery", retention_ms=2 * _DAY_MS, broker_time=True)
 # What stands open here was at its mail server when its worker died; ClickHouse keeps that for longer.
 ATTEMPTS = Topic("attempts", key="delivery", holds="Attempt", retention_ms=2 * _DAY_MS)
 # Whole sends again, until each is settled. Retries end after two days; what an operator is to decide waits the longest.

@@ -7,20 +7,60 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+import tempfile
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 import structlog
+from hypothesis import settings as hypothesis_settings
 
-from tests.support.broker import Broker, start_broker
-from tests.support.kafka import a_kafka
+if TYPE_CHECKING:  # what only some tests need is imported by its fixture: the loop of one rule takes 2 s, not 4
+    from decisions.robots.rules import Rules
+    from schemas.settings import Settings
+    from tests.support.broker import Broker
 
 KINDS = ("tansu", "kafka")
+# The files that take longest go first: one that came last would keep one core, and the other idle. Those that wait for
+# brokers and workers stand beside those that compute.
+LONGEST = (
+    "tests/faults/test_cluster.py",
+    "tests/agents/test_stream.py",
+    "tests/clickhouse/test_counting_at_once.py",
+    "tests/test_demo.py",
+    "tests/clickhouse/test_counting.py",
+    "tests/agents/sender/test_unanswered_emails.py",
+    "tests/clients/test_answers.py",
+    "tests/commands/backup/test_backup.py",
+    "tests/clickhouse/test_views_law.py",
+    "tests/ingest/pages/test_unsubscribe.py",
+    "tests/security/test_linear.py",
+    "tests/agents/guard/test_guard.py",
+    "tests/clickhouse/test_counting_happened.py",
+    "tests/clickhouse/test_counting_health.py",
+    "tests/clickhouse/test_counting_robots.py",
+    "tests/security/test_sql_injection.py",
+    "tests/dashboards/test_browser.py",
+    "tests/dashboards/test_check.py",
+    "tests/dashboards/test_ab.py",
+    "tests/dashboards/test_kinds.py",
+    "tests/test_up.py",
+)
+
+# A law holds however slow the machine is; hypothesis' 200 ms an example are lost to a busy neighbour.
+hypothesis_settings.register_profile("laws", deadline=None)
+hypothesis_settings.load_profile("laws")
 
 # No test asks anybody outside this machine, in whatever mode it starts a worker.
 os.environ["SENDLENS_RELAY_LIST_URL"] = ""
 # Nor does it write its figures to a ClickHouse that it did not start: who asks for samples switches them on.
 os.environ["SENDLENS_SAMPLE_SECONDS"] = "0"
+# Nor does it make secrets in the data folder of whoever works in this checkout.
+_data_folder = tempfile.TemporaryDirectory(prefix="sendlens-tests-")
+os.environ["SENDLENS_DATA_DIR"] = _data_folder.name
+# The processes that tests start read our modules compiled, a fifth of a worker's start, wherever they are run.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,6 +75,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(name, KINDS if both else KINDS[:1], indirect=True, scope=scope)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Stable, so that the tests of a file stay in their order."""
+    place = {path: number for number, path in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.nodeid.partition("::")[0], len(place)))
+
+
 @pytest.fixture(autouse=True)
 def logs_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A command that runs in this process sets up logging for good, to an output that ends with its test. Here it ends too."""
@@ -42,6 +88,14 @@ def logs_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(structlog, "configure", lambda **how: configure(**how | {"cache_logger_on_first_use": False}))
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def topics_of_its_own() -> Iterator[None]:
+    """The topics that a module's tests made go with it, so that the broker of all stays as quick as a new one."""
+    yield
+    if brokers := sys.modules.get("tests.support.broker"):  # else nobody made any
+        brokers.drop_made()
 
 
 @pytest.fixture(scope="session")
@@ -72,6 +126,9 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 
 def _started(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    from tests.support.broker import start_broker
+    from tests.support.kafka import a_kafka
+
     folder = tmp_path_factory.mktemp(kind)
     broker: Broker = start_broker() if kind == "tansu" else a_kafka(folder)
     try:
@@ -79,3 +136,24 @@ def _started(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Br
     finally:
         broker.stop()
         shutil.rmtree(folder / "data", ignore_errors=True)  # pytest keeps what it makes; the log may tell something
+
+
+@pytest.fixture(scope="module")
+def own_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A migrated ClickHouse database for one module, which may do with it what it likes.
+
+    `ALSO_DATABASES` of the module names others that stand beside it.
+    """
+    from tests.support.migrated import migrated_database
+
+    also = getattr(request.module, "ALSO_DATABASES", ())
+    with migrated_database(tmp_path_factory.mktemp("own"), also=also) as settings:
+        yield settings
+
+
+@pytest.fixture(scope="session")
+def rules() -> Rules:
+    """The packaged rules, compiled once."""
+    from decisions.robots.rules import Rules
+
+    return Rules.load()

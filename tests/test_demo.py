@@ -11,14 +11,14 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from msgspec.structs import replace
 
-from clickhouse.migrate import migrate
 from clickhouse.store import connect, insert_lines
 from schemas.events import AnyEvent, AutoReplied, Complained, Lead, Replied, Resubscribed, Skipped, lines
 from schemas.settings import load
 from schemas.tokens import Keyring
 from tests.dashboards.data import Email
 from tests.support.installation import environment, running
-from tests.support.processes import ROOT, start_clickhouse
+from tests.support.migrated import start_migrated
+from tests.support.processes import ROOT
 from tests.world.badlist import BadList
 from tests.world.people import People
 from tests.world.platform import Platform
@@ -75,9 +75,8 @@ TRUTHS = {part(1, "A"): Truth(sent={"lead-1"}, taken={"lead-1"}, replied={"lead-
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    server = start_clickhouse(tmp_path_factory.mktemp("world") / "data")
+    server = start_migrated(tmp_path_factory.mktemp("world") / "data")
     settings = load(clickhouse_url=server.url, token_keys=f"1:{'0' * 32}")
-    migrate(settings)
     with connect(settings) as connected:
         yield connected
     server.stop()
@@ -185,8 +184,8 @@ def test_a_pause_that_is_not_the_truth_is_found(
     assert bad.told(pauses, state)[1] != []
 
 
-def test_the_tables_that_readme_shows_have_our_columns() -> None:
-    readme = (ROOT / "README.md").read_text()
+def test_the_tables_that_the_docs_show_have_our_columns() -> None:
+    shown = (ROOT / "docs" / "demo.md").read_text()
     for line in tables({"step 1, A": Truth(sent={"lead-1"}, openers={"lead-1"}).numbers()}).splitlines():
         if "  sent" in line or "  openers" in line:
-            assert line.strip() in readme
+            assert line.strip() in shown

@@ -11,14 +11,13 @@ from clickhouse_connect.driver.client import Client
 from fastapi import FastAPI
 from msgspec.structs import replace
 
-from clickhouse.migrate import migrate
-from clickhouse.reader import Reader
+from clickhouse.query_client import QueryClient
 from clickhouse.store import connect, insert_lines
-from dashboards.page import router
-from ingest.ab import ab_routes
-from ingest.asking import Asking
-from ingest.stats import stats_routes
-from ingest.timeline import timeline_routes
+from dashboards.page.page import router
+from ingest.api.ab import ab_routes
+from ingest.api.named_queries import NamedQueries
+from ingest.api.stats import stats_routes
+from ingest.api.timeline import timeline_routes
 from schemas.events import (
     AnyEvent,
     AutoReplied,
@@ -35,7 +34,7 @@ from schemas.events import (
 )
 from schemas.settings import Settings, load
 from tests.dashboards.data import Email
-from tests.support.processes import start_clickhouse
+from tests.support.migrated import start_migrated
 from tests.support.served import served
 from tests.world.page import Page, Played, unequal
 from tests.world.platform import Lead, Platform
@@ -49,9 +48,8 @@ AT = datetime.now(UTC) - timedelta(minutes=1)
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    server = start_clickhouse(tmp_path_factory.mktemp("world") / "data")
+    server = start_migrated(tmp_path_factory.mktemp("world") / "data")
     settings = load(clickhouse_url=server.url, token_keys=f"1:{'0' * 32}")
-    migrate(settings)
     yield settings
     server.stop()
 
@@ -65,7 +63,7 @@ def client(settings: Settings) -> Iterator[Client]:
 @pytest.fixture(scope="module")
 def url(settings: Settings) -> Iterator[str]:
     """The page and the numbers of `/v1`, as ingest serves them. Every campaign is a declared one."""
-    reader = Reader(lambda: connect(settings), keep_seconds=0)
+    reader = QueryClient(lambda: connect(settings), keep_seconds=0)
 
     async def known(campaign: str) -> Campaign:
         return Campaign(id=campaign, name=campaign, created_at=AT)
@@ -73,9 +71,9 @@ def url(settings: Settings) -> Iterator[str]:
     app = FastAPI()
     app.include_router(router(settings))
     for routes in (
-        stats_routes(settings, Asking(reader), known),
-        ab_routes(settings, Asking(reader), known),
-        timeline_routes(settings, Asking(reader)),
+        stats_routes(settings, NamedQueries(reader), known),
+        ab_routes(settings, NamedQueries(reader), known),
+        timeline_routes(settings, NamedQueries(reader)),
     ):
         app.include_router(routes, prefix="/v1")
     with served(app) as served_at:

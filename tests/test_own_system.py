@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.ingest.room import Room, running, until
+from tests.ingest.room import Room, running
 from tests.support.broker import Broker
 from tests.support.stream import Stream, running_stream
+from tests.support.waiting import until
 
 THUNDERBIRD = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Thunderbird/128.5.0"
 
@@ -77,13 +78,13 @@ async def test_what_is_told_counts_and_has_its_consequences(tmp_path: Path, brok
             async def counted() -> bool:
                 return await asyncio.to_thread(outcomes, stream) == expected
 
-            await until(counted, "the outcomes")
+            await until(counted, what="the outcomes")
             for lead, reason in (("dead", "invalid"), ("angry", "complained")):
 
                 async def skipped(lead: str = lead, reason: str = reason) -> bool:
                     return [one["reason"] for one in (await instrumented(room, lead))["skipped"]] == [reason]
 
-                await until(skipped, f"{lead} to be {reason}")
+                await until(skipped, what=f"{lead} to be {reason}")
 
             # The address is dead in every list.
             other = an_email("dead") | {"lead": "another-id", "step": 2}
@@ -92,7 +93,7 @@ async def test_what_is_told_counts_and_has_its_consequences(tmp_path: Path, brok
                 answer = await room.client.post("/v1/instrument", json={"sends": [other]})
                 return [one["reason"] for one in answer.json()["skipped"]] == ["invalid"]
 
-            await until(everywhere, "the address to be dead")
+            await until(everywhere, what="the address to be dead")
             await tell(room, *some, told("delivered", "angry"))
             await asyncio.to_thread(stream.wait_until_drained)
             assert await asyncio.to_thread(outcomes, stream) == expected

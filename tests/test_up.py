@@ -18,7 +18,7 @@ from clickhouse.store import connect
 from schemas.errors import Retry
 from schemas.settings import load
 from tests.support.installation import environment, running
-from tests.support.processes import wait_until
+from tests.support.waiting import wait_until
 from tests.world.mailserver import Received
 
 FIREFOX = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0"}

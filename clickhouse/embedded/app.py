@@ -7,18 +7,16 @@ import functools
 import logging
 import re
 import time
-import uuid
-from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
+from starlette.formparsers import MultiPartException
 from starlette.requests import Request as FormRequest
 
-from clickhouse.embedded import compression
-from clickhouse.embedded.answer import Answer, respond
 from clickhouse.embedded.engine import Engine
 from clickhouse.embedded.errors import (
-    ACCESS_DENIED,
+    BAD_ARGUMENTS,
     INTO_OUTFILE_NOT_ALLOWED,
     NOT_IMPLEMENTED,
     QUERY_IS_TOO_LARGE,
@@ -28,9 +26,13 @@ from clickhouse.embedded.errors import (
     from_engine,
 )
 from clickhouse.embedded.execution import Execution
-from clickhouse.embedded.request import Request, User, authenticate, read_arguments, read_request
-from clickhouse.embedded.sessions import Session, Sessions
-from clickhouse.embedded.statement import Kind, Statement, read_statement
+from clickhouse.embedded.host_check import HostCheck
+from clickhouse.embedded.login import Accounts
+from clickhouse.embedded.native import compression, framing
+from clickhouse.embedded.query_sessions import QuerySession, QuerySessions
+from clickhouse.embedded.request import QueryRequest, read_arguments, read_query_id, read_request
+from clickhouse.embedded.response import QueryResponse, respond
+from clickhouse.embedded.statement import Statement, StatementKind, read_statement
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -45,6 +47,8 @@ _HEAD_BYTES: Final = 1 << 20
 _TEXT_BYTES: Final = 16 << 20
 # Data goes to the engine in steps of about this size.
 _APPEND_BYTES: Final = 1 << 20
+# As many as the URL may have arguments.
+_FORM_FIELDS: Final = 10_000
 # ClickHouse's http_max_uri_size.
 _URI_BYTES: Final = 1 << 20
 _WORKERS: Final = 32
@@ -62,32 +66,42 @@ class ClientGone(Exception):
     """The client closed the connection before it had its answer."""
 
 
-class Body:
+class RequestBody:
     """A request body, unpacked as it arrives."""
 
-    def __init__(self, receive: Receive, coding: str) -> None:
+    def __init__(self, receive: Receive, coding: str, frames: framing.FrameUnpacker | None = None) -> None:
         self._receive = receive
         self._unpacker = compression.Unpacker(coding)
+        self._frames = frames
         self._unpacked: Iterator[bytes] = iter(())
         self._received_all = False
         self.ended = False
 
     async def read(self) -> bytes:
-        """The next piece, of bounded size; `ended` tells whether there may be more."""
+        """The next piece, of bounded size; `ended` is whether it was the last."""
         while not self.ended:
             piece = next(self._unpacked, None)
             if piece is not None:
                 return piece
             if self._received_all:
                 self._unpacker.finish()
+                if self._frames is not None:
+                    self._frames.finish()
                 self.ended = True
                 break
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone
-            self._unpacked = self._unpacker.unpack(message.get("body", b""))
+            self._unpacked = self._unpack(message.get("body", b""))
             self._received_all = not message.get("more_body", False)
         return b""
+
+    def _unpack(self, data: bytes) -> Iterator[bytes]:
+        for piece in self._unpacker.unpack(data):
+            if self._frames is None:
+                yield piece
+            else:
+                yield from self._frames.unpack(piece)
 
     async def gather(self, start: bytes, size: int) -> bytes:
         """`start` and more of the body, until there are `size` bytes or the body ends."""
@@ -99,18 +113,25 @@ class Body:
         return b"".join(parts)
 
 
-class App:
-    """Answers /, /ping and /replicas_status for `users`, by name."""
+class EmbeddedServer:
+    """Answers /, /ping and /replicas_status, under the names of `host_check`, for those who have accounts."""
 
-    def __init__(self, engine: Engine, users: Mapping[str, User]) -> None:
+    def __init__(self, engine: Engine, accounts: Accounts, host_check: HostCheck) -> None:
         self._engine = engine
-        self._users = users
-        self._sessions = Sessions()
+        self._accounts = accounts
+        self._host_check = host_check
+        self._sessions = QuerySessions()
         self._pool = ThreadPoolExecutor(_WORKERS, "chdb")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http"  # noqa: S101
         path: str = scope["path"]
+        try:
+            self._host_check.check(scope["headers"])
+        except ServerError as refusal:
+            log.warning("request refused code=%d %s", refusal.code, refusal.logged)
+            await QueryResponse(send, self._engine).fail(refusal)
+            return
         if path == "/" and scope["method"] in ("GET", "POST", "HEAD"):
             await self._serve(scope, receive, send)
         elif path in ("/ping", "/replicas_status"):
@@ -140,63 +161,42 @@ class App:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        answer = Answer(send, self._engine)
+        answer = QueryResponse(send, self._engine)
         user = "?"
         try:
-            arguments = await self._arguments(scope, receive, headers)
-            answer.query_id = arguments.get("query_id") or str(uuid.uuid4())
-            who = authenticate(self._users, headers, arguments)
+            arguments = _url_arguments(scope)
+            who = await self._accounts.admit(headers, arguments)  # before anything of the body is read
             user = who.name
+            if headers.get("content-type", "").startswith("multipart/form-data"):
+                arguments = await _form_fields(scope, receive) | arguments
+            answer.query_id = read_query_id(arguments)
             request = read_request(scope["method"], headers, arguments, who, answer.query_id)
             multipart = headers.get("content-type", "").startswith("multipart/form-data")
-            body = Body(receive, "" if multipart else headers.get("content-encoding", ""))
+            answer.frame_errors(request)
+            frames = framing.FrameUnpacker(request.verify) if request.unframe else None
+            body = RequestBody(receive, "" if multipart else headers.get("content-encoding", ""), frames)
             body.ended = multipart
             await self._query(request, body, receive, answer)
         except ClientGone:
-            log.info("client left user=%s id=%s", user, answer.query_id)
+            log.info("client left user=%s id=%s", user, answer.logged_id)
         except asyncio.CancelledError:
-            log.warning("query given up user=%s id=%s: the server stops", user, answer.query_id)
+            log.warning("query given up user=%s id=%s: the server stops", user, answer.logged_id)
         except Exception as error:
             known = error if isinstance(error, ServerError) else from_engine(error)
-            first_line = _QUOTED.split((known.text.splitlines() or [""])[0])[0][:300]
+            first_line = _QUOTED.split((known.logged.splitlines() or [""])[0])[0][:300]
             log.warning(
                 "query failed code=%d status=%d user=%s id=%s %s",
                 known.code,
                 known.status,
                 user,
-                answer.query_id,
-                first_line,
+                answer.logged_id,
+                "".join(sign if sign.isprintable() else "?" for sign in first_line),
             )
             await answer.fail(known)
 
-    async def _arguments(self, scope: Scope, receive: Receive, headers: Mapping[str, str]) -> dict[str, str]:
-        if len(scope["query_string"]) > _URI_BYTES:
-            raise ServerError(QUERY_IS_TOO_LARGE, f"The URI is longer than {_URI_BYTES} bytes.")
-        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-            # Without a password, any page open in a local browser could otherwise drop tables.
-            raise ServerError(ACCESS_DENIED, "Requests from pages of other sites are refused.")
-        arguments = read_arguments(scope["query_string"])
-        if headers.get("content-type", "").startswith("multipart/form-data"):
-            # Clients send long parameters as form fields; files would be external tables.
-            async with FormRequest(scope, receive).form(
-                max_files=1, max_fields=10_000, max_part_size=_TEXT_BYTES
-            ) as form:
-                for name, value in form.items():
-                    if not isinstance(value, str):
-                        raise ServerError(NOT_IMPLEMENTED, "External tables are not supported by the embedded server.")
-                    arguments.setdefault(name, value)
-        return arguments
-
-    async def _query(self, request: Request, body: Body, receive: Receive, answer: Answer) -> None:
-        head = request.query + b"\n" if request.query else b""
-        source = await body.gather(head, _HEAD_BYTES)
-        statement = read_statement(source)
-        if statement.data_at is None and not body.ended:
-            source = await body.gather(source, _TEXT_BYTES)
-            if not body.ended:
-                raise ServerError(QUERY_IS_TOO_LARGE, f"The query is longer than {_TEXT_BYTES} bytes.")
-            statement = read_statement(source)
-        if statement.kind is Kind.EMPTY:
+    async def _query(self, request: QueryRequest, body: RequestBody, receive: Receive, answer: QueryResponse) -> None:
+        statement, source = await _statement(request, body)
+        if statement.kind is StatementKind.EMPTY:
             if not source.strip() and request.access:
                 await answer.complete(200, b"Ok.\n", "text/plain; charset=UTF-8")
                 return
@@ -204,8 +204,8 @@ class App:
         if statement.forbidden:
             code = INTO_OUTFILE_NOT_ALLOWED if statement.forbidden == "INTO OUTFILE" else UNKNOWN_TYPE_OF_QUERY
             raise ServerError(code, f"{statement.forbidden} is not allowed here.")
-        if statement.format == "Values" and body.ended:
-            statement = Statement(Kind.INSERT, "INSERT", source)
+        if (statement.format or "").lower() == "values" and body.ended:
+            statement = Statement(StatementKind.INSERT, "INSERT", source)
         session = self._sessions.take(request) if request.session_id else None
         execution = Execution(self._engine, request, statement, session)
         leaving: asyncio.Future[None] | None = None
@@ -225,13 +225,13 @@ class App:
                 await self._give_back(session, request)
         await answer.send_piece(last, True, execution)
 
-    async def _give_back(self, session: Session, request: Request) -> None:
+    async def _give_back(self, session: QuerySession, request: QueryRequest) -> None:
         self._sessions.give_back(session, time.monotonic())
         if request.close_session:
             self._sessions.remove(session)
             await self._run(session.close)
 
-    async def _write(self, execution: Execution, data: bytes, body: Body) -> bytes:
+    async def _write(self, execution: Execution, data: bytes, body: RequestBody) -> bytes:
         """Carries an INSERT's data to the engine and commits it; the answer is empty."""
         await self._run(execution.start)
         while True:
@@ -245,7 +245,7 @@ class App:
         return b""
 
     async def _read(
-        self, execution: Execution, request: Request, leaving: asyncio.Future[None], answer: Answer
+        self, execution: Execution, request: QueryRequest, leaving: asyncio.Future[None], answer: QueryResponse
     ) -> bytes:
         """Sends all of the result but its last part, which it returns."""
         data, last = await self._unless_left(execution.begin, leaving, request)
@@ -255,7 +255,7 @@ class App:
             data, last = await self._unless_left(execution.pull, leaving, request)
         return data
 
-    async def _unless_left(self, step: Callable[[], T], leaving: asyncio.Future[None], request: Request) -> T:
+    async def _unless_left(self, step: Callable[[], T], leaving: asyncio.Future[None], request: QueryRequest) -> T:
         """Runs a step on a worker thread; when the client leaves meanwhile, kills the query."""
         running = asyncio.ensure_future(self._run(step))
         either: set[asyncio.Future[Any]] = {running, leaving}
@@ -281,6 +281,49 @@ class App:
             raise
 
 
+async def _statement(request: QueryRequest, body: RequestBody) -> tuple[Statement, bytes]:
+    """The statement, and what has been read of it: its head where data follow, else all of it."""
+    source = await body.gather(request.query + b"\n" if request.query else b"", _HEAD_BYTES)
+    statement = read_statement(source)
+    if statement.data_at is None and not body.ended:
+        source = await body.gather(source, _TEXT_BYTES)
+        if not body.ended:
+            raise ServerError(QUERY_IS_TOO_LARGE, f"The query is longer than {_TEXT_BYTES} bytes.")
+        statement = read_statement(source)
+    return statement, source
+
+
 async def _left(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def _url_arguments(scope: Scope) -> dict[str, str]:
+    if len(scope["query_string"]) > _URI_BYTES:
+        raise ServerError(QUERY_IS_TOO_LARGE, f"The URI is longer than {_URI_BYTES} bytes.")
+    return read_arguments(scope["query_string"])
+
+
+async def _form_fields(scope: Scope, receive: Receive) -> dict[str, str]:
+    """The fields of a multipart body: clients send long parameters so. Files would be external tables."""
+    size = 0
+
+    async def bounded() -> MutableMapping[str, Any]:
+        nonlocal size
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        size += len(message.get("body", b""))
+        if size > _TEXT_BYTES:
+            raise ServerError(QUERY_IS_TOO_LARGE, f"The form is longer than {_TEXT_BYTES} bytes.")
+        return message
+
+    try:
+        async with FormRequest(scope, bounded).form(
+            max_files=0, max_fields=_FORM_FIELDS, max_part_size=_TEXT_BYTES
+        ) as form:
+            return {name: value for name, value in reversed(form.multi_items()) if isinstance(value, str)}
+    except MultiPartException as error:
+        if error.message.startswith("Too many files"):
+            raise ServerError(NOT_IMPLEMENTED, "External tables are not supported by the embedded server.") from error
+        raise ServerError(BAD_ARGUMENTS, f"The form can't be read: {error.message[:200]}") from error

@@ -7,15 +7,21 @@ import json
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
+from urllib.parse import quote
 
+from clickhouse.embedded.engine_connection import EngineConnection, quoted
 from clickhouse.embedded.errors import ServerError
-from clickhouse.embedded.link import Link, quoted
+from clickhouse.embedded.permission.parser import Parser
+from clickhouse.embedded.permission.permission import Permission
 
 _LOCK_FILE: Final = "sendlens.lock"
+# Within the data directory: all that BACKUP and RESTORE may name. It holds links to folders that the directory's owner
+# chose (commands/backup), so a statement alone reaches no other place on the disk.
+BACKUPS: Final = "backups"
 
 
 class EngineError(RuntimeError):
-    """The data directory cannot be used; the text says what to do."""
+    """The data directory cannot be used; the message has the remedy."""
 
 
 class Engine:
@@ -24,8 +30,9 @@ class Engine:
     def __init__(self, path: Path) -> None:
         self._path = path.absolute()
         self._lock = _lock(self._path)
+        self._address = f"{self._path}?backups.allowed_path={quote(str(self._path / BACKUPS))}"
         try:
-            self._root = Link(str(self._path))
+            self._root = EngineConnection(self._address)
         except Exception as error:
             self._lock.close()
             raise EngineError(f"chDB cannot open {self._path}: {error}") from error
@@ -34,18 +41,19 @@ class Engine:
         self.timezone: str
         self.display_name: str
         self.version, self.timezone, self.display_name = json.loads(facts)
+        self.permission = Permission(Parser(self.connection()), self.connection())
 
-    def link(self) -> Link:
+    def connection(self) -> EngineConnection:
         """A fresh connection, about 0.2 ms."""
-        return Link(str(self._path))
+        return EngineConnection(self._address)
 
     def kill(self, tag: str) -> None:
         """Stops the running queries that carry `tag` as their log_comment."""
-        link = self.link()
+        connection = self.connection()
         try:
-            link.query(f"KILL QUERY WHERE Settings['log_comment'] = {quoted(tag)} ASYNC")
+            connection.query(f"KILL QUERY WHERE Settings['log_comment'] = {quoted(tag)} ASYNC")
         finally:
-            link.close()
+            connection.close()
 
     def kill_all(self) -> None:
         """Stops every running query, so that the engine can close."""
@@ -59,6 +67,7 @@ class Engine:
 
     def close(self) -> None:
         """Closes the engine; parts in memory are written and the directory is free again."""
+        self.permission.close()
         self._root.close()
         self._lock.close()
 

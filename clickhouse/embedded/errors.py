@@ -7,9 +7,13 @@ from typing import Final
 
 # Codes this server raises by itself; the engine raises the rest. Source: ClickHouse, src/Common/ErrorCodes.cpp.
 BAD_ARGUMENTS: Final = 36
+TOO_LARGE_SIZE_COMPRESSED: Final = 39
+CHECKSUM_DOESNT_MATCH: Final = 40
 NOT_IMPLEMENTED: Final = 48
+UNKNOWN_TABLE: Final = 60
 SYNTAX_ERROR: Final = 62
 UNKNOWN_TYPE_OF_QUERY: Final = 78
+UNKNOWN_COMPRESSION_METHOD: Final = 89
 UNKNOWN_SETTING: Final = 115
 READONLY: Final = 164
 QUERY_IS_TOO_LARGE: Final = 229
@@ -24,9 +28,13 @@ STD_EXCEPTION: Final = 1001
 
 NAMES: Final = {
     BAD_ARGUMENTS: "BAD_ARGUMENTS",
+    TOO_LARGE_SIZE_COMPRESSED: "TOO_LARGE_SIZE_COMPRESSED",
+    CHECKSUM_DOESNT_MATCH: "CHECKSUM_DOESNT_MATCH",
     NOT_IMPLEMENTED: "NOT_IMPLEMENTED",
+    UNKNOWN_TABLE: "UNKNOWN_TABLE",
     SYNTAX_ERROR: "SYNTAX_ERROR",
     UNKNOWN_TYPE_OF_QUERY: "UNKNOWN_TYPE_OF_QUERY",
+    UNKNOWN_COMPRESSION_METHOD: "UNKNOWN_COMPRESSION_METHOD",
     UNKNOWN_SETTING: "UNKNOWN_SETTING",
     READONLY: "READONLY",
     QUERY_IS_TOO_LARGE: "QUERY_IS_TOO_LARGE",
@@ -63,12 +71,16 @@ _TAIL = re.compile(r"(?:\s*\(version [^)]*\)\.?|\s*\(([A-Z][A-Z0-9_]+)\)\.?)+\s*
 
 
 class ServerError(Exception):
-    """A refusal that reaches the client as `Code: N. DB::Exception: text (NAME)` with ClickHouse's HTTP status."""
+    """A refusal that reaches the client as `Code: N. DB::Exception: text (NAME)` with ClickHouse's HTTP status.
 
-    def __init__(self, code: int, text: str, name: str | None = None) -> None:
+    `logged` is what the log has of it where the text repeats what the client sent.
+    """
+
+    def __init__(self, code: int, text: str, name: str | None = None, *, logged: str | None = None) -> None:
         super().__init__(text)
         self.code = code
         self.text = text
+        self.logged = text if logged is None else logged
         self.name = name or NAMES.get(code, "STD_EXCEPTION")
 
     @property

@@ -1,31 +1,32 @@
-"""One HTTP request read as ClickHouse reads it: who asks, what for, in which session, under which settings."""
+"""One HTTP request, parsed as ClickHouse parses it: user, statement, session and settings."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
-from collections.abc import Mapping
+import uuid
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl
 
+from clickhouse.embedded.engine_connection import Access
 from clickhouse.embedded.errors import (
-    AUTHENTICATION_FAILED,
     BAD_ARGUMENTS,
     INVALID_SESSION_TIMEOUT,
-    NOT_IMPLEMENTED,
     READONLY,
     ServerError,
 )
-from clickhouse.embedded.link import Access
+from clickhouse.embedded.login import User
+from clickhouse.embedded.native.native import read_revision
 
 # ClickHouse's defaults, in seconds (default_session_timeout, max_session_timeout).
 SESSION_TIMEOUT: Final = 60
 MAX_SESSION_TIMEOUT: Final = 3600
 
+# ClickHouse's own bound on a session's id.
+_LONGEST_ID: Final = 128
+
 # Arguments that steer the transport; the engine has no such setting, or no use for it.
-_TRANSPORT: Final = frozenset(
+TRANSPORT: Final = frozenset(
     {
         "add_http_cors_header",
         "buffer_size",
@@ -57,10 +58,26 @@ _TRANSPORT: Final = frozenset(
         "wait_end_of_query",
     }
 )
-# What a readonly user may set: limits on the own query and the look of its result.
-_GUEST_SETTINGS: Final = frozenset(
+# What a readonly user may set: limits on the own query, the look of its result, and what clients send by themselves
+# and for a reader changes nothing (how to insert, how to talk to other servers, which types to allow).
+# clickhouse/config/users.xml allows the same on a server.
+GUEST_SETTINGS: Final = frozenset(
     {
+        "allow_experimental_dynamic_type",
+        "allow_experimental_json_type",
+        "allow_experimental_object_type",
+        "allow_experimental_variant_type",
+        "async_insert",
+        "connect_timeout",
+        "date_time_input_format",
+        "enable_dynamic_type",
+        "enable_json_type",
+        "enable_variant_type",
         "extremes",
+        "http_connection_timeout",
+        "http_receive_timeout",
+        "http_send_timeout",
+        "insert_deduplicate",
         "limit",
         "log_comment",
         "max_block_size",
@@ -71,29 +88,30 @@ _GUEST_SETTINGS: Final = frozenset(
         "max_rows_to_read",
         "max_bytes_to_read",
         "max_threads",
+        "network_compression_method",
+        "network_zstd_compression_level",
         "offset",
         "priority",
         "read_overflow_mode",
+        "receive_timeout",
         "result_overflow_mode",
+        "select_sequential_consistency",
+        "send_timeout",
         "session_timezone",
         "timeout_overflow_mode",
+        "wait_for_async_insert",
     }
 )
 _GUEST_PREFIXES: Final = ("output_format_", "date_time_output_format", "format_")
 
 
-@dataclass(frozen=True, slots=True)
-class User:
-    """Somebody who may log in; an empty password lets anybody in under this name."""
-
-    name: str
-    password: str
-    access: Access
-
-
 @dataclass(slots=True)
-class Request:
-    """What the URL and the headers say; the statement itself may still be in the body."""
+class QueryRequest:
+    """What the URL and the headers hold; the statement itself may still be in the body.
+
+    `revision` is that of the Native format. `frames` names the method of ClickHouse's own compressed frames for the
+    answer, `unframe` says that the body comes in such frames, and `verify` that their checksums count.
+    """
 
     user: User
     query: bytes
@@ -107,6 +125,10 @@ class Request:
     close_session: bool = False
     wait_end: bool = False
     accept_encoding: str = ""
+    revision: int = 0
+    frames: str = ""
+    unframe: bool = False
+    verify: bool = True
     settings: dict[str, str] = field(default_factory=dict)
     params: dict[str, str] = field(default_factory=dict)
 
@@ -120,81 +142,72 @@ def read_arguments(query_string: bytes) -> dict[str, str]:
     return dict(reversed(pairs))
 
 
-def authenticate(users: Mapping[str, User], headers: Mapping[str, str], arguments: Mapping[str, str]) -> User:
-    """Who asks: by X-ClickHouse headers, HTTP Basic or arguments, never by two of them at once (code 516 otherwise)."""
-    by_header = "x-clickhouse-user" in headers or "x-clickhouse-key" in headers
-    by_basic = "authorization" in headers
-    by_argument = "user" in arguments or "password" in arguments
-    if by_header + by_basic + by_argument > 1:
-        raise ServerError(AUTHENTICATION_FAILED, "Invalid authentication: only one method may be used at once.")
-    if by_header:
-        name, password = headers.get("x-clickhouse-user", ""), headers.get("x-clickhouse-key", "")
-    elif by_basic:
-        name, password = _basic(headers["authorization"])
-    else:
-        name, password = arguments.get("user", ""), arguments.get("password", "")
-    name = name or "default"
-    user = users.get(name)
-    expected = user.password if user is not None else ""
-    matches = hmac.compare_digest(expected.encode(), password.encode("utf-8", "surrogateescape"))
-    if user is None or (user.password and not matches):
-        raise ServerError(
-            AUTHENTICATION_FAILED,
-            f"{name[:100]}: Authentication failed: password is incorrect, or there is no user with such name.",
-        )
-    return user
-
-
-def _basic(header: str) -> tuple[str, str]:
-    scheme, _, encoded = header.partition(" ")
-    try:
-        if scheme.lower() != "basic":
-            raise ServerError(AUTHENTICATION_FAILED, f"Authentication scheme {scheme[:40]!r} is not supported.")
-        name, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError) as error:
-        raise ServerError(AUTHENTICATION_FAILED, "The Authorization header is malformed.") from error
-    return name, password
+def read_query_id(arguments: Mapping[str, str]) -> str:
+    """The id of the query, made where the client gave none. Raises ServerError when it is too long."""
+    given = arguments.get("query_id", "")
+    if len(given) > _LONGEST_ID:
+        raise ServerError(BAD_ARGUMENTS, f"query_id is longer than {_LONGEST_ID} characters.")
+    return given or str(uuid.uuid4())
 
 
 def read_request(
     method: str, headers: Mapping[str, str], arguments: Mapping[str, str], user: User, query_id: str
-) -> Request:
+) -> QueryRequest:
     """Sorts the arguments into transport, parameters and settings, and settles what the query may do."""
-    for name in ("compress", "decompress"):
-        if _flag(arguments, name):
-            raise ServerError(NOT_IMPLEMENTED, f"{name}=1 (native framing) is not supported; use HTTP compression.")
-    access = user.access
-    if access is Access.FULL:
-        asked = arguments.get("readonly", "0")
-        if asked not in ("0", "1", "2"):
-            raise ServerError(BAD_ARGUMENTS, "readonly must be 0, 1 or 2.")
-        # ClickHouse runs a GET with readonly=2: it may change settings, never data.
-        access = Access(int(asked)) or (Access.READ if method in ("GET", "HEAD") else Access.FULL)
-    settings = {k: v for k, v in arguments.items() if k not in _TRANSPORT and not k.startswith("param_")}
+    settings = {k: v for k, v in arguments.items() if k not in TRANSPORT and not k.startswith("param_")}
+    access = _access(method, arguments, user)
     if user.access is Access.GUEST:
-        for name in [*settings, *(["readonly"] if arguments.get("readonly", "1") not in ("1", "2") else [])]:
-            if name not in _GUEST_SETTINGS and not name.startswith(_GUEST_PREFIXES):
-                raise ServerError(READONLY, f"Cannot modify '{name[:100]}' setting in readonly mode.")
-    return Request(
+        _check_guest(arguments, settings)
+    return QueryRequest(
         user=user,
         query=arguments.get("query", "").encode(),
         query_id=query_id,
         access=access,
         database=arguments.get("database") or headers.get("x-clickhouse-database", ""),
         default_format=arguments.get("default_format") or headers.get("x-clickhouse-format", ""),
-        session_id=arguments.get("session_id", ""),
+        session_id=_session_id(arguments),
         session_timeout=_session_timeout(arguments),
         session_check=_flag(arguments, "session_check"),
         close_session=_flag(arguments, "close_session"),
         wait_end=_flag(arguments, "wait_end_of_query") or _flag(arguments, "http_wait_end_of_query"),
         accept_encoding=headers.get("accept-encoding", "") if _flag(arguments, "enable_http_compression") else "",
+        revision=read_revision(arguments.get("client_protocol_version", "0")),
+        frames=arguments.get("network_compression_method", "LZ4") if _flag(arguments, "compress") else "",
+        unframe=_flag(arguments, "decompress"),
+        verify=not _flag(arguments, "http_native_compression_disable_checksumming_on_decompress"),
         settings=settings,
         params={k.removeprefix("param_"): v for k, v in arguments.items() if k.startswith("param_")},
     )
 
 
+def _access(method: str, arguments: Mapping[str, str], user: User) -> Access:
+    """What the query may do: the owner may ask for less."""
+    if user.access is not Access.FULL:
+        return user.access
+    asked = arguments.get("readonly", "0")
+    if asked not in ("0", "1", "2"):
+        raise ServerError(BAD_ARGUMENTS, "readonly must be 0, 1 or 2.")
+    # ClickHouse runs a GET with readonly=2: it may change settings, never data.
+    return Access(int(asked)) or (Access.READ if method in ("GET", "HEAD") else Access.FULL)
+
+
+def _check_guest(arguments: Mapping[str, str], settings: Iterable[str]) -> None:
+    """Raises ServerError when a guest would change a setting that is not one of a guest's."""
+    asked = ["readonly"] if arguments.get("readonly", "1") not in ("1", "2") else []
+    for name in [*settings, *asked]:
+        if name not in GUEST_SETTINGS and not name.startswith(_GUEST_PREFIXES):
+            raise ServerError(READONLY, f"Cannot modify '{name[:100]}' setting in readonly mode.")
+
+
 def _flag(arguments: Mapping[str, str], name: str) -> bool:
     return arguments.get(name, "").lower() in ("1", "true", "yes", "on")
+
+
+def _session_id(arguments: Mapping[str, str]) -> str:
+    asked = arguments.get("session_id", "")
+    if len(asked) > _LONGEST_ID:
+        raise ServerError(BAD_ARGUMENTS, f"session_id is longer than {_LONGEST_ID} characters.")
+    return asked
 
 
 def _session_timeout(arguments: Mapping[str, str]) -> int:

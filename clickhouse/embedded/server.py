@@ -10,17 +10,18 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 import uvicorn
 import uvloop
 
-from clickhouse.embedded.app import App
+from clickhouse.embedded.app import EmbeddedServer
 from clickhouse.embedded.engine import Engine
-from clickhouse.embedded.link import Access
-from clickhouse.embedded.request import User
+from clickhouse.embedded.host_check import HostCheck
+from clickhouse.embedded.http_connection import HttpConnection
+from clickhouse.embedded.login import Accounts, User
 
 # How long running queries may take to notice that the server stops.
 _GRACE_SECONDS: Final = 2
@@ -34,23 +35,14 @@ class _Server(uvicorn.Server):
         yield
 
 
-def serve(
-    host: str,
-    port: int,
-    path: Path,
-    *,
-    password: str = "",
-    readonly_user: str = "",
-    readonly_password: str = "",
-) -> None:
-    """Serves the data directory `path` over ClickHouse's HTTP interface until SIGTERM or SIGINT.
+def serve(host: str, port: int, path: Path, *, users: Iterable[User], hosts: Iterable[str] = ()) -> None:
+    """Serves the data directory `path` to `users` over ClickHouse's HTTP interface until SIGTERM or SIGINT.
 
-    `password` is that of the user `default`. `readonly_user` may only read. Raises EngineError when the directory
-    cannot be used, OSError when the address cannot be bound.
+    It answers as loopback's names, as `host` and as `hosts`. Raises EngineError when the directory cannot be used,
+    OSError when the address cannot be bound.
     """
-    users = {"default": User("default", password, Access.FULL)}
-    if readonly_user:
-        users[readonly_user] = User(readonly_user, readonly_password, Access.GUEST)
+    os.umask(0o077)
+    accounts, host_check = Accounts(users), HostCheck([host, *hosts])
     # Bound first: a port in use must not cost the opening of the engine.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=1024)
@@ -61,14 +53,14 @@ def serve(
     except BaseException:
         listener.close()
         raise
-    app = App(engine, users)
+    app = EmbeddedServer(engine, accounts, host_check)
     # That is how a response that failed midway ends; the failure itself has been logged.
     logging.getLogger("uvicorn.error").addFilter(lambda record: "without completing" not in record.getMessage())
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
-        http="httptools",
+        http=HttpConnection,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -87,7 +79,7 @@ def serve(
         engine.close()
 
 
-async def _serve_until_told(server: uvicorn.Server, app: App, listener: socket.socket) -> None:
+async def _serve_until_told(server: uvicorn.Server, app: EmbeddedServer, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
 
     def stop() -> None:

@@ -26,7 +26,7 @@ _STOPS: Final = {b"SHUTDOWN": "SYSTEM SHUTDOWN", b"KILL": "SYSTEM KILL"}
 _STREAMED: Final = frozenset({b"SELECT", b"WITH", b"FROM"})
 
 
-class Kind(Enum):
+class StatementKind(Enum):
     """How a statement has to be handed to the engine."""
 
     EMPTY = "empty"
@@ -44,7 +44,7 @@ class Statement:
     SYSTEM SHUTDOWN and KILL signal the whole process group, here that of everything started together.
     """
 
-    kind: Kind
+    kind: StatementKind
     word: str
     text: bytes
     format: str | None = None
@@ -59,14 +59,21 @@ def read_statement(source: bytes) -> Statement:
     if not word:
         start = next(_tokens(source), (b"\0", 0, 0))[0]
         # To the engine's lexer NUL is the end of the query.
-        return Statement(Kind.EMPTY if start in (b"\0", b";") else Kind.OTHER, "", source)
+        return Statement(StatementKind.EMPTY if start in (b"\0", b";") else StatementKind.OTHER, "", source)
     if word == b"INSERT":
         return _read_insert(source)
     if word == b"SYSTEM":
         words = [text for text, _, _ in itertools.islice(_tokens(source), 2)]
-        return Statement(Kind.OTHER, "SYSTEM", source, forbidden=_STOPS.get(words[-1], ""))
-    kind = Kind.SELECT if word in _STREAMED else Kind.OTHER
+        return Statement(StatementKind.OTHER, "SYSTEM", source, forbidden=_STOPS.get(words[-1], ""))
+    kind = StatementKind.SELECT if word in _STREAMED else StatementKind.OTHER
     return Statement(kind, word.decode(), source, *_read_tail(source))
+
+
+def words_of(source: bytes) -> Iterator[str]:
+    """The words and quoted names of `source`; what stands in strings and comments is left out."""
+    for text, _, _ in _tokens(source):
+        if text[:1] not in (b"'", b"$"):
+            yield text.decode("utf-8", "replace")
 
 
 def _tokens(source: bytes, start: int = 0) -> Iterator[tuple[bytes, int, int]]:
@@ -84,21 +91,25 @@ def _read_insert(source: bytes) -> Statement:
     for text, start, end in _tokens(source):
         if format_at is not None:
             return Statement(
-                Kind.INSERT, "INSERT", source[:format_at], source[start:end].decode("latin-1"), _data_start(source, end)
+                StatementKind.INSERT,
+                "INSERT",
+                source[:format_at],
+                source[start:end].decode("latin-1"),
+                _data_start(source, end),
             )
         if text in (b"(", b")"):
             depth += 1 if text == b"(" else -1
         elif before not in _BEFORE_A_NAME:
             if text in (b"SELECT", b"WITH") and depth <= 1:
-                return Statement(Kind.INSERT, "INSERT", source, forbidden=_read_tail(source)[2])
+                return Statement(StatementKind.INSERT, "INSERT", source, forbidden=_read_tail(source)[2])
             if depth == 0 and text == b"VALUES":
-                return Statement(Kind.INSERT, "INSERT", source[:start], "Values", end)
+                return Statement(StatementKind.INSERT, "INSERT", source[:start], "Values", end)
             if depth == 0 and text == b"INFILE" and before == b"FROM":
-                return Statement(Kind.INSERT, "INSERT", source, forbidden="FROM INFILE")
+                return Statement(StatementKind.INSERT, "INSERT", source, forbidden="FROM INFILE")
             if depth == 0 and text == b"FORMAT":
                 format_at = start
         before = text
-    return Statement(Kind.INSERT, "INSERT", source)
+    return Statement(StatementKind.INSERT, "INSERT", source)
 
 
 def _data_start(source: bytes, at: int) -> int:

@@ -35,6 +35,14 @@ SELECT DISTINCT campaign
 FROM rare_events
 WHERE kind = 'bounce' AND bounce_class = 'hard' AND at >= {since:DateTime64(3, 'UTC')}
 
+-- name: campaign_sender
+-- The From address of the campaign's email that bounced last.
+SELECT sender
+FROM rare_events
+WHERE campaign = {campaign:String} AND kind = 'bounce'
+ORDER BY at DESC
+LIMIT 1
+
 -- name: addresses
 -- The address that each of these emails went to, as a keyed hash; an email that is not stored yet has no row.
 SELECT delivery_id, any(address) AS address

@@ -1,29 +1,51 @@
--- What keeps the numbers fast: see clickhouse/counting.py and docs/architecture.md, "Counting".
+-- What keeps the numbers fast: see clickhouse/counting.py and docs/reference/counting.md.
 
--- fragment: email_columns
--- Columns of `outcomes` that `emails` has as they are.
-lead,
-sender,
-recipient_domain,
-sent_at,
-delivered_at,
-hard_bounced_at,
-soft_bounced_at,
-blocked_at,
-put_off_at,
-first_open_at,
-first_click_at,
-first_machine_open_at,
-first_raw_open_at,
-first_raw_click_at,
-replied_at,
-last_unsubscribed_at,
-resubscribed_at,
-complained_at,
-auto_replied_at
-
--- fragment: as_emails
--- From rows of `outcomes`: a row for each hour in which something happened to the email.
+-- name: propagate
+-- Bring emails from `outcomes` to `emails`, a row for each hour in which something happened to the email: those of a batch of
+-- events, of a campaign, or these deliveries ('' and [] are none). Done again, it changes nothing.
+INSERT INTO emails
+(
+    campaign,
+    slot,
+    step,
+    variant,
+    delivery_id,
+    first_unsubscribed_at,
+    robots,
+    links,
+    raw_links,
+    lead,
+    sender,
+    recipient_domain,
+    no_pixel,
+    no_links,
+    sent_at,
+    delivered_at,
+    hard_bounced_at,
+    soft_bounced_at,
+    blocked_at,
+    put_off_at,
+    first_open_at,
+    first_click_at,
+    first_machine_open_at,
+    first_raw_open_at,
+    first_raw_click_at,
+    replied_at,
+    last_unsubscribed_at,
+    resubscribed_at,
+    complained_at,
+    auto_replied_at
+)
+WITH known AS
+(
+    SELECT *
+    FROM outcomes FINAL
+    WHERE campaign = {campaign:String} OR delivery_id IN {deliveries:Array(UUID)}
+        OR (campaign, step, variant, delivery_id) IN
+        (
+            SELECT campaign, step, variant, delivery_id FROM arrivals WHERE batch = {batch:String} AND batch != ''
+        )
+)
 SELECT
     campaign,
     slot,
@@ -34,253 +56,288 @@ SELECT
     if(slot = toStartOfHour(assumeNotNull(sent_at)), known.robots, []) AS robots,
     if(slot = toStartOfHour(assumeNotNull(sent_at)), known.links, []) AS links,
     if(slot = toStartOfHour(assumeNotNull(sent_at)), known.raw_links, []) AS raw_links,
-    -- include: email_columns
+    lead,
+    sender,
+    recipient_domain,
+    no_pixel,
+    no_links,
+    sent_at,
+    delivered_at,
+    hard_bounced_at,
+    soft_bounced_at,
+    blocked_at,
+    put_off_at,
+    first_open_at,
+    first_click_at,
+    first_machine_open_at,
+    first_raw_open_at,
+    first_raw_click_at,
+    replied_at,
+    last_unsubscribed_at,
+    resubscribed_at,
+    complained_at,
+    auto_replied_at
 FROM known
 ARRAY JOIN hours AS slot
 
--- fragment: into_emails
-INSERT INTO emails
-(
-    campaign, slot, step, variant, delivery_id, first_unsubscribed_at, robots, links, raw_links,
-    -- include: email_columns
-)
-
--- name: carry_emails
--- Bring the emails of a batch of events from `outcomes` to `emails`. Done again, it changes nothing.
--- include: into_emails
-WITH known AS
-(
-    SELECT *
-    FROM outcomes FINAL
-    WHERE (campaign, step, variant, delivery_id) IN
-    (
-        SELECT campaign, step, variant, delivery_id FROM arrivals WHERE batch = {batch:String}
-    )
-)
--- include: as_emails
-
--- name: carry_campaign
--- Bring all emails of a campaign.
--- include: into_emails
-WITH known AS (SELECT * FROM outcomes FINAL WHERE campaign = {campaign:String})
--- include: as_emails
-
--- name: carry_some
--- Bring these emails.
--- include: into_emails
-WITH known AS (SELECT * FROM outcomes FINAL WHERE delivery_id IN {deliveries:Array(UUID)})
--- include: as_emails
-
--- name: note_slots
--- Note which hours these emails stand in, to be touched once they have changed.
-INSERT INTO carried (batch, slot)
+-- name: note_hours
+-- Note which hours these emails stand in, to be marked as written once they have changed.
+INSERT INTO written_hours (batch, slot)
 SELECT DISTINCT {batch:String} AS batch, slot FROM emails WHERE delivery_id IN {deliveries:Array(UUID)}
 
--- name: touch_hits
--- Say that all hours of a campaign's hits were written to.
-INSERT INTO touched (of, slot, times)
-SELECT 'hit' AS of, slot, 1 AS times FROM judged_hits WHERE campaign = {campaign:String} GROUP BY slot
-
--- name: touch
--- Say which hours a batch changed something in, once everything of it is readable.
-INSERT INTO touched (of, slot, times)
-SELECT 'email' AS of, slot, 1 AS times FROM carried WHERE batch = {batch:String} GROUP BY slot
-UNION ALL
-SELECT 'hit' AS of, hit_slot AS slot, 1 AS times FROM arrivals WHERE batch = {batch:String} AND hit_slot > 0 GROUP BY slot
-
--- fragment: said
--- What `touched` says of every hour now, and what it had said of those that are counted.
-SELECT of, slot, sum(said) AS times, max(of_hour) AS hour_seen
+-- name: mark
+-- Say which hours were written to, once everything of it is readable: those of a batch of events, of a campaign's hits, and
+-- these `slots`. All rows of it, and of their days, in one insert, which is one block and there as a whole or not at all:
+-- ClickHouse makes blocks of a million rows, and a day has 24.
+INSERT INTO slots (of, slot, written, day_written)
+SELECT
+    of,
+    arrayJoin(arrayMap(number -> addHours(day, number), range(24))) AS slot,
+    has(slots_of_day, slot) AS written,
+    1 AS day_written
 FROM
 (
-    SELECT toString(of) AS of, slot, times AS said, 0 AS of_hour FROM touched
-    UNION ALL
-    SELECT toString(of), slot, 0, seen FROM rolled WHERE grain = 'hour'
+    SELECT of, toStartOfDay(slot) AS day, groupUniqArray(slot) AS slots_of_day
+    FROM
+    (
+        SELECT 'email' AS of, slot FROM written_hours WHERE {batch:String} != '' AND batch = {batch:String}
+        UNION ALL
+        SELECT 'hit', hit_slot FROM arrivals WHERE {batch:String} != '' AND batch = {batch:String} AND hit_slot > 0
+        UNION ALL
+        SELECT 'hit', slot FROM judged_hits WHERE {campaign:String} != '' AND campaign = {campaign:String}
+        UNION ALL
+        SELECT {of:String}, arrayJoin({slots:Array(DateTime('UTC'))})
+    )
+    GROUP BY of, day
 )
+
+-- name: mark_everything
+-- Say that every hour was written to that ever was: no rollup is fresh.
+INSERT INTO slots (of, slot, written, day_written)
+SELECT of, slot, max(written) > 0 AS is_written, 1 AS day_written
+FROM slots
 GROUP BY of, slot
 
 -- name: hours_to_roll
--- Hours whose counts don't hold, and what `touched` says of them now; the newest first.
-SELECT of, slot, times
-FROM
-(
-    -- include: said
-)
-WHERE times > hour_seen
+-- Hours whose rollups are stale, and what is written of them now; the newest first.
+SELECT of, slot, written AS version
+FROM slots FINAL
+WHERE written > counted
 ORDER BY slot DESC, of
 LIMIT {most:UInt32}
 
 -- name: days_to_roll
--- Days whose counts don't hold though those of all their hours do, and what these have seen together.
-SELECT of, day, hours_seen
-FROM
-(
-    SELECT of, toStartOfDay(slot) AS day, sum(times) AS day_times, sum(hour_seen) AS hours_seen
-    FROM
-    (
-        -- include: said
-    )
-    GROUP BY of, day
-) AS hours
-LEFT JOIN
-(
-    SELECT toString(of) AS of, slot AS day, max(seen) AS day_seen
-    FROM rolled
-    WHERE grain = 'day'
-    GROUP BY of, day
-) AS days USING (of, day)
-WHERE day_times = hours_seen AND hours_seen > day_seen
+-- Days whose rollups are stale though those of all their hours are fresh, in one look at the table.
+SELECT of, toStartOfDay(slot) AS day, any(day_written) AS version
+FROM slots FINAL
+GROUP BY of, day
+HAVING countIf(written > counted) = 0 AND version > any(day_counted)
 ORDER BY day DESC, of
 LIMIT {most:UInt32}
 
 -- name: wides_to_roll
--- Days whose wide counts don't hold though their others do, and what these have seen; those of them that were counted in
--- the last minutes wait, for they cost more.
-SELECT of, slot, day_seen
-FROM
-(
-    SELECT
-        of,
-        slot,
-        maxIf(seen, grain = 'day') AS day_seen,
-        maxIf(seen, grain = 'wide') AS wide_seen,
-        maxIf(rolled_at, grain = 'wide') AS wide_at
-    FROM rolled
-    WHERE grain IN ('day', 'wide')
-    GROUP BY of, slot
-)
-WHERE day_seen > wide_seen AND wide_at < subtractMinutes(now(), {minutes:UInt32})
-ORDER BY slot DESC, of
+-- Days whose wide rollups are stale though their others are fresh; those of them that were counted in the last minutes wait,
+-- for they cost more.
+SELECT of, slot AS day, day_written AS version
+FROM slots FINAL
+WHERE slot = toStartOfDay(slot) AND day_counted >= day_written AND day_written > wide_counted
+    AND wide_counted_at < subtractMinutes(now(), {minutes:UInt32})
+ORDER BY day DESC, of
 LIMIT {most:UInt32}
 
 -- What follows is found by its name: OF_GRAIN_into_TABLE counts emails or hits of `slots` into a table of counts, by
--- hours, adds hours up to days, or counts by days at once (`wide`). The days' and hours' `seen` is alike long.
-
--- fragment: seen_of_slot
--- What `touched` said of the slot before.
-{seen:Array(UInt64)}[indexOf({slots:Array(DateTime('UTC'))}, slot)] AS seen
-
--- fragment: seen_of_day
-{seen:Array(UInt64)}[indexOf({slots:Array(DateTime('UTC'))}, day)] AS seen
-
--- fragment: email_hours_of_days
--- The counted hours of these days, and what they have seen.
-SELECT slot, max(seen)
-FROM rolled
-WHERE of = 'email' AND grain = 'hour' AND toStartOfDay(slot) IN {slots:Array(DateTime('UTC'))}
-GROUP BY slot
-
--- fragment: hit_hours_of_days
-SELECT slot, max(seen)
-FROM rolled
-WHERE of = 'hit' AND grain = 'hour' AND toStartOfDay(slot) IN {slots:Array(DateTime('UTC'))}
-GROUP BY slot
+-- hours, adds hours up to days, or counts by days at once (`wide`). There are as many `versions` as `slots`.
 
 -- name: email_hours_into_email_counts
--- Count the emails sent in these hours.
+-- Count the emails sent in these hours, by step and variant.
 INSERT INTO email_counts
 SELECT
+    'variant' AS by,
     'hour' AS grain,
     campaign,
+    0 AS place,
     slot,
+    '' AS key,
     step,
     variant,
-    -- include: seen_of_slot
+    {versions:Array(UInt64)}[indexOf({slots:Array(DateTime('UTC'))}, slot)] AS version
     ,
-    -- include: counts
-FROM v_sent
-WHERE slot IN {slots:Array(DateTime('UTC'))}
+    sum(emails.sent) AS sent,
+    sum(emails.hard_bounced) AS hard_bounced,
+    sum(emails.soft_bounced) AS soft_bounced,
+    sum(emails.blocked) AS blocked,
+    sum(emails.delivered) AS delivered,
+    sum(emails.opened) AS opened,
+    sum(emails.raw_opened) AS raw_opened,
+    sum(emails.machine_opened) AS machine_opened,
+    sum(emails.clicked) AS clicked,
+    sum(emails.raw_clicked) AS raw_clicked,
+    sum(emails.unsubscribed) AS unsubscribed,
+    sum(emails.replied) AS replied,
+    sum(emails.raw_replied) AS raw_replied,
+    sum(emails.complained) AS complained,
+    sum(emails.pixel_opened) AS pixel_opened,
+    sum(emails.opened_with_pixel) AS opened_with_pixel,
+    sum(emails.raw_opened_with_pixel) AS raw_opened_with_pixel,
+    sum(emails.delivered_with_pixel) AS delivered_with_pixel,
+    sum(emails.delivered_with_links) AS delivered_with_links,
+    sum(emails.hit) AS hit,
+    sum(emails.bot_hit) AS bot_hit
+FROM emails FINAL
+WHERE slot IN {slots:Array(DateTime('UTC'))} AND slot = toStartOfHour(assumeNotNull(sent_at))
 GROUP BY GROUPING SETS ((campaign, slot, step, variant), (slot, step, variant))
 
--- name: email_days_into_email_counts
--- Add up the hours of these days.
+-- name: email_hours_into_email_counts_by_sender
+-- Count the emails sent in these hours, by sender.
 INSERT INTO email_counts
 SELECT
-    'day' AS grain,
-    campaign,
-    toStartOfDay(slot) AS day,
-    step,
-    variant,
-    -- include: seen_of_day
-    ,
-    -- include: count_sums
-FROM email_counts AS counted FINAL
-WHERE counted.grain = 'hour' AND (slot, counted.seen) IN
-(
-    -- include: email_hours_of_days
-)
-GROUP BY campaign, day, step, variant
-
--- name: email_hours_into_sender_counts
--- Count the emails sent in these hours, by sender.
-INSERT INTO sender_counts
-SELECT
+    'sender' AS by,
     'hour' AS grain,
     campaign,
+    0 AS place,
     slot,
-    sender,
-    -- include: seen_of_slot
+    sender AS key,
+    0 AS step,
+    '' AS variant,
+    {versions:Array(UInt64)}[indexOf({slots:Array(DateTime('UTC'))}, slot)] AS version
     ,
-    -- include: counts
-FROM v_sent
-WHERE slot IN {slots:Array(DateTime('UTC'))}
+    sum(emails.sent) AS sent,
+    sum(emails.hard_bounced) AS hard_bounced,
+    sum(emails.soft_bounced) AS soft_bounced,
+    sum(emails.blocked) AS blocked,
+    sum(emails.delivered) AS delivered,
+    sum(emails.opened) AS opened,
+    sum(emails.raw_opened) AS raw_opened,
+    sum(emails.machine_opened) AS machine_opened,
+    sum(emails.clicked) AS clicked,
+    sum(emails.raw_clicked) AS raw_clicked,
+    sum(emails.unsubscribed) AS unsubscribed,
+    sum(emails.replied) AS replied,
+    sum(emails.raw_replied) AS raw_replied,
+    sum(emails.complained) AS complained,
+    sum(emails.pixel_opened) AS pixel_opened,
+    sum(emails.opened_with_pixel) AS opened_with_pixel,
+    sum(emails.raw_opened_with_pixel) AS raw_opened_with_pixel,
+    sum(emails.delivered_with_pixel) AS delivered_with_pixel,
+    sum(emails.delivered_with_links) AS delivered_with_links,
+    sum(emails.hit) AS hit,
+    sum(emails.bot_hit) AS bot_hit
+FROM emails FINAL
+WHERE slot IN {slots:Array(DateTime('UTC'))} AND slot = toStartOfHour(assumeNotNull(sent_at))
 GROUP BY GROUPING SETS ((campaign, slot, sender), (slot, sender))
 
--- name: email_days_into_sender_counts
--- Add up the hours of these days.
-INSERT INTO sender_counts
+-- name: email_days_into_email_counts
+-- Add up the hours of these days, by variant and by sender. Domains are counted by whole days: statements/domains.sql.
+INSERT INTO email_counts
 SELECT
+    by,
     'day' AS grain,
     campaign,
+    0 AS place,
     toStartOfDay(slot) AS day,
-    sender,
-    -- include: seen_of_day
+    key,
+    step,
+    variant,
+    {versions:Array(UInt64)}[indexOf({slots:Array(DateTime('UTC'))}, day)] AS version
     ,
-    -- include: count_sums
-FROM sender_counts AS counted FINAL
-WHERE counted.grain = 'hour' AND (slot, counted.seen) IN
+    sum(counted.sent) AS sent,
+    sum(counted.hard_bounced) AS hard_bounced,
+    sum(counted.soft_bounced) AS soft_bounced,
+    sum(counted.blocked) AS blocked,
+    sum(counted.delivered) AS delivered,
+    sum(counted.opened) AS opened,
+    sum(counted.raw_opened) AS raw_opened,
+    sum(counted.machine_opened) AS machine_opened,
+    sum(counted.clicked) AS clicked,
+    sum(counted.raw_clicked) AS raw_clicked,
+    sum(counted.unsubscribed) AS unsubscribed,
+    sum(counted.replied) AS replied,
+    sum(counted.raw_replied) AS raw_replied,
+    sum(counted.complained) AS complained,
+    sum(counted.pixel_opened) AS pixel_opened,
+    sum(counted.opened_with_pixel) AS opened_with_pixel,
+    sum(counted.raw_opened_with_pixel) AS raw_opened_with_pixel,
+    sum(counted.delivered_with_pixel) AS delivered_with_pixel,
+    sum(counted.delivered_with_links) AS delivered_with_links,
+    sum(counted.hit) AS hit,
+    sum(counted.bot_hit) AS bot_hit
+FROM email_counts AS counted FINAL
+WHERE counted.by IN ('variant', 'sender') AND counted.grain = 'hour' AND (slot, counted.version) IN
 (
-    -- include: email_hours_of_days
+    SELECT slot, counted
+    FROM slots FINAL
+    WHERE of = 'email' AND toStartOfDay(slot) IN {slots:Array(DateTime('UTC'))}
 )
-GROUP BY campaign, day, sender
+GROUP BY by, campaign, day, key, step, variant
 
 -- name: hit_hours_into_hit_counts
--- Count the hits of these hours.
+-- Count the hits of these hours, by reason and variant.
 INSERT INTO hit_counts
 SELECT
+    'reason' AS by,
     'hour' AS grain,
     campaign,
     slot,
     step,
     variant,
-    kind,
     verdict,
-    reason,
-    -- include: seen_of_slot
+    reason AS key,
+    {versions:Array(UInt64)}[indexOf({slots:Array(DateTime('UTC'))}, slot)] AS version
     ,
-    count() AS hits
+    countIf(kind = 'open') AS opens,
+    countIf(kind = 'click') AS clicks,
+    [] AS agents,
+    [] AS reasons
 FROM judged_hits FINAL
 WHERE slot IN {slots:Array(DateTime('UTC'))}
-GROUP BY GROUPING SETS ((campaign, slot, step, variant, kind, verdict, reason), (slot, step, variant, kind, verdict, reason))
+GROUP BY GROUPING SETS ((campaign, slot, step, variant, verdict, reason), (slot, step, variant, verdict, reason))
 
--- name: hit_days_into_hit_counts
--- Add up the hours of these days.
+-- name: hit_hours_into_hit_counts_by_verdict
+-- Count the hits of these hours, by whose they were and nothing else.
 INSERT INTO hit_counts
 SELECT
+    'verdict' AS by,
+    'hour' AS grain,
+    campaign,
+    slot,
+    step,
+    '' AS variant,
+    verdict,
+    '' AS key,
+    {versions:Array(UInt64)}[indexOf({slots:Array(DateTime('UTC'))}, slot)] AS version
+    ,
+    countIf(kind = 'open') AS opens,
+    countIf(kind = 'click') AS clicks,
+    [] AS agents,
+    [] AS reasons
+FROM judged_hits FINAL
+WHERE slot IN {slots:Array(DateTime('UTC'))}
+GROUP BY GROUPING SETS ((campaign, slot, step, verdict), (slot, step, verdict))
+
+-- name: hit_days_into_hit_counts
+-- Add up the hours of these days, by reason and by verdict. Where robots came from is counted by whole days:
+-- statements/robots.sql.
+INSERT INTO hit_counts
+SELECT
+    by,
     'day' AS grain,
     campaign,
     toStartOfDay(slot) AS day,
     step,
     variant,
-    kind,
     verdict,
-    reason,
-    -- include: seen_of_day
+    key,
+    {versions:Array(UInt64)}[indexOf({slots:Array(DateTime('UTC'))}, day)] AS version
     ,
-    sum(counted.hits) AS hits
+    sum(counted.opens) AS opens,
+    sum(counted.clicks) AS clicks,
+    [] AS agents,
+    [] AS reasons
 FROM hit_counts AS counted FINAL
-WHERE counted.grain = 'hour' AND (slot, counted.seen) IN
+WHERE counted.by IN ('reason', 'verdict') AND counted.grain = 'hour' AND (slot, counted.version) IN
 (
-    -- include: hit_hours_of_days
+    SELECT slot, counted
+    FROM slots FINAL
+    WHERE of = 'hit' AND toStartOfDay(slot) IN {slots:Array(DateTime('UTC'))}
 )
-GROUP BY campaign, day, step, variant, kind, verdict, reason
+GROUP BY by, campaign, day, step, variant, verdict, key

@@ -7,13 +7,18 @@ SELECT
     'hour' AS grain,
     campaign,
     slot,
-    intDiv(toMinute(assumeNotNull(at)), 15) AS quarter,
+    intDiv(toMinute(assumeNotNull(one.1)), 15) AS quarter,
     step,
-    -- include: seen_of_slot
+    {versions:Array(UInt64)}[indexOf({slots:Array(DateTime('UTC'))}, slot)] AS version
     ,
-    -- include: first_counts
--- include: firsts
-AND slot IN {slots:Array(DateTime('UTC'))}
+    countIf(one.2 = 'sent') AS sent,
+    countIf(one.2 = 'opened') AS opened,
+    countIf(one.2 = 'clicked') AS clicked,
+    countIf(one.2 = 'replied') AS replied,
+    countIf(one.2 = 'unsubscribed') AS unsubscribed
+FROM emails FINAL
+ARRAY JOIN happened AS one
+WHERE slot IN {slots:Array(DateTime('UTC'))} AND one.1 IS NOT NULL AND slot = toStartOfHour(assumeNotNull(one.1))
 GROUP BY GROUPING SETS ((campaign, slot, quarter, step), (slot, quarter, step))
 
 -- name: email_days_into_happened_counts
@@ -25,12 +30,18 @@ SELECT
     toStartOfDay(slot) AS day,
     0 AS quarter,
     step,
-    -- include: seen_of_day
+    {versions:Array(UInt64)}[indexOf({slots:Array(DateTime('UTC'))}, day)] AS version
     ,
-    -- include: first_sums
+    sum(counted.sent) AS sent,
+    sum(counted.opened) AS opened,
+    sum(counted.clicked) AS clicked,
+    sum(counted.replied) AS replied,
+    sum(counted.unsubscribed) AS unsubscribed
 FROM happened_counts AS counted FINAL
-WHERE counted.grain = 'hour' AND (slot, counted.seen) IN
+WHERE counted.grain = 'hour' AND (slot, counted.version) IN
 (
-    -- include: email_hours_of_days
+    SELECT slot, counted
+    FROM slots FINAL
+    WHERE of = 'email' AND toStartOfDay(slot) IN {slots:Array(DateTime('UTC'))}
 )
 GROUP BY campaign, day, step

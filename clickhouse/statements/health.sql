@@ -1,4 +1,4 @@
--- Counts ahead what the emails of an hour or a day do to their sender's health: see clickhouse/queries/health.sql.
+-- Counts ahead what the emails of an hour or a day do to their sender's health: see clickhouse/views/health.sql.
 
 -- name: email_hours_into_sender_runs
 -- Fold the emails that met something in these hours.
@@ -7,21 +7,19 @@ SELECT
     'hour' AS grain,
     piece AS slot,
     sender,
-    -- include: seen_of_slot
-    ,
-    -- include: run_names
-FROM
-(
-    WITH runs AS
-    (
-        SELECT *, slot AS piece
-        FROM
-        (
-            WITH hours AS (SELECT arrayJoin({slots:Array(DateTime('UTC'))}))
-            -- include: met
-        )
-    )
-    -- include: runs_of_runs
+    {versions:Array(UInt64)}[indexOf({slots:Array(DateTime('UTC'))}, slot)] AS version,
+    emails,
+    before,
+    after,
+    shift,
+    low,
+    high
+FROM folded_runs(
+    rollups = (SELECT groupArray(('raw', slot, 0)) FROM (SELECT arrayJoin({slots:Array(DateTime('UTC'))}) AS slot)),
+    since = '1970-01-01 00:00:00',
+    until = '2100-01-01 00:00:00',
+    unit = 'hour',
+    timezone = 'UTC'
 )
 
 -- name: email_days_into_sender_runs
@@ -31,19 +29,21 @@ SELECT
     'day' AS grain,
     piece AS day,
     sender,
-    -- include: seen_of_day
-    ,
-    -- include: run_names
-FROM
-(
-    WITH runs AS
-    (
-        SELECT *, slot AS at, toStartOfDay(slot) AS piece
-        FROM sender_runs FINAL
-        WHERE grain = 'hour' AND (slot, seen) IN
-        (
-            -- include: email_hours_of_days
-        )
-    )
-    -- include: runs_of_runs
+    {versions:Array(UInt64)}[indexOf({slots:Array(DateTime('UTC'))}, day)] AS version,
+    emails,
+    before,
+    after,
+    shift,
+    low,
+    high
+FROM folded_runs(
+    rollups = (
+        SELECT groupArray(('hour', slot, counted))
+        FROM slots FINAL
+        WHERE of = 'email' AND toStartOfDay(slot) IN {slots:Array(DateTime('UTC'))}
+    ),
+    since = '1970-01-01 00:00:00',
+    until = '2100-01-01 00:00:00',
+    unit = 'day',
+    timezone = 'UTC'
 )

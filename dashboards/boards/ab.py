@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from clickhouse.queries import get
-from dashboards.boards.rates import DELIVERED
-from dashboards.panels import Area, Board, Color, Field, Kind, Link, Panel, Unit
+from dashboards.boards.rates import DELIVERED, NOT_TRACKED
+from dashboards.boards.words import FINDINGS
+from dashboards.panels import Board, Color, Field, GridArea, Panel, PanelKind, RowLink, Unit
 from dashboards.variables import CAMPAIGN, STEP
 
 _NO_TEST = "No step was sent in two variants"
 
 _HOW = (
     "The emails sent in the period, for each step sent in at least two variants. Rates are of delivered (sent minus "
-    "bounced). Each variant is compared with the baseline: the one called control, else the first by name. The p-value "
+    "bounced), of opens with a pixel, of clicks with links. Each variant is compared with the baseline: the one called "
+    "control, else the first by name. The p-value "
     "is of the two-sided z-test with pooled variance, corrected by Holm where a step has more than two variants."
 )
 
@@ -21,24 +23,23 @@ def _table(panel: int, query: str, key: str, title: str, about: str, did: str, y
     return Panel(
         id=panel,
         key=key,
-        kind=Kind.TABLE,
+        kind=PanelKind.TABLE,
         title=title,
         description=f"{about} {_HOW}",
         query=get(query),
         label=Field("step_name", "Step", Unit.TEXT, "The email's place in the sequence. Choose it to see it alone."),
-        link=Link("step", STEP),
+        link=RowLink("step", STEP),
         fields=(
-            Field("campaign_name", "Campaign", Unit.TEXT, "The campaign's name."),
             Field("variant", "Variant", Unit.TEXT, "The version of the text that was sent."),
             Field(
                 "finding",
                 "Finding",
                 Unit.TEXT,
                 "Better only when the corrected p-value is below 0.05 and both have the emails needed.",
+                long=True,
+                words=FINDINGS,
             ),
-            DELIVERED,
-            Field("reached", "Emails", Unit.COUNT, f"Emails that a person {did}."),
-            Field("rate", "Rate", Unit.RATE, f"Emails that a person {did}, of delivered."),
+            Field("rate", "Rate", Unit.RATE, f"Emails that a person {did}, of delivered.", missing=NOT_TRACKED),
             Field(
                 "lift", "Lift", Unit.RATE, "How much larger the rate is than the baseline's, of the baseline's rate."
             ),
@@ -46,9 +47,19 @@ def _table(panel: int, query: str, key: str, title: str, about: str, did: str, y
                 "interval",
                 "95 % interval",
                 Unit.TEXT,
-                "Of the rate minus the baseline's rate, in percentage points: by Newcombe's score method.",
+                "Of the rate minus the baseline's rate, in percentage points: by Newcombe's score method. Of each "
+                "comparison by itself, where the p-value is corrected for all of the step.",
+                width=150,
             ),
-            Field("p", "p-value", Unit.TEXT, "How often chance alone gives such a difference, corrected by Holm."),
+            Field(
+                "p",
+                "p-value",
+                Unit.TEXT,
+                "How often chance alone gives such a difference, corrected by Holm.",
+                width=80,
+            ),
+            Field("reached", "Emails", Unit.COUNT, f"Emails that a person {did}."),
+            DELIVERED,
             Field(
                 "needed",
                 "Needed of each",
@@ -62,9 +73,11 @@ def _table(panel: int, query: str, key: str, title: str, about: str, did: str, y
                 Unit.TEXT,
                 "Which difference that is: one as seen, or of a fifth of the baseline's rate.",
                 Color.GREY,
+                width=90,
             ),
+            Field("campaign_name", "Campaign", Unit.TEXT, "The campaign's name.", width=150),
         ),
-        area=Area(0, y, 24, 8),
+        area=GridArea(0, y, 24, 8),
         no_value=_NO_TEST,
     )
 
@@ -73,7 +86,7 @@ _PANELS = (
     Panel(
         id=1,
         key="tests",
-        kind=Kind.BAR,
+        kind=PanelKind.BAR,
         title="Where the tests stand",
         description="The steps sent in at least two variants in the period, by what their replies say: a variant is "
         "better than another; none differs though there is data enough; or there is not. A test is a step of a "
@@ -81,7 +94,7 @@ _PANELS = (
         query=get("ab_summary"),
         label=Field("state", "State", Unit.TEXT),
         fields=(Field("tests", "Tests", Unit.COUNT, "Steps of campaigns sent in at least two variants."),),
-        area=Area(0, 0, 24, 6),
+        area=GridArea(0, 0, 24, 6),
         no_value=_NO_TEST,
     ),
     _table(

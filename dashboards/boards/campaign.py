@@ -14,31 +14,44 @@ from dashboards.boards.rates import (
     NOTHING_SENT,
     RATES,
 )
-from dashboards.panels import Across, Area, Better, Board, Color, Field, Kind, Link, Of, Panel, Unit
+from dashboards.boards.words import CAMPAIGN_STATES
+from dashboards.panels import (
+    Board,
+    Color,
+    Field,
+    GoodDirection,
+    GridArea,
+    HeatmapColumns,
+    Panel,
+    PanelKind,
+    RateCounts,
+    RowLink,
+    Unit,
+)
 from dashboards.variables import CAMPAIGN, LEAD, STEP
 
 _HEADLINE = get("campaign_headline")
-_CAMPAIGN = Field("campaign_name", "Campaign", Unit.TEXT, "The campaign's name.")
+_CAMPAIGN = Field("campaign_name", "Campaign", Unit.TEXT, "The campaign's name.", width=150)
 _LIMIT = "The share of hard bounces, of emails sent, beyond which the campaign is paused."
 
 _OVERVIEW = {panel.key: panel for panel in OVERVIEW.panels}
 
 
-def _as_on_overview(key: str, panel_id: int, area: Area, query: Query = _HEADLINE) -> Panel:
+def _as_on_overview(key: str, panel_id: int, area: GridArea, query: Query = _HEADLINE) -> Panel:
     """The Overview's panel of that key, of the steps chosen."""
     return replace(_OVERVIEW[key], id=panel_id, area=area, query=query)
 
 
 _STATS = (
-    _as_on_overview("sent", 1, Area(0, 0, 6, 5)),
-    _as_on_overview("reply-rate", 2, Area(6, 0, 6, 5)),
-    _as_on_overview("open-rate", 3, Area(12, 0, 6, 5)),
-    _as_on_overview("click-rate", 4, Area(18, 0, 6, 5)),
-    _as_on_overview("delivery-rate", 5, Area(0, 5, 5, 4)),
+    _as_on_overview("sent", 1, GridArea(0, 0, 6, 5)),
+    _as_on_overview("reply-rate", 2, GridArea(6, 0, 6, 5)),
+    _as_on_overview("open-rate", 3, GridArea(12, 0, 6, 5)),
+    _as_on_overview("click-rate", 4, GridArea(18, 0, 6, 5)),
+    _as_on_overview("delivery-rate", 5, GridArea(0, 5, 5, 4)),
     Panel(
         id=6,
         key="hard-bounce-rate",
-        kind=Kind.STAT,
+        kind=PanelKind.STAT,
         title="Hard bounces",
         description="Of the emails sent in the period, the share refused for good: no such mailbox or domain. Beside "
         "it the limit beyond which the campaign is paused, the lowest where several are chosen. The limit is held "
@@ -48,55 +61,72 @@ _STATS = (
             Field("hard_bounce_rate", "Hard", Unit.RATE, thresholds=HARD_BOUNCES),
             Field("bounce_limit", "Limit", Unit.RATE, _LIMIT, Color.GREY),
         ),
-        area=Area(5, 5, 5, 4),
+        area=GridArea(5, 5, 5, 4),
         no_value=NOTHING_SENT,
-        of=Of("hard_bounced", "sent", "sent"),
-        better=Better.DOWN,
+        of=RateCounts("hard_bounced", "sent", "sent"),
+        better=GoodDirection.DOWN,
     ),
-    _as_on_overview("unsubscribe-rate", 7, Area(10, 5, 5, 4)),
+    _as_on_overview("unsubscribe-rate", 7, GridArea(10, 5, 5, 4)),
     Panel(
         id=8,
         key="complaint-rate",
-        kind=Kind.STAT,
+        kind=PanelKind.STAT,
         title="Complaints",
         description="Of the emails sent in the period and delivered (sent minus bounced), the share that the recipient "
         "reported as spam. Gmail and Yahoo ask to stay below 0.1 % and never to reach 0.3 %.",
         query=_HEADLINE,
         fields=(Field("complaint_rate", "Complaints", Unit.RATE, thresholds=COMPLAINTS),),
-        area=Area(15, 5, 4, 4),
+        area=GridArea(15, 5, 4, 4),
         no_value=NOTHING_DELIVERED,
-        of=Of("complained", "delivered", "delivered"),
-        better=Better.DOWN,
+        of=RateCounts("complained", "delivered", "delivered"),
+        better=GoodDirection.DOWN,
     ),
-    _as_on_overview("click-to-open-rate", 9, Area(19, 5, 5, 4)),
+    _as_on_overview("click-to-open-rate", 9, GridArea(19, 5, 5, 4)),
 )
 
 _PANELS = (
     *_STATS,
-    _as_on_overview("activity", 10, Area(0, 9, 24, 8), get("campaign_activity")),
+    _as_on_overview("activity", 10, GridArea(0, 9, 16, 8), get("campaign_activity")),
+    Panel(
+        id=20,
+        key="answers",
+        kind=PanelKind.TIME_SERIES,
+        title="Replies and unsubscribes",
+        description="Emails that a person answered for the first time, and emails unsubscribed from, each at the time "
+        "it happened, whenever the email was sent: as in Activity, where they lie flat under what was sent. Counts of "
+        "emails, without a denominator.",
+        query=get("campaign_activity"),
+        label=Field("time", "Time", Unit.TEXT),
+        fields=(
+            Field("replied", "Replied", Unit.COUNT, "Emails a person first answered.", Color.PURPLE, line=True),
+            Field("unsubscribed", "Unsubscribed", Unit.COUNT, "Emails unsubscribed from.", Color.VERMILLION, line=True),
+        ),
+        area=GridArea(16, 9, 8, 8),
+        no_value="No replies and no unsubscribes",
+    ),
     Panel(
         id=11,
         key="variants",
-        kind=Kind.TABLE,
+        kind=PanelKind.TABLE,
         title="Steps and variants",
         description="The emails sent in the period, for each variant of each step; a step leads to its A/B test. "
         "Bounces are shares of sent; opens, clicks, replies, unsubscribes and complaints of delivered (sent minus "
-        "bounced); click-to-open of opened.",
+        "bounced).",
         query=get("by_variant"),
         label=Field("step_name", "Step", Unit.TEXT, "The email's place in the sequence, which leads to its A/B test."),
-        link=Link("step", STEP, board="ab"),
+        link=RowLink("step", STEP, board="ab"),
         fields=(
-            Field("variant", "Variant", Unit.TEXT, "The version of the text that was sent."),
-            _CAMPAIGN,
+            Field("variant", "Variant", Unit.TEXT, "The version of the text that was sent.", width=100),
             *RATES,
+            _CAMPAIGN,
         ),
-        area=Area(0, 17, 24, 8),
+        area=GridArea(0, 17, 24, 8),
         no_value=NOTHING_SENT,
     ),
     Panel(
         id=12,
         key="open-delays",
-        kind=Kind.HISTOGRAM,
+        kind=PanelKind.HISTOGRAM,
         title="Time to open",
         description="Of the emails sent in the period that a person opened, how long after delivery the first open by "
         "a person came. Counts of emails; all columns together are the denominator.",
@@ -106,59 +136,59 @@ _PANELS = (
             Field("opened", "Emails", Unit.COUNT, "Emails that a person first opened after so long."),
             Field("share", "Share", Unit.RATE, "Of the emails that a person opened."),
         ),
-        area=Area(0, 25, 16, 8),
+        area=GridArea(0, 25, 16, 8),
         no_value=NOTHING_OPENED,
     ),
     Panel(
         id=13,
         key="time-to-open-half",
-        kind=Kind.STAT,
+        kind=PanelKind.STAT,
         title="Half open within",
         description="The median of the time from delivery to the first open by a person: half of the emails that a "
         "person opened, of those sent in the period, were opened within it. Exact, not an estimate.",
         query=get("time_to_open"),
         fields=(Field("p50", "p50", Unit.SECONDS),),
-        area=Area(16, 25, 8, 4),
+        area=GridArea(16, 25, 8, 4),
         no_value=NOTHING_OPENED,
     ),
     Panel(
         id=14,
         key="time-to-open-most",
-        kind=Kind.STAT,
+        kind=PanelKind.STAT,
         title="90 % open within",
         description="The 90th percentile of the time from delivery to the first open by a person: nine in ten of the "
         "emails that a person opened, of those sent in the period, were opened within it. Exact, not an estimate.",
         query=get("time_to_open"),
         fields=(Field("p90", "p90", Unit.SECONDS),),
-        area=Area(16, 29, 8, 4),
+        area=GridArea(16, 29, 8, 4),
         no_value=NOTHING_OPENED,
     ),
     Panel(
         id=15,
         key="open-hours",
-        kind=Kind.HEATMAP,
+        kind=PanelKind.HEATMAP,
         title="When people open",
         description="Emails that a person first opened in the period, whenever they were sent, by the weekday and the "
         "hour in which it was, in your timezone. Counts of emails; all cells together are the denominator.",
         query=get("open_hours"),
         label=Field("weekday", "Weekday", Unit.TEXT),
-        across=Across("hour", "Hour", tuple(range(24))),
+        across=HeatmapColumns("hour", "Hour", tuple(range(24)), get("open_hours_by_weekday")),
         fields=(
             Field("opened", "Emails", Unit.COUNT, "Emails that a person first opened then."),
             Field("share", "Share", Unit.RATE, "Of the emails that a person first opened in the period."),
         ),
-        area=Area(0, 33, 24, 9),
+        area=GridArea(0, 33, 24, 9),
         no_value=NOTHING_OPENED,
     ),
     Panel(
         id=16,
         key="links",
-        kind=Kind.TABLE,
+        kind=PanelKind.TABLE,
         title="Top links",
         description="The links that were followed in the emails sent in the period, those that most people followed "
         "first: emails, each once, however often its link was followed. The rates are of the campaign's delivered "
         "emails (sent minus bounced), whether they had the link or not.",
-        query=get("links"),
+        query=get("followed_links"),
         label=Field("link", "Link", Unit.TEXT, "Where it leads."),
         fields=(
             Field("clicked", "Emails", Unit.COUNT, "Emails in which a person followed the link."),
@@ -166,35 +196,53 @@ _PANELS = (
             Field("raw_clicked", "Emails, raw", Unit.COUNT, "Emails in which anybody followed the link.", Color.GREY),
             _CAMPAIGN,
         ),
-        area=Area(0, 42, 24, 8),
+        area=GridArea(0, 42, 24, 8),
         no_value="No links followed",
     ),
     Panel(
         id=17,
         key="replies",
-        kind=Kind.TABLE,
+        kind=PanelKind.TABLE,
         title="Replies",
         description="What people answered in the period, newest first, whenever the email was sent. A row is a reply, "
         "so an email may have several. Words, not a share: the reply rate, of delivered, stands above.",
         query=get("replies"),
         label=Field("lead", "Lead", Unit.TEXT, "The lead's id. Choose it to see all that happened to it."),
-        link=Link("lead", LEAD, board="lead"),
+        link=RowLink("lead", LEAD, board="lead"),
         fields=(
             Field("time", "When", Unit.TIME, "When the reply came."),
             Field("step_name", "Step", Unit.TEXT, "The email that was answered: its place in the sequence."),
             Field("variant", "Variant", Unit.TEXT, "The version of the text that was answered."),
             Field("after", "After", Unit.SECONDS, "How long after the email was delivered."),
-            Field("subject", "Subject", Unit.TEXT, "The reply's subject."),
-            Field("words", "Reply", Unit.TEXT, "Its first 300 characters, without quotes and signature."),
+            Field("subject", "Subject", Unit.TEXT, "The reply's subject.", width=240),
+            Field("words", "Reply", Unit.TEXT, "Its first 300 characters, without quotes and signature.", long=True),
             _CAMPAIGN,
         ),
-        area=Area(0, 50, 24, 8),
+        area=GridArea(0, 50, 24, 8),
         no_value="No replies",
+    ),
+    Panel(
+        id=19,
+        key="send-hours",
+        kind=PanelKind.HISTOGRAM,
+        title="Open rate by the hour of sending",
+        description="Of the emails sent in the period and delivered (sent minus bounced), by the hour of the day in "
+        "which they were sent, in your timezone, the share that a person opened. An hour in which little was sent says "
+        "little: the table has how many were delivered.",
+        query=get("send_hours"),
+        label=Field("sent_in", "Hour of sending", Unit.TEXT),
+        fields=(
+            Field("open_rate", "Open rate", Unit.RATE, "Emails that a person opened, of delivered."),
+            Field("delivered", "Delivered", Unit.COUNT, "Emails sent in this hour of the day that did not bounce."),
+            Field("reply_rate", "Reply rate", Unit.RATE, "Emails that a person answered, of delivered."),
+        ),
+        area=GridArea(0, 64, 24, 8),
+        no_value=NOTHING_DELIVERED,
     ),
     Panel(
         id=18,
         key="bounce-limits",
-        kind=Kind.TABLE,
+        kind=PanelKind.TABLE,
         title="Distance to the pause",
         description="How near each campaign is to being paused for its hard bounces, now and whatever the period: of "
         "the emails sent since it was last resumed, or ever, the share that bounced hard, beside its limit.",
@@ -202,9 +250,9 @@ _PANELS = (
         label=Field(
             "campaign_name", "Campaign", Unit.TEXT, "The campaign's name. Choose it to see this campaign alone."
         ),
-        link=Link("campaign_id", CAMPAIGN),
+        link=RowLink("campaign_id", CAMPAIGN),
         fields=(
-            Field("state", "State", Unit.TEXT, "Paused: nothing more is sent."),
+            Field("state", "State", Unit.TEXT, "Paused: nothing more is sent.", words=CAMPAIGN_STATES),
             Field("sent", "Sent", Unit.COUNT, "Emails sent since it was last resumed, or ever."),
             Field("hard_bounced", "Hard bounces", Unit.COUNT, "Of them, those refused for good."),
             Field("hard_bounce_rate", "Share", Unit.RATE, "Refused for good, of sent.", thresholds=HARD_BOUNCES),
@@ -212,7 +260,7 @@ _PANELS = (
             Field("bounce_min_sends", "From", Unit.COUNT, "Emails that must have been sent before it is paused."),
             Field("spare", "To spare", Unit.COUNT, "Hard bounces that it still stands; one more pauses it."),
         ),
-        area=Area(0, 58, 24, 6),
+        area=GridArea(0, 58, 24, 6),
         no_value=NOTHING_SENT,
     ),
 )
@@ -224,5 +272,5 @@ CAMPAIGN_BOARD = Board(
     description="What became of a campaign's emails sent in the period, step by step, and when people opened them.",
     panels=_PANELS,
     variables=(CAMPAIGN, STEP),
-    marks=get("pauses"),
+    marks=get("pause_marks"),
 )

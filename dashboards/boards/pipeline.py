@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from clickhouse.queries import get
-from dashboards.panels import Area, Better, Board, Color, Field, Kind, Panel, Threshold, Unit
+from dashboards.boards.words import PROCESS_STATES
+from dashboards.panels import Board, Color, Field, GoodDirection, GridArea, Panel, PanelKind, Threshold, Unit
 
 UNTOLD = "No samples: are the processes up, and is SENDLENS_SAMPLE_SECONDS above 0?"
 
@@ -29,33 +30,33 @@ _PANELS = (
     Panel(
         id=1,
         key="hits-now",
-        kind=Kind.STAT,
+        kind=PanelKind.STAT,
         title="Hits a second",
         description="Pixels and links asked for in the last minute of the period, a second, over all ingest processes, "
         "whatever became of them. A count, without a denominator. One process answers some ten thousand.",
         query=get("pipeline_now"),
         fields=(Field("hits_per_second", "Hits", Unit.PER_SECOND),),
-        area=Area(0, 0, 4, 4),
+        area=GridArea(0, 0, 4, 4),
         no_value="No hits, or no ingest that told of any",
     ),
     Panel(
         id=2,
         key="lag-now",
-        kind=Kind.STAT,
+        kind=PanelKind.STAT,
         title="Consumer lag",
         description="Kafka records that their stages have not acknowledged at the end of the period, summed over "
         "stages; of hits and events a record is a batch. A count, without a denominator. A hit waits 5 s before it is "
         "judged, so a busy stream has some; good is a number that does not grow.",
         query=get("pipeline_now"),
         fields=(Field("lag", "Records", Unit.COUNT, thresholds=_LAGS),),
-        area=Area(4, 0, 4, 4),
+        area=GridArea(4, 0, 4, 4),
         no_value="Nothing waits, or no worker that told of any",
-        better=Better.DOWN,
+        better=GoodDirection.DOWN,
     ),
     Panel(
         id=3,
         key="ack-p99",
-        kind=Kind.STAT,
+        kind=PanelKind.STAT,
         title="Ack latency",
         description="From the first hit of a batch to Kafka's answer for it: 99 % and half of all batches of the "
         "period stayed below. Good is p99 below 0.25 s; beyond 2 s hits go to the spool.",
@@ -64,14 +65,14 @@ _PANELS = (
             Field("p99", "p99", Unit.SECONDS, thresholds=_ACKS),
             Field("p50", "p50", Unit.SECONDS, color=Color.GREY),
         ),
-        area=Area(8, 0, 5, 4),
+        area=GridArea(8, 0, 5, 4),
         no_value="Kafka was asked for nothing",
-        better=Better.DOWN,
+        better=GoodDirection.DOWN,
     ),
     Panel(
         id=4,
         key="spool-now",
-        kind=Kind.STAT,
+        kind=PanelKind.STAT,
         title="Spool",
         description="Hits on ingest's disks at the end of the period, which were answered while Kafka was away, and "
         "the age of the oldest of them. A count, without a denominator. Good is none; none is lost either way.",
@@ -80,39 +81,39 @@ _PANELS = (
             Field("spool_hits", "Hits", Unit.COUNT, thresholds=_SPOOLED),
             Field("spool_age", "Oldest", Unit.SECONDS, color=Color.GREY),
         ),
-        area=Area(13, 0, 4, 4),
+        area=GridArea(13, 0, 4, 4),
         no_value="Nothing waits on disk",
-        better=Better.DOWN,
+        better=GoodDirection.DOWN,
     ),
     Panel(
         id=5,
         key="dead-letters",
-        kind=Kind.STAT,
+        kind=PanelKind.STAT,
         title="Dead letters",
         description="Records that a stage could not process in the period and set aside, whole, in the topic dead. A "
         "count, without a denominator. Good is none: `sendlens dead list` says why, `dead replay` puts them back.",
         query=get("pipeline_dead_total"),
         fields=(Field("dead_letters", "Records", Unit.COUNT, thresholds=_DEAD),),
-        area=Area(17, 0, 4, 4),
+        area=GridArea(17, 0, 4, 4),
         no_value="Nothing was set aside",
-        better=Better.DOWN,
+        better=GoodDirection.DOWN,
     ),
     Panel(
         id=6,
         key="processes-now",
-        kind=Kind.STAT,
+        kind=PanelKind.STAT,
         title="Processes",
         description="Processes that told of themselves in the last 30 s of the period: ingest, workers, inbox, and "
         "the embedded ClickHouse. A count, without a denominator. Good is as many as you started.",
         query=get("pipeline_now"),
         fields=(Field("processes", "Processes", Unit.COUNT),),
-        area=Area(21, 0, 3, 4),
+        area=GridArea(21, 0, 3, 4),
         no_value="None told of itself",
     ),
     Panel(
         id=7,
         key="hits",
-        kind=Kind.TIME_SERIES,
+        kind=PanelKind.TIME_SERIES,
         title="Hits a second, by answer",
         description="What ingest answered, a second, averages of each step: opens and clicks that Kafka has; spooled, "
         "on disk while Kafka was away; shed, repeats of a source beyond its share; rejected, which proved nothing; "
@@ -127,13 +128,13 @@ _PANELS = (
             Field("rejected", "Rejected", Unit.PER_SECOND, "Without a valid token.", Color.GREY, line=True),
             Field("refused", "Refused", Unit.PER_SECOND, "Told to come again.", Color.VERMILLION, line=True),
         ),
-        area=Area(0, 4, 12, 8),
+        area=GridArea(0, 4, 12, 8),
         no_value="No hits, or no samples of any",
     ),
     Panel(
         id=8,
         key="acks",
-        kind=Kind.TIME_SERIES,
+        kind=PanelKind.TIME_SERIES,
         title="Ack latency over time",
         description="From the first hit of a batch to Kafka's answer for it: half and 99 % of all batches of each "
         "step stayed below. Seconds; exact to the width of a histogram's bucket. Good is p99 below 0.25 s.",
@@ -143,13 +144,13 @@ _PANELS = (
             Field("p50", "p50", Unit.SECONDS, "Half of all batches.", Color.BLUE, line=True),
             Field("p99", "p99", Unit.SECONDS, "99 of 100 batches.", Color.VERMILLION, line=True),
         ),
-        area=Area(12, 4, 12, 8),
+        area=GridArea(12, 4, 12, 8),
         no_value="Kafka was asked for nothing",
     ),
     Panel(
         id=9,
         key="lag",
-        kind=Kind.TIME_SERIES,
+        kind=PanelKind.TIME_SERIES,
         title="Lag by stage",
         description="Kafka records that a stage has not acknowledged, the most of each step; of hits and events a "
         "record is a batch. Counts, without a denominator. Good is what comes down again: the judge's stays at what "
@@ -157,13 +158,13 @@ _PANELS = (
         query=get("pipeline_lag"),
         label=_TIME,
         fields=_stages(Unit.COUNT, "Records not acknowledged."),
-        area=Area(0, 12, 12, 8),
+        area=GridArea(0, 12, 12, 8),
         no_value="Nothing waits, or no samples of it",
     ),
     Panel(
         id=10,
         key="stages",
-        kind=Kind.TIME_SERIES,
+        kind=PanelKind.TIME_SERIES,
         title="Records a second, by stage",
         description="Kafka records that each stage handled and acknowledged, a second, averages of each step; of hits "
         "and events a record is a batch, so the same number of hits may be fewer records the busier it is. Counts, "
@@ -171,13 +172,13 @@ _PANELS = (
         query=get("pipeline_stages"),
         label=_TIME,
         fields=_stages(Unit.PER_SECOND, "Records handled."),
-        area=Area(12, 12, 12, 8),
+        area=GridArea(12, 12, 12, 8),
         no_value="No stage had anything to do",
     ),
     Panel(
         id=11,
         key="spool",
-        kind=Kind.TIME_SERIES,
+        kind=PanelKind.TIME_SERIES,
         title="Hits waiting in ingest",
         description="Hits that Kafka has not acknowledged yet (in flight), and those on ingest's disks while it is "
         "away (spool), the most of each step. Counts, without a denominator. Good is an empty spool.",
@@ -187,27 +188,27 @@ _PANELS = (
             Field("in_flight", "In flight", Unit.COUNT, "Sent to Kafka, not answered.", Color.BLUE, line=True),
             Field("spooled", "Spool", Unit.COUNT, "On disk, and safe there.", Color.ORANGE, line=True),
         ),
-        area=Area(0, 20, 8, 8),
+        area=GridArea(0, 20, 8, 8),
         no_value="Nothing waits in ingest",
     ),
     Panel(
         id=12,
         key="dead",
-        kind=Kind.TIME_SERIES,
+        kind=PanelKind.TIME_SERIES,
         title="Dead letters by stage",
         description="Records that a stage could not process and set aside in the topic dead, in each step. Counts, "
         "without a denominator. Good is none.",
         query=get("pipeline_dead"),
         label=_TIME,
         fields=_stages(Unit.COUNT, "Records set aside.", line=False),
-        area=Area(8, 20, 8, 8),
+        area=GridArea(8, 20, 8, 8),
         no_value="Nothing was set aside",
         stacked=True,
     ),
     Panel(
         id=13,
         key="memory",
-        kind=Kind.TIME_SERIES,
+        kind=PanelKind.TIME_SERIES,
         title="Memory by role",
         description="Memory that processes hold (resident), the most of each step, summed over all processes of a "
         "role. Bytes, without a denominator. Good is what levels off. The embedded broker is not among them.",
@@ -219,13 +220,13 @@ _PANELS = (
             Field("inbox", "Inbox", Unit.BYTES, "Reads the mailboxes.", Color.ORANGE, line=True),
             Field("clickhouse", "ClickHouse", Unit.BYTES, "The embedded database.", Color.PURPLE, line=True),
         ),
-        area=Area(16, 20, 8, 8),
+        area=GridArea(16, 20, 8, 8),
         no_value=UNTOLD,
     ),
     Panel(
         id=14,
         key="processes",
-        kind=Kind.TABLE,
+        kind=PanelKind.TABLE,
         title="Processes, one by one",
         description="Every process that told of itself in the period, with its last minute: rates are counts a second, "
         "without a denominator, and processors are a share of one of the machine's. Silent: nothing was heard for 30 s "
@@ -234,7 +235,9 @@ _PANELS = (
         label=Field("instance", "Process", Unit.TEXT, "Host and process id."),
         fields=(
             Field("role", "Role", Unit.TEXT, "ingest, worker, inbox or clickhouse."),
-            Field("state", "State", Unit.TEXT, "Silent: stopped, or it does not reach ClickHouse."),
+            Field(
+                "state", "State", Unit.TEXT, "Silent: stopped, or it does not reach ClickHouse.", words=PROCESS_STATES
+            ),
             Field("seen_seconds", "Last heard", Unit.SECONDS, "Before the end of the period."),
             Field("up_seconds", "Started", Unit.SECONDS, "Before the end of the period."),
             Field("hits_per_second", "Hits/s", Unit.PER_SECOND, "Ingest: asked for. Worker: judged."),
@@ -243,13 +246,13 @@ _PANELS = (
             Field("processors", "Processor", Unit.RATE, "Of one processor."),
             Field("memory_bytes", "Memory", Unit.BYTES, "Resident."),
         ),
-        area=Area(0, 28, 14, 8),
+        area=GridArea(0, 28, 24, 8),
         no_value=UNTOLD,
     ),
     Panel(
         id=15,
         key="dead-reasons",
-        kind=Kind.TABLE,
+        kind=PanelKind.TABLE,
         title="Dead letters by reason",
         description="Records set aside in the topic dead in the period, by stage and reason. Counts, without a "
         "denominator. `sendlens dead show` decodes one; `sendlens dead replay --reason` puts a reason's back.",
@@ -260,7 +263,7 @@ _PANELS = (
             Field("records", "Records", Unit.COUNT, "Set aside in the period.", thresholds=_DEAD),
             Field("last_at", "Last", Unit.TIME, "When it was last told of."),
         ),
-        area=Area(14, 28, 10, 8),
+        area=GridArea(0, 36, 24, 8),
         no_value="Nothing was set aside",
     ),
 )

@@ -7,6 +7,12 @@ from dashboards.panels import Color, Field, Threshold, Unit
 NOTHING_SENT = "No emails sent"
 NOTHING_DELIVERED = "No emails delivered"
 NOTHING_OPENED = "No emails opened"
+# An email without a pixel shows no open, one without links of ours no click: they are in no such rate.
+NOT_TRACKED = "not tracked"
+NOTHING_WITH_PIXEL = "Not tracked: none delivered with a pixel"
+NOTHING_WITH_LINKS = "Not tracked: none delivered with links"
+OPENS_OF = "delivered with a pixel"
+CLICKS_OF = "delivered with links"
 
 # Where mailbox providers start to distrust a sender, and where they start to refuse it.
 HARD_BOUNCES = (Threshold(0.02, Color.ORANGE), Threshold(0.05, Color.VERMILLION))
@@ -20,31 +26,20 @@ COMPLAINTS = (Threshold(0.001, Color.ORANGE), Threshold(0.003, Color.VERMILLION)
 SENT = Field("sent", "Sent", Unit.COUNT, "Emails put to the recipient's mail server, which took or refused them.")
 DELIVERED = Field("delivered", "Delivered", Unit.COUNT, "Sent minus bounced.")
 
+# In the order of decisions: whether it works, whether it harms, then the rest. Click-to-open and raw rates have cards.
 RATES = (
     SENT,
     DELIVERED,
     Field("reply_rate", "Reply rate", Unit.RATE, "Emails that a person answered, of delivered."),
-    Field("open_rate", "Open rate", Unit.RATE, "Emails that a person opened, of delivered."),
+    Field("open_rate", "Open rate", Unit.RATE, f"Emails that a person opened, of {OPENS_OF}.", missing=NOT_TRACKED),
     Field(
-        "raw_open_rate",
-        "Opens, raw",
+        "click_rate",
+        "Click rate",
         Unit.RATE,
-        "Emails that anybody opened, robots included, of delivered.",
-        Color.GREY,
+        f"Emails in which a person followed a link, of {CLICKS_OF}.",
+        missing=NOT_TRACKED,
     ),
-    Field("click_rate", "Click rate", Unit.RATE, "Emails in which a person followed a link, of delivered."),
-    Field(
-        "raw_click_rate",
-        "Clicks, raw",
-        Unit.RATE,
-        "Emails in which anybody followed a link, of delivered.",
-        Color.GREY,
-    ),
-    Field("click_to_open_rate", "Click-to-open", Unit.RATE, "Emails a person clicked in, of those a person opened."),
     Field("hard_bounce_rate", "Hard bounces", Unit.RATE, "Refused for good, of sent.", thresholds=HARD_BOUNCES),
-    Field("soft_bounce_rate", "Soft bounces", Unit.RATE, "Refused for a reason that may pass, of sent."),
-    Field("block_rate", "Blocked", Unit.RATE, "Refused as spam, by policy or for the sender's reputation, of sent."),
-    Field("unsubscribe_rate", "Unsubscribes", Unit.RATE, "Emails that were unsubscribed from, of delivered."),
     Field(
         "complaint_rate",
         "Complaints",
@@ -52,4 +47,7 @@ RATES = (
         "Emails that the recipient reported as spam, of delivered.",
         thresholds=COMPLAINTS,
     ),
+    Field("unsubscribe_rate", "Unsubscribes", Unit.RATE, "Emails that were unsubscribed from, of delivered."),
+    Field("block_rate", "Blocked", Unit.RATE, "Refused as spam, by policy or for the sender's reputation, of sent."),
+    Field("soft_bounce_rate", "Soft bounces", Unit.RATE, "Refused for a reason that may pass, of sent."),
 )

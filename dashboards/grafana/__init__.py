@@ -6,7 +6,7 @@ alert rules, `files` what is checked in, `push` what is sent to a running Grafan
 
 from dashboards.grafana.files import DIST, PROVISIONING, render, stale
 from dashboards.grafana.model import OWN_STORE, SCHEMA_VERSION, dashboard
-from dashboards.grafana.source import ALL, DATASOURCE, PLUGIN, PLUGIN_VERSION, can_ask, translate
+from dashboards.grafana.source import ALL, DATASOURCE, PLUGIN, PLUGIN_VERSION, can_ask, translate, translated_source
 
 __all__ = [
     "ALL",
@@ -22,4 +22,5 @@ __all__ = [
     "render",
     "stale",
     "translate",
+    "translated_source",
 ]

@@ -7,95 +7,18 @@ https://grafana.com/docs/grafana/latest/alerting/set-up/provision-alerting-resou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from clickhouse.queries import PARAMETER, Query, get
 from dashboards.boards import BOARDS
-from dashboards.grafana.source import PERIOD, PLUGIN, PROVISIONED, target
+from dashboards.grafana.alert_rules import RULES, Rule
+from dashboards.grafana.source import PLUGIN, PROVISIONED, target
 
 # Not the boards' folder: Grafana provisions alerts before boards, and would make that folder under a uid of its own.
 FOLDER_UID, FOLDER = "sendlens-alerts", "Sendlens alerts"
 GROUP = "Sendlens"
 INTERVAL = timedelta(minutes=1)  # what Grafana gives a group that it is told nothing of
 _EXPRESSION = {"type": "__expr__", "uid": "__expr__"}
-
-
-@dataclass(frozen=True)
-class Rule:
-    """It fires for each row of the query whose number has been above `above` for `pending`.
-
-    `summary` is a template of Grafana's. In it stand `.Labels` and `.Values`, not `$labels`: a file of provisioning
-    takes what follows a dollar for a variable of the environment. `panel` is the panel's key on the board `board`.
-    """
-
-    uid: str
-    title: str
-    about: str
-    summary: str
-    query: Query
-    above: float
-    window: timedelta
-    pending: timedelta
-    severity: str
-    board: str
-    panel: str
-    no_rows: str = "OK"  # Grafana's state for a query without rows; "NoData" tells of it
-
-    @property
-    def sql(self) -> str:
-        """As the plugin's back end takes it. Raises KeyError on a parameter that only a viewer could give."""
-        return PARAMETER.sub(lambda found: PERIOD[found["name"]], self.query.sql)
-
-
-RULES: tuple[Rule, ...] = (
-    Rule(
-        uid="sendlens-hard-bounces",
-        title="Campaign bounces",
-        about="More than 2 % of a campaign's emails of the last day bounced hard, of at least 100 sent. Mailbox "
-        "providers start to distrust a sender there; at 5 % the campaign is paused by itself.",
-        summary="Campaign {{ .Labels.campaign_name }}: {{ humanizePercentage .Values.A.Value }} of its emails of the "
-        "last day bounced hard",
-        query=get("alert_hard_bounces"),
-        above=0.02,
-        window=timedelta(days=1),
-        pending=timedelta(minutes=5),
-        severity="warning",
-        board="overview",
-        panel="campaigns",
-    ),
-    Rule(
-        uid="sendlens-lag",
-        title="Consumer lag",
-        about="Records of a stage's topics that no worker has acknowledged: more than 10,000 for 10 minutes; a record "
-        "of hits or events is a batch of them. A count, without a denominator. Without any row no worker told of "
-        "itself for a minute: none runs, or ClickHouse is not written to.",
-        summary="Stage {{ .Labels.stage }} lags by {{ humanize .Values.A.Value }} records",
-        query=get("alert_lag"),
-        above=10_000,
-        window=timedelta(minutes=5),
-        pending=timedelta(minutes=10),
-        severity="warning",
-        board="pipeline",
-        panel="lag",
-        no_rows="NoData",
-    ),
-    Rule(
-        uid="sendlens-dead-letters",
-        title="Dead letters",
-        about="Records that a stage could not process and set aside in the last hour, with their reasons. A count, "
-        "without a denominator. `sendlens dead list` tells which, and `sendlens dead replay` puts them back.",
-        summary="Stage {{ .Labels.stage }} set {{ .Values.A.Value }} records aside in the last hour",
-        query=get("alert_dead_letters"),
-        above=0,
-        window=timedelta(hours=1),
-        pending=timedelta(0),
-        severity="warning",
-        board="pipeline",
-        panel="dead",
-    ),
-)
 
 
 def provisioned() -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from clickhouse.queries import Query
 from dashboards.grafana.panels import panel_model
-from dashboards.grafana.source import ALL, DATASOURCE, PLUGIN, target, translate
+from dashboards.grafana.source import ALL, DATASOURCE, PLUGIN, target, translate, translated_source
 from dashboards.panels import Board, Color
 from dashboards.variables import Variable
 
@@ -50,8 +50,8 @@ def dashboard(board: Board) -> dict[str, Any]:
     }
 
 
-# What the guard tells Grafana when a campaign is paused or resumed (agents/sinks/announce.py). Never beside a board's
-# own marks, which say the same out of ClickHouse.
+# What the guard tells Grafana when a campaign is paused or resumed (annotations.py). Never beside a board's own marks,
+# which say the same out of ClickHouse.
 _ANNOUNCED = {
     "name": "Pauses",
     "datasource": OWN_STORE,
@@ -63,8 +63,7 @@ _ANNOUNCED = {
 
 def _marks(query: Query) -> dict[str, Any]:
     """A line across every panel over time for each row: `time` and `text` are the names that Grafana looks for."""
-    body = "\n".join("    " + line if line else line for line in translate(query.sql).split("\n"))
-    sql = f"SELECT\n    time,\n    text,\n    'sendlens' AS tags\nFROM\n(\n{body}\n)\nORDER BY time"
+    sql = f"SELECT\n    time,\n    text,\n    'sendlens' AS tags\nFROM {translated_source(query)}\nORDER BY time"
     return {
         "name": "Pauses",
         "datasource": DATASOURCE,

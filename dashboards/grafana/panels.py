@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from dashboards.boards import BOARDS
-from dashboards.grafana.source import DATASOURCE, target, translate
-from dashboards.panels import Across, Better, Board, Color, Field, Kind, Link, Panel, Unit
+from dashboards.grafana import columns
+from dashboards.grafana.source import DATASOURCE, target, translated_source
+from dashboards.panels import Board, Color, Field, Panel, PanelKind, RowLink, Unit
 
 # Kinds that are tables to Grafana; its own heatmap wants numbers over time.
-TABLES = (Kind.TABLE, Kind.TIMELINE, Kind.HEATMAP)
-BARS = (Kind.BAR, Kind.HISTOGRAM)
+TABLES = (PanelKind.TABLE, PanelKind.TIMELINE, PanelKind.HEATMAP)
+BARS = (PanelKind.BAR, PanelKind.HISTOGRAM)
 _UNCOUNTED = (Unit.TEXT, Unit.TIME)
 _CELL = 44  # pixels; Grafana's tables are 150 to a column unless told
 
@@ -23,14 +24,17 @@ def panel_model(panel: Panel, board: Board) -> dict[str, Any]:
     kind, options = _options(panel)
     area = panel.area
     defaults: dict[str, Any] = {
-        "unit": (Unit.COUNT if panel.kind in (Kind.TABLE, Kind.TIMELINE) else panel.fields[0].unit).value,
+        # A table's columns have each their own.
+        "unit": Unit.TEXT.value if panel.kind in TABLES[:2] else columns.unit(panel.fields[0]),
         "noValue": panel.no_value,
-        "color": {"mode": "continuous-blues" if panel.kind is Kind.HEATMAP else "thresholds"},
-        "thresholds": _thresholds(panel.fields[0] if panel.kind is Kind.STAT else None),
+        "color": {"mode": "continuous-blues" if panel.kind is PanelKind.HEATMAP else "thresholds"},
+        "thresholds": _thresholds(panel.fields[0] if panel.kind is PanelKind.STAT else None),
         "mappings": [],
         "custom": _custom(panel),
     }
-    if panel.kind is Kind.HEATMAP:
+    if panel.kind not in TABLES and (digits := columns.decimals(panel.fields[0])) is not None:
+        defaults["decimals"] = digits
+    if panel.kind is PanelKind.HEATMAP:
         defaults["min"] = 0  # the palest is nothing, not the least that there happens to be
     if panel.link and panel.kind in BARS:
         defaults["links"] = [_link(panel.link, board)]
@@ -50,62 +54,37 @@ def panel_model(panel: Panel, board: Board) -> dict[str, Any]:
 
 def raw_sql(panel: Panel) -> str:
     """The panel's query as a Grafana target: only the columns it shows, named as it shows them."""
-    shown = [f'    {field.column} AS "{field.title}"' for field in panel.columns]
+    shown = [f'    {columns.shown(field)} AS "{field.title}"' for field in panel.columns]
     order = ""
     if panel.link:
         shown.append(f"    {panel.link.column}")
-    if panel.kind is Kind.STAT:
+    if panel.kind is PanelKind.STAT:
         order = "ORDER BY period"
+        if moved := columns.change(panel):
+            shown.append(f'    {moved} AS "{columns.CHANGE}"')
     elif _over_time(panel) and panel.label:
         order = f'ORDER BY "{panel.label.title}"'
-    elif panel.kind is Kind.HEATMAP and panel.label and panel.across:
-        shown = _pivoted(panel, panel.label, panel.across)
-        # Lines stand in the order in which the query names them.
-        order = f"GROUP BY {panel.label.column}\nORDER BY min(rowNumberInAllBlocks())"
-    body = "\n".join("    " + line if line else line for line in translate(panel.query.sql).split("\n"))
-    return "\n".join(["SELECT", ",\n".join(shown), "FROM", "(", body, ")", order]).rstrip()
-
-
-def _pivoted(panel: Panel, label: Field, across: Across) -> list[str]:
-    """A line's cells as columns; a cell that has no row stays empty."""
-    value = panel.fields[0].column
-    cells = [f'    anyOrNullIf({value}, {across.column} = {n}) AS "{n}"' for n in across.values]
-    link = [f"    any({panel.link.column}) AS {panel.link.column}"] if panel.link else []
-    return [f'    {label.column} AS "{label.title}"', *cells, *link]
+    elif panel.kind is PanelKind.HEATMAP and panel.label and panel.across:
+        across = "    " + ", ".join(f'"{value}"' for value in panel.across.values)
+        shown = [f'    {panel.label.column} AS "{panel.label.title}"', across, *shown[len(panel.columns) :]]
+        return "\n".join(["SELECT", ",\n".join(shown), f"FROM {translated_source(panel.across.lines)}"])
+    return "\n".join(["SELECT", ",\n".join(shown), f"FROM {translated_source(panel.query)}", order]).rstrip()
 
 
 def _over_time(panel: Panel) -> bool:
-    return panel.kind is Kind.TIME_SERIES
+    return panel.kind is PanelKind.TIME_SERIES
 
 
 def _options(panel: Panel) -> tuple[str, dict[str, Any]]:
     """Grafana's name of the panel's kind, and its options."""
     tooltip = {"mode": "multi", "sort": "none"}
     legend = {"showLegend": True, "displayMode": "list", "placement": "bottom", "calcs": []}
-    if panel.kind is Kind.STAT:
-        return "stat", {
-            "reduceOptions": {
-                # `last`, not `lastNotNull`: that would show the period before when nothing was sent in this one.
-                "calcs": ["last"],
-                # Unless told, Grafana shows fields of numbers alone.
-                "fields": "/.*/" if any(field.unit in _UNCOUNTED for field in panel.fields) else "",
-                "values": False,
-            },
-            "showPercentChange": True,
-            "percentChangeColorMode": {Better.UP: "standard", Better.DOWN: "inverted"}.get(
-                panel.better, "same_as_value"
-            ),
-            "textMode": "value_and_name" if len(panel.fields) > 1 else "value",
-            "colorMode": "value",
-            "graphMode": "none",
-            "justifyMode": "auto",
-            "orientation": "vertical",
-            "wideLayout": True,
-        }
+    if panel.kind is PanelKind.STAT:
+        return "stat", _card(panel)
     if _over_time(panel):
         return "timeseries", {"legend": legend, "tooltip": tooltip}
     if panel.kind in BARS:
-        is_histogram = panel.kind is Kind.HISTOGRAM
+        is_histogram = panel.kind is PanelKind.HISTOGRAM
         drawn = [field for field in panel.fields if field.unit is panel.fields[0].unit]
         return "barchart", {
             "orientation": "vertical" if is_histogram else "horizontal",
@@ -121,13 +100,36 @@ def _options(panel: Panel) -> tuple[str, dict[str, Any]]:
     return "table", {"showHeader": True, "cellHeight": "sm", "sortBy": []}
 
 
+def _card(panel: Panel) -> dict[str, Any]:
+    """The options of a number in large type, and of how it moved."""
+    moves = bool(columns.change(panel))
+    return {
+        "reduceOptions": {
+            # `last`, not `lastNotNull`: that would show the period before when nothing was sent in this one.
+            "calcs": ["last"],
+            # Unless told, Grafana shows fields of numbers alone.
+            "fields": "/.*/" if moves or any(field.unit in _UNCOUNTED for field in panel.fields) else "",
+            "values": False,
+        },
+        # Grafana's own compares the first row of a series with the last, and says 0 % or ∞ % where there is
+        # nothing to compare: the query does it.
+        "showPercentChange": False,
+        "textMode": "value_and_name" if moves or len(panel.fields) > 1 else "value",
+        "colorMode": "value",
+        "graphMode": "none",
+        "justifyMode": "auto",
+        "orientation": "vertical",
+        "wideLayout": True,
+    }
+
+
 def _custom(panel: Panel) -> dict[str, Any]:
     if _over_time(panel):
         custom = {"drawStyle": "bars", "fillOpacity": 40, "lineWidth": 1, "axisSoftMin": 0, "showPoints": "never"}
         return custom | ({"stacking": {"mode": "normal", "group": "A"}} if panel.stacked else {})
     if panel.kind in BARS:
         return {"fillOpacity": 85, "lineWidth": 0, "axisSoftMin": 0}
-    if panel.kind is Kind.HEATMAP:
+    if panel.kind is PanelKind.HEATMAP:
         return {
             "align": "center",
             "filterable": False,
@@ -154,46 +156,34 @@ def _overrides(panel: Panel, board: Board) -> list[dict[str, Any]]:
         # The panel's own text is for a table without rows; in a cell it would be said again and again.
         dash = [{"id": "noValue", "value": "–"}]
         overrides.append({"matcher": {"id": "byRegexp", "options": "/.*/"}, "properties": dash})
-    columns = [panel.label] if panel.kind is Kind.HEATMAP and panel.label else panel.columns
+    shown = [panel.label] if panel.kind is PanelKind.HEATMAP and panel.label else panel.columns
     overrides += [
         {"matcher": {"id": "byName", "options": field.title}, "properties": properties}
-        for field in columns
+        for field in shown
         if (properties := _properties(panel, field, board))
     ]
     if panel.link and panel.kind in TABLES:
         # Two names of one wish: Grafana 12 and later read the first, 11 the second.
         hidden = [{"id": "custom.hideFrom.viz", "value": True}, {"id": "custom.hidden", "value": True}]
         overrides.append({"matcher": {"id": "byName", "options": panel.link.column}, "properties": hidden})
+    if panel.kind is PanelKind.STAT and columns.change(panel):
+        overrides.append(columns.change_override(panel))
     return overrides
 
 
 def _properties(panel: Panel, field: Field, board: Board) -> list[dict[str, Any]]:
-    properties: list[dict[str, Any]] = []
-    is_label = field is panel.label
     if panel.kind in TABLES:
-        properties.append({"id": "unit", "value": field.unit.value})
-        about = " ".join(filter(None, (field.about, f"Across: {panel.across.title}." if panel.across else "")))
-        if about:
-            properties.append({"id": "description", "value": about})
-        if is_label and panel.link:
-            properties.append({"id": "links", "value": [_link(panel.link, board)]})
-        if is_label and panel.kind is Kind.HEATMAP:
-            properties += [
-                {"id": "custom.cellOptions", "value": {"type": "auto"}},
-                {"id": "custom.align", "value": "left"},
-                {"id": "custom.minWidth", "value": 3 * _CELL},
-            ]
-        if field.thresholds:
-            properties.append({"id": "thresholds", "value": _thresholds(field)})
-            properties.append({"id": "custom.cellOptions", "value": {"type": "color-text"}})
-        return properties
-    if is_label:
-        return [{"id": "unit", "value": field.unit.value}] if field.unit is not Unit.TEXT else []
+        return _column(panel, field, board)
+    if field is panel.label:
+        return [{"id": "unit", "value": columns.unit(field)}] if field.unit is not Unit.TEXT else []
+    properties: list[dict[str, Any]] = []
     if field.unit is not panel.fields[0].unit:
-        properties.append({"id": "unit", "value": field.unit.value})
+        properties.append({"id": "unit", "value": columns.unit(field)})
         if panel.kind in BARS:  # it would be the same bar again on an axis of its own: the tooltip tells it
             properties.append({"id": "custom.hideFrom", "value": {"viz": True, "legend": True, "tooltip": False}})
-    if panel.kind is Kind.STAT:
+    if columns.decimals(field) != columns.decimals(panel.fields[0]):
+        properties.append({"id": "decimals", "value": columns.decimals(field)})
+    if panel.kind is PanelKind.STAT:
         properties.append({"id": "thresholds", "value": _thresholds(field)})
     else:
         properties.append({"id": "color", "value": {"mode": "fixed", "fixedColor": field.color.value}})
@@ -206,7 +196,35 @@ def _properties(panel: Panel, field: Field, board: Board) -> list[dict[str, Any]
     return properties
 
 
-def _link(link: Link, board: Board) -> dict[str, Any]:
+def _column(panel: Panel, field: Field, board: Board) -> list[dict[str, Any]]:
+    """A table's: a heatmap's first, and each of the others'."""
+    properties: list[dict[str, Any]] = [{"id": "unit", "value": columns.unit(field)}]
+    if (digits := columns.decimals(field)) is not None:
+        properties.append({"id": "decimals", "value": digits})
+    about = " ".join(filter(None, (field.about, f"Across: {panel.across.title}." if panel.across else "")))
+    if about:
+        properties.append({"id": "description", "value": about})
+    if field is panel.label and panel.link:
+        properties.append({"id": "links", "value": [_link(panel.link, board)]})
+    if panel.kind is PanelKind.HEATMAP:
+        return [
+            *properties,
+            {"id": "custom.cellOptions", "value": {"type": "auto"}},
+            {"id": "custom.align", "value": "left"},
+            {"id": "custom.minWidth", "value": 3 * _CELL},
+        ]
+    room = "custom.minWidth" if columns.grows(field, panel) else "custom.width"
+    properties.append({"id": room, "value": columns.width(field)})
+    if field.words:
+        properties.append({"id": "mappings", "value": columns.words(field)})
+    if field.thresholds:
+        properties.append({"id": "thresholds", "value": _thresholds(field)})
+    if field.words or field.thresholds:
+        properties.append({"id": "custom.cellOptions", "value": {"type": "color-text"}})
+    return properties
+
+
+def _link(link: RowLink, board: Board) -> dict[str, Any]:
     """To the same period and choices, with one more made. A value of the row is percent-encoded into the address."""
     to = next((other for other in BOARDS if other.key == link.board), None) if link.board else board
     theirs = to.variables if to else ()

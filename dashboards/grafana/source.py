@@ -1,4 +1,4 @@
-"""The ClickHouse datasource, and how the very queries of `clickhouse/queries` are put to it.
+"""The ClickHouse datasource, and how the views of `clickhouse/views` are asked through it.
 
 Written for version 4 of the plugin: https://grafana.com/docs/plugins/grafana-clickhouse-datasource/latest/
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clickhouse.queries import PARAMETER, Query
+from clickhouse.inlining import PARAMETER
+from clickhouse.queries import Query
 from dashboards import variables
 from dashboards.variables import Variable
 
@@ -24,19 +25,23 @@ ALL = "all-of-them"
 
 # Percent-encoded by Grafana and decoded by ClickHouse, so that neither a quote nor a backslash of a value can leave the
 # SQL string (Grafana's own quoting formats leave backslashes alone). Several values are written as `id=VALUE&id=VALUE`.
+# Grafana formats its own variables (`__timezone`, which comes from the URL) as it does a board's.
 # https://grafana.com/docs/grafana/latest/dashboards/variables/variable-syntax/
 _TYPED = "decodeURLComponent('${NAME:percentencode}')"
+# No lambda, for a view's argument may hold none: what stands before each value becomes a character that no name has.
 _CHOSEN = (
-    "arrayMap(part -> CAST(decodeURLComponent(substring(part, 4))), arrayFilter(part -> startsWith(part, 'id='), "
-    "splitByChar('&', '${NAME:customqueryparam:id}')))"
+    "extractAll(decodeURLComponent(replaceAll('&${NAME:customqueryparam:id}', '&id=', '%01')), '\\x01([^\\x01]*)')"
 )
 
 
 def _in_sql(variable: Variable) -> str:
     if variable.options is None:
         return _TYPED.replace("NAME", variable.name)
-    return _CHOSEN.replace("NAME", variable.name).replace("CAST", "toUInt8" if variable.is_number else "")
+    chosen = _CHOSEN.replace("NAME", variable.name)
+    return f"CAST({chosen} AS Array(UInt8))" if variable.is_number else chosen
 
+
+_TIMEZONE = _TYPED.replace("NAME", "__timezone")
 
 # Put in by the plugin's back end, so they are there for alert rules too.
 PERIOD = {
@@ -45,7 +50,7 @@ PERIOD = {
 }
 _MACROS = PERIOD | {
     # Grafana's own name for UTC is in lower case; an empty one is its default.
-    "timezone": "if('${__timezone}' IN ('utc', ''), 'UTC', '${__timezone}')",
+    "timezone": f"if({_TIMEZONE} IN ('utc', ''), 'UTC', {_TIMEZONE})",
     **{variable.parameter: _in_sql(variable) for variable in variables.ALL},
 }
 
@@ -58,6 +63,11 @@ def can_ask(query: Query) -> bool:
 def translate(sql: str) -> str:
     """The query with its parameters in Grafana's terms. Raises KeyError on a parameter Grafana has nothing for."""
     return PARAMETER.sub(lambda found: _MACROS[found["name"]], sql)
+
+
+def translated_source(query: Query) -> str:
+    """What a panel selects from, in Grafana's terms. Raises KeyError on a parameter Grafana has nothing for."""
+    return translate(query.source)
 
 
 def target(

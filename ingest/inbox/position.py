@@ -1,7 +1,7 @@
 """How far a folder is read, and which of its mails are still wanted. Pure: no I/O, no clock.
 
 A uid stands for a mail only together with the folder's uidvalidity (RFC 9051, 2.3.1.1). When a server has numbered its
-mails anew, the day before the newest mail seen and all that is newer is read again; Message-ID and digest tell that it
+mails again, the day before the newest mail seen and all that is newer is read again; Message-ID and digest tell that it
 is the same mail.
 """
 
@@ -16,7 +16,8 @@ from uuid import uuid5
 
 from msgspec.structs import replace
 
-from schemas.events import Mail, Position
+from schemas.events import Mail
+from schemas.state.positions import Position
 from schemas.tokens import NAMESPACE
 from schemas.topics import MAX_MAIL_BYTES
 
@@ -34,7 +35,7 @@ RECORD_MAILS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
+class FolderState:
     """What a server says of a folder when it is opened. `last` is the highest uid in it; `uidnext` is what the next
     mail will have, 0 when the server does not say."""
 
@@ -46,7 +47,16 @@ class Folder:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FolderSearch:
+    """Mails of a folder by their uids: those above one, up to another if there is one, received since a moment."""
+
+    above: int
+    until: int | None = None
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundMail:
     """A mail of a folder that was not fetched yet. `size` in bytes, as the server gives it; 0: at most SMALL_BYTES."""
 
     uid: int
@@ -54,7 +64,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchedMail:
     """A mail that was fetched. `raw` is its first MAX_MAIL_BYTES at least, `size` what it has in all."""
 
     uid: int
@@ -63,7 +73,7 @@ class Fetched:
     raw: bytes
 
 
-def here(known: Position | None, folder: Folder, first: datetime, now: datetime) -> Position:
+def here(known: Position | None, folder: FolderState, first: datetime, now: datetime) -> Position:
     """Where to read on in this folder. `first` is since when mails are wanted of a folder never seen before."""
     if known is None:
         return Position(
@@ -82,7 +92,7 @@ def here(known: Position | None, folder: Folder, first: datetime, now: datetime)
     return known
 
 
-def is_renumbered(known: Position, folder: Folder) -> bool:
+def is_renumbered(known: Position, folder: FolderState) -> bool:
     """Whether uids no longer mean what they did: another uidvalidity, or uids that were given are free again, as
     after a restored backup."""
     return known.uidvalidity != folder.uidvalidity or 0 < folder.uidnext <= known.uid
@@ -95,26 +105,21 @@ def again(known: Position, since: datetime, now: datetime) -> Position:
     return replace(known, uid=0, old_until=max(known.uid, known.old_until), old_since=since, at=now)
 
 
-def searches(position: Position) -> Iterator[tuple[list[object], int]]:
-    """The IMAP searches that find what is wanted, and the uid that what they find must be above.
-
-    SINCE knows days alone, by the server's own clock, and `n:*` gives the last mail whatever its uid: see `wanted`.
-    """
+def searches(position: Position) -> Iterator[FolderSearch]:
+    """The searches that find what is wanted. They may find more than that: see `wanted`."""
     if position.uid < position.old_until:
-        day = (position.old_since - timedelta(days=1)).date()
-        yield ["UID", f"{position.uid + 1}:{position.old_until}", "SINCE", day], position.uid
-    after = max(position.uid, position.old_until)
-    yield ["UID", f"{after + 1}:*"], after
+        yield FolderSearch(above=position.uid, until=position.old_until, since=position.old_since)
+    yield FolderSearch(above=max(position.uid, position.old_until))
 
 
-def wanted(position: Position, mail: Fetched) -> bool:
+def wanted(position: Position, mail: FetchedMail) -> bool:
     """Whether this mail is to be handed over."""
     if mail.uid <= position.uid:
         return False
     return mail.uid > position.old_until or mail.received_at >= position.old_since
 
 
-def batches(mails: Sequence[Found]) -> Iterator[list[Found]]:
+def batches(mails: Sequence[FoundMail]) -> Iterator[list[FoundMail]]:
     """Mails in the order of their uids, so many at a time that memory is bounded."""
     by_uid = sorted(mails, key=lambda mail: mail.uid)
     return _grouped(by_uid, lambda mail: min(mail.size or SMALL_BYTES, MAX_MAIL_BYTES), BATCH_BYTES, len(mails))
@@ -140,13 +145,13 @@ def _grouped(mails: Sequence[T], size_of: Callable[[T], int], most_bytes: int, m
         yield some
 
 
-def passed(position: Position, uid: int, mails: Sequence[Fetched], now: datetime) -> Position:
+def passed(position: Position, uid: int, mails: Sequence[FetchedMail], now: datetime) -> Position:
     """The position when all up to `uid` is done, these mails the last of it."""
     newest = max([position.newest, *(mail.received_at for mail in mails)])
     return replace(position, uid=max(position.uid, uid), newest=newest, at=now)
 
 
-def mail_of(folder: Folder, mail: Fetched) -> Mail:
+def mail_of(folder: FolderState, mail: FetchedMail) -> Mail:
     """The record of a mail."""
     kept = mail.raw[:MAX_MAIL_BYTES]
     place = (folder.mailbox, folder.name, str(folder.uidvalidity), str(mail.uid))

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from schemas.errors import Misconfigured
-from schemas.events import Position
+from schemas.state.positions import Position
 
 log = structlog.get_logger()
 

@@ -10,23 +10,25 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import structlog
 from prometheus_client import start_http_server
 
 from clickhouse.samples import Sampler
-from ingest.inbox.handover import Handover, Stop
-from ingest.inbox.mailbox import Mailbox
-from ingest.inbox.metrics import Metrics
+from ingest.inbox.follower import MailboxFollower
+from ingest.inbox.imap import connect
+from ingest.inbox.inbox_metrics import InboxMetrics
+from ingest.inbox.mail_publisher import MailPublisher, StopSignal
 from ingest.inbox.positions import PositionFile
-from ingest.publisher import Publisher
 from schemas.errors import Misconfigured
-from schemas.events import Position
 from schemas.senders import Senders
 from schemas.settings import Settings
-from schemas.state import StateTopic
+from schemas.state.positions import Position
 from schemas.topics import MAIL, POSITIONS
+from stream.publisher import Publisher
+from stream.state import StateTopic
 
 log = structlog.get_logger()
 
@@ -40,9 +42,10 @@ async def serve(settings: Settings, senders: Senders) -> None:
     asked = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, asked.set)
-    metrics = Metrics()
+    metrics = InboxMetrics()
+    metrics.begin(account.address for account in senders.mailboxes)
     if settings.inbox_metrics_port:
-        start_http_server(settings.inbox_metrics_port, registry=metrics.registry)
+        start_http_server(settings.inbox_metrics_port, settings.metrics_host, metrics.registry)
     if not senders.mailboxes:
         log.info("no mailboxes configured: no account has [account.imap]", file=str(settings.senders))
         await asked.wait()
@@ -59,14 +62,14 @@ async def serve(settings: Settings, senders: Senders) -> None:
             await asyncio.to_thread(sampler.stop)
 
 
-async def _read(settings: Settings, senders: Senders, metrics: Metrics, asked: asyncio.Event) -> None:
+async def _read(settings: Settings, senders: Senders, metrics: InboxMetrics, asked: asyncio.Event) -> None:
     file = PositionFile(settings.data_dir / "inbox" / "positions.ndjson")
     publisher = Publisher(settings, [MAIL, POSITIONS])
     view = StateTopic(settings, POSITIONS, Position, lambda position: position.key)
     publisher.start()
     view.start()
-    stop = Stop()
-    mailboxes: list[Mailbox] = []
+    stop = StopSignal()
+    followers: list[MailboxFollower] = []
     threads: list[threading.Thread] = []
     try:
         while not view.ready and not asked.is_set():
@@ -74,13 +77,13 @@ async def _read(settings: Settings, senders: Senders, metrics: Metrics, asked: a
                 await asyncio.wait_for(asked.wait(), _READY_POLL)
         if asked.is_set():
             return
-        handover = Handover(publisher, view, file, metrics, stop)
-        mailboxes = [
-            Mailbox(
-                account,
-                account.imap,
-                senders,
-                handover,
+        mail_publisher = MailPublisher(publisher, view, file, metrics, stop)
+        followers = [
+            MailboxFollower(
+                account.address,
+                account.imap.folders,
+                partial(connect, account, senders),
+                mail_publisher,
                 metrics,
                 stop,
                 days=settings.inbox_days,
@@ -91,17 +94,17 @@ async def _read(settings: Settings, senders: Senders, metrics: Metrics, asked: a
             for account in senders.mailboxes
             if account.imap is not None
         ]
-        threads = [threading.Thread(target=box.run, name=f"mailbox-{box.name}", daemon=True) for box in mailboxes]
+        threads = [threading.Thread(target=box.run, name=f"mailbox-{box.name}", daemon=True) for box in followers]
         for thread in threads:
             thread.start()
-        log.info("inbox is ready", mailboxes=len(mailboxes))
+        log.info("inbox is ready", mailboxes=len(followers))
         await asked.wait()
     finally:
         log.info("inbox stops")
         stop.ask()
         if not await _ended(threads, _PATIENCE):
-            for mailbox in mailboxes:
-                mailbox.break_off()
+            for follower in followers:
+                follower.break_off()
             await _ended(threads, 1.0)
         await publisher.stop(1.0)
         await asyncio.to_thread(view.stop)

@@ -10,9 +10,9 @@ from email.message import EmailMessage
 from typing import Any
 from uuid import uuid4
 
-from agents.decisions.instrument import Instrumented, instrument
+from decisions.sending.instrument import Instrumented, instrument
 from schemas.events import Send
-from schemas.images import Image
+from schemas.state.images import Image
 from schemas.tokens import Keyring, delivery_id
 
 KEYRING = Keyring.parse("7:an-old-kettle-and-a-new-one")

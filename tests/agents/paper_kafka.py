@@ -17,20 +17,20 @@ from unittest.mock import patch
 import msgspec
 from clickhouse_connect.driver.client import Client
 
-from agents.decisions.judge import Rules
-from agents.judging import Judge
-from agents.line import Line
+from agents.judge.judge import Judge
 from agents.pipeline import JUDGE, STORE, Stage
-from agents.records import Handler, Out, Poison, Record
-from agents.sinks.store import Store
-from clickhouse.counting import carry
+from agents.runtime.in_flight import InFlightQueue
+from agents.store.store import Store
+from clickhouse.counting import propagate
 from clickhouse.store import insert_lines
+from decisions.robots.rules import Rules
 from schemas.events import Delivery
 from schemas.settings import Settings
 from schemas.topics import DELIVERIES, Topic
+from stream.records import Handler, OutRecord, PoisonRecord, Record
 
 STAGES = (JUDGE, STORE)
-COMMIT_SECONDS = 1.0  # agents/wiring.py: broker_commit_interval
+COMMIT_SECONDS = 1.0  # agents/runtime/wiring.py: broker_commit_interval
 
 
 class Killed(BaseException):
@@ -71,7 +71,7 @@ class Log:
     clock: Callable[[], float]
     partitions: defaultdict[tuple[Topic, int], list[Record]] = field(default_factory=lambda: defaultdict(list))
     committed: defaultdict[tuple[str, Topic, int], int] = field(default_factory=lambda: defaultdict(int))
-    dead: list[Poison] = field(default_factory=list)
+    dead: list[PoisonRecord] = field(default_factory=list)
     whole: bool = False
     view_lag: float = 0.0
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -105,12 +105,12 @@ class Log:
         await self._news.wait()
 
     def before(self, _settings: Settings, topic: Topic, partition: int, offset: int, since: float) -> list[Record]:
-        """As `agents.lookback.records_before`."""
+        """As `stream.lookback.records_before`."""
         return [record for record in self.partitions[topic, partition][:offset] if record.written_at >= since]
 
 
 class View:
-    """The topic of deliveries in memory, `log.view_lag` behind; as `schemas.state.StateTopic`."""
+    """The topic of deliveries in memory, `log.view_lag` behind; as `stream.state.StateTopic`."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
@@ -150,9 +150,14 @@ class Worker:
 
     def __post_init__(self) -> None:
         self.left = float("inf") if self.life.effects is None else self.life.effects
-        hold = replace(self.stage.hold, batch=self.life.batch, wait=False)
-        self.line = Line(
-            self.stage.name, hold, self.handler, self._write, settle=self.settings.settle_seconds, clock=self.log.clock
+        policy = replace(self.stage.policy, batch=self.life.batch, wait=False)
+        self.line = InFlightQueue(
+            self.stage.name,
+            policy,
+            self.handler,
+            self._write,
+            settle=self.settings.settle_seconds,
+            clock=self.log.clock,
         )
 
     async def live(self) -> None:
@@ -218,7 +223,7 @@ class Worker:
             self.log.commit(self.stage.name, record)
         self.acked.clear()
 
-    async def _write(self, out: Sequence[Out], dead: Sequence[Poison]) -> None:
+    async def _write(self, out: Sequence[OutRecord], dead: Sequence[PoisonRecord]) -> None:
         for one in out:
             self.alive()
             self.log.append(one.topic, one.partition, one.key, one.value)
@@ -231,11 +236,11 @@ class Worker:
         insert_lines(client, table, rows)
         self.effect()
 
-    def carry(self, client: Client, batch: str) -> None:
+    def propagate(self, client: Client, batch: str) -> None:
         """What follows the insert; whoever is killed before it has inserted, and no more."""
         self.effect()
         self.alive()
-        carry(client, batch)
+        propagate(client, batch)
 
 
 async def work(stage: Stage, lives: Sequence[Life], log: Log, settings: Settings, client: Client, rules: Rules) -> None:
@@ -244,10 +249,10 @@ async def work(stage: Stage, lives: Sequence[Life], log: Log, settings: Settings
         handler: Handler = Judge(settings, rules, log.clock) if stage is JUDGE else Store(settings)
         worker = Worker(stage, life, log, handler, settings)
         if isinstance(handler, Store):
-            at_the_edge = patch.multiple("agents.sinks.store", insert_lines=worker.insert, connect=lambda _: client)
-            within = patch("clickhouse.store.carry", worker.carry)
+            at_the_edge = patch.multiple("agents.store.store", insert_lines=worker.insert, connect=lambda _: client)
+            within = patch("clickhouse.store.propagate", worker.propagate)
         else:
-            at_the_edge, within = patch("agents.judging.records_before", log.before), nullcontext()
+            at_the_edge, within = patch("agents.judge.judge.records_before", log.before), nullcontext()
         with at_the_edge, within:
             await worker.live()
         if log.finished():
@@ -270,7 +275,7 @@ async def play(
         return begin + time()
 
     log = Log(clock, view_lag=view_lag)
-    with patch("agents.judging.StateTopic", lambda *_, **__: View(log)):
+    with patch("agents.judge.judge.StateTopic", lambda *_, **__: View(log)):
         async with asyncio.TaskGroup() as group:
             for stage in STAGES:
                 group.create_task(work(stage, lives[stage], log, settings, client, rules))

@@ -17,18 +17,17 @@ from clickhouse_connect.driver.client import Client
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from agents.decisions.judge import Rules
 from agents.pipeline import JUDGE, STORE
-from agents.reclassify import Reclassify
 from clickhouse.counting import DERIVED
-from clickhouse.migrate import migrate
 from clickhouse.queries import get
 from clickhouse.store import connect
+from commands.reclassify import Reclassification
+from decisions.robots.rules import Rules
 from schemas.settings import Settings, load
 from tests.agents.paper_kafka import Life, Log, Written, play
 from tests.agents.streams import PARTITIONS, START, Example, examples, lives
 from tests.agents.virtual_time import run
-from tests.support.processes import start_clickhouse
+from tests.support.migrated import start_migrated
 
 TRIES = int(os.environ.get("SENDLENS_LAW_EXAMPLES", "20"))
 TABLES = ("events", "hits", *DERIVED, "campaigns", "pauses", "lead_facts", "links", "reclassifications")
@@ -47,7 +46,7 @@ _SEEN = "SELECT * FROM ({}) ORDER BY ALL".format(
         )
     )
 )
-_SHOWN = ("headline", "by_variant", "hits", "hits_by_reason")
+_SHOWN = ("headline", "by_variant", "hit_headline", "hits_by_reason")
 _PERIOD = {"since": START - timedelta(hours=1), "until": START + timedelta(hours=2), "campaigns": [], "steps": []}
 
 # A smaller example is worth minutes only to whoever looks for the fault.
@@ -88,7 +87,7 @@ class House:
 def house(tmp_path_factory: pytest.TempPathFactory, rules: Rules) -> Iterator[Callable[[str], House]]:
     """Houses by name, each a database of its own in one ClickHouse."""
     folder = tmp_path_factory.mktemp("laws")
-    process = start_clickhouse(folder / "clickhouse")
+    process = start_migrated(folder / "clickhouse", also=("once", "again"))
     made: dict[str, House] = {}
 
     def of(name: str) -> House:
@@ -100,7 +99,6 @@ def house(tmp_path_factory: pytest.TempPathFactory, rules: Rules) -> Iterator[Ca
                 partitions=PARTITIONS,
                 honeypot=True,
             )
-            migrate(of_house)
             made[name] = House(of_house, connect(of_house), rules)
         return made[name]
 
@@ -133,7 +131,7 @@ def test_judging_again_by_the_same_rules_changes_no_number_whatever_was_killed_b
     example: Example = data.draw(examples(again.settings, punctual=True))
     again.play(example.repeated(), judge, store)
     before = again.numbers()
-    done = Reclassify(again.settings, again.client, again.rules, lambda progress: None).run(
+    done = Reclassification(again.settings, again.client, again.rules, lambda progress: None).run(
         START - timedelta(hours=1), START + timedelta(hours=2)
     )
     assert (done.changed, done.rebuilt) == (0, 0)

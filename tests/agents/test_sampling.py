@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,11 @@ from typing import Any
 import pytest
 
 from clickhouse import queries
-from clickhouse.asked import Asked
+from clickhouse.query_parameters import QueryParameters
 from schemas.topics import EVENTS, HITS
 from tests.support.broker import Broker
-from tests.support.processes import wait_until
 from tests.support.stream import Stream, a_hit, running_stream
+from tests.support.waiting import wait_until
 
 ON_EVERY_BROKER = True
 
@@ -29,7 +30,7 @@ def asked(stream: Stream, name: str) -> list[dict[str, Any]]:
     now = datetime.now(UTC) + timedelta(seconds=1)
     query = queries.get(name)
     with stream.client() as client:
-        values = query.values(Asked(now - timedelta(minutes=10), now, (), "UTC").parameters())
+        values = query.values(QueryParameters(now - timedelta(minutes=10), now, (), "UTC").parameters())
         return list(client.query(query.sql, parameters=values).named_results())
 
 
@@ -94,10 +95,16 @@ def test_clickhouse_away_costs_a_worker_its_samples_and_nothing_else(tmp_path: P
 
 def test_a_lag_that_kafka_does_not_tell_is_unknown_and_not_the_last_one(tmp_path: Path, own_broker: Broker) -> None:
     with running_stream(tmp_path, own_broker) as stream:
-        stream.start_worker("--stage", "judge")
+        worker = stream.start_worker("--stage", "judge")
         wait_until(lambda: "judge" in lags(stream), 30, "the first samples")
         own_broker.kill()
         sql = "SELECT uniqExact(at) FROM samples WHERE name = '{}' AND at > now64(3) - INTERVAL 1500 MILLISECOND"
         lag, memory = (sql.format(name) for name in ("sendlens_stage_lag_records", "process_resident_memory_bytes"))
         wait_until(lambda: stream.ask(lag) == [(0,)] and stream.ask(memory)[0][0] > 0, 40, "samples without a lag")
+        # Meanwhile the libraries have complained hundreds of times: each complaint stands there once, with its time.
+        log = worker.output().splitlines()
+        told = [line for line in log if " library=" in line]
+        assert 0 < len(told) < 40, "\n".join(told)
+        assert all(re.match(r"\d\d:\d\d:\d\d \[(warning|error)\] ", line) for line in told)
+        assert not [line for line in log if "Traceback" in line]
         own_broker.start()

@@ -15,27 +15,25 @@ import msgspec
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from agents.decisions.judge import Rules
-from agents.judging import Judge
-from agents.records import Record
-from agents.sinks.store import Store
-from clickhouse.migrate import migrate
+from agents.judge.judge import Judge
+from agents.store.store import Store
 from clickhouse.store import connect, insert_lines
+from decisions.robots.rules import Rules
 from schemas.events import Campaign, lines
 from schemas.settings import Settings, load
 from schemas.topics import CAMPAIGNS, HITS
-from tests.agents.decisions.hits import hit
+from stream.records import Record
 from tests.agents.paper_kafka import Log, View
-from tests.support.processes import start_clickhouse
+from tests.decisions.robots.hits import hit
+from tests.support.migrated import start_migrated
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Settings]:
-    process = start_clickhouse(tmp_path / "clickhouse")
+    process = start_migrated(tmp_path / "clickhouse")
     settings = load(clickhouse_url=process.url, data_dir=tmp_path)
-    migrate(settings)
     yield settings
     process.kill()
 
@@ -57,7 +55,7 @@ async def test_no_topic_waits_for_another_ones_insert(database: Settings) -> Non
         of_hits(0, 1), topic=CAMPAIGNS, value=lines([Campaign(id="spring", name="Spring", created_at=NOW)])
     )
     store = Store(database)
-    with patch("agents.sinks.store.insert_lines", meet):
+    with patch("agents.store.store.insert_lines", meet):
         handled = await store.handle([of_hits(0, 3), campaign])
     await store.stop()
     assert handled.dead == []
@@ -74,7 +72,7 @@ async def judged(records: list[Record], rules: Rules) -> list[tuple[int, int]]:
     """Partition and number of events of each record that the judge writes; the events must be the hits', in order."""
     judge = Judge(load(), rules)
     judge._deliveries = View(Log(time.time))  # type: ignore[assignment]
-    with patch("agents.judging.records_before", lambda *_: []):
+    with patch("agents.judge.judge.records_before", lambda *_: []):
         out = (await judge.handle(records)).out
     for partition in {record.partition for record in records}:
         hits = b"".join(record.value for record in records if record.partition == partition)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -11,15 +10,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import ConfigResource
 
-from agents.decisions.judge import Rules
-from agents.lag import lag
-from agents.reclassify import Reclassify
-from agents.restore import restore
-from agents.topics import create_topics
+from agents.runtime.lag_monitor import lag
 from clickhouse.store import insert_lines
+from commands.backup.refill import refill
+from commands.reclassify import Reclassification
+from decisions.robots.rules import Rules
 from schemas.errors import Retry
 from schemas.events import Campaign, Delivered, Delivery, Lead, Link, Pause, lines
 from schemas.tokens import delivery_id
@@ -36,9 +34,11 @@ from schemas.topics import (
     Topic,
     delivery_partition,
 )
+from stream.topic_admin import create_topics
 from tests.support.broker import Broker
-from tests.support.processes import start, start_clickhouse, wait_until
+from tests.support.processes import start, start_clickhouse
 from tests.support.stream import Stream, a_hit, running_stream
+from tests.support.waiting import wait_until
 
 ON_EVERY_BROKER = True
 
@@ -102,11 +102,14 @@ def test_the_delivery_time_decides_between_a_scanner_and_a_person(stream: Stream
 def test_a_delivery_that_comes_within_the_settle_delay_still_counts(stream: Stream) -> None:
     """The hit overtakes the delivery's record, as a hit does that the mail server's answer has not yet reached us."""
     hit = a_hit("early", campaign="overtaken", at=NOW, minted_at=NOW - timedelta(seconds=30))
-    later = time.time() + 0.4  # of a settle delay of 1 s, however long this machine takes for a connection
-    stream.write_hits([hit])
     delivery = Delivery(delivery_id=hit.delivery_id, request_id=hit.delivery_id, at=NOW - timedelta(seconds=20))
-    partition = delivery_partition(hit.delivery_id, stream.settings.partitions)
-    stream.write(DELIVERIES, msgspec.json.encode(delivery), partition=partition, at=later)
+    settings = stream.settings
+    partition = delivery_partition(hit.delivery_id, settings.partitions)
+    # Over one connection, so that the second comes within the settle delay of 1 s on a busy machine too.
+    producer = KafkaProducer(bootstrap_servers=settings.kafka_servers)
+    for topic, value in ((HITS, lines([hit])), (DELIVERIES, msgspec.json.encode(delivery))):
+        producer.send(settings.topic(topic), value, partition=partition).get(timeout=30)
+    producer.close()
     stream.wait_until_drained()
     assert stream.ask("SELECT verdict FROM events FINAL WHERE campaign = 'overtaken'") == [("human",)]
 
@@ -186,7 +189,7 @@ def test_a_judge_that_starts_anew_knows_the_clicks_before_it(tmp_path: Path, bro
             a_hit("lead", campaign="restart", kind="click", at=at, link_id=link)
             for at, link in ((NOW, "a" * 64), (NOW + timedelta(seconds=2), "b" * 64), (NOW, "c" * 64))
         )
-        alone = msgspec.structs.replace(alone, ip="192.0.2.8")
+        alone = msgspec.structs.replace(alone, ip="198.51.100.8")  # of another network
         told = {name: getattr(first, name) for name in ("delivery_id", "campaign", "step", "variant", "lead")}
         delivered = Delivered(id=first.delivery_id, at=NOW - timedelta(seconds=60), sender="a@example.com", **told)
         stream.write(EVENTS, lines([delivered]))
@@ -203,7 +206,7 @@ def test_a_judge_that_starts_anew_knows_the_clicks_before_it(tmp_path: Path, bro
         verdicts = dict(stream.ask("SELECT link_id, reason FROM events FINAL WHERE kind = 'click'"))
         assert verdicts == {first.link_id: "browser", second.link_id: "click-burst", alone.link_id: "browser"}
         with stream.client() as client:
-            again = Reclassify(stream.settings, client, Rules.load(), lambda progress: None)
+            again = Reclassification(stream.settings, client, Rules.load(), lambda progress: None)
             done = again.run(NOW - timedelta(days=1), NOW + timedelta(days=1))
         assert (done.hits, done.changed, done.rebuilt) == (3, 0, 0), "who judges the past again judges as the judge did"
 
@@ -302,7 +305,7 @@ def test_a_broker_that_was_filled_half_way_is_filled_to_the_end(tmp_path: Path, 
         assert len(found) == 50
 
 
-def test_a_restore_that_kafka_refuses_a_record_of_says_so_and_begins_again(
+def test_a_refill_that_kafka_refuses_a_record_of_says_so_and_begins_again(
     tmp_path: Path, standing_kafka: Broker
 ) -> None:
     """The topic takes less than ClickHouse holds: an answer that only the record's own future knows."""
@@ -310,8 +313,15 @@ def test_a_restore_that_kafka_refuses_a_record_of_says_so_and_begins_again(
 
         def takes(size: int) -> None:
             admin = KafkaAdminClient(bootstrap_servers=stream.settings.kafka_servers)
-            resource = ConfigResource("TOPIC", stream.settings.topic(CAMPAIGNS), {"max.message.bytes": str(size)})
-            admin.alter_configs([resource])
+            name, limit = stream.settings.topic(CAMPAIGNS), "max.message.bytes"
+
+            def is_so() -> bool:
+                """The broker says so itself: it takes a change a moment after it has answered for it."""
+                said = admin.describe_configs([ConfigResource("TOPIC", name)], config_filter="all")["topic"][name]
+                return bool(said[limit]["value"] == str(size))
+
+            admin.alter_configs([ConfigResource("TOPIC", name, {limit: str(size)})])
+            wait_until(is_so, 20, "the topic's limit")
             admin.close()
 
         takes(1000)
@@ -319,11 +329,11 @@ def test_a_restore_that_kafka_refuses_a_record_of_says_so_and_begins_again(
         with stream.client() as client:
             insert_lines(client, "campaigns", lines([rest]))
             with pytest.raises(Retry, match="TooLarge"):
-                restore(stream.settings, client)
+                refill(stream.settings, client)
             stream.write(CAMPAIGNS, msgspec.json.encode(part))  # what was taken before the refusal
             takes(100_000)
-            assert restore(stream.settings, client) == {"campaigns": 1}
-            assert restore(stream.settings, client) == {}, "now it is whole"
+            assert refill(stream.settings, client) == {"campaigns": 1}
+            assert refill(stream.settings, client) == {}, "now it is whole"
         assert {msgspec.json.decode(v, type=Campaign).id for v in stream.read(CAMPAIGNS)} == {"part", "rest"}
 
 

@@ -10,6 +10,7 @@ from functools import partial
 
 from tests.bench import (
     answering,
+    hostile,
     instrumenting,
     judging,
     machine,
@@ -33,6 +34,7 @@ BENCHMARKS: dict[str, Callable[..., Section]] = {
     "reading": reading.measure,
     "storing": storing.measure,
     "instrumenting": instrumenting.measure,
+    "hostile": hostile.measure,
     "sending": sending.measure,
     "mailboxes": mailboxes.measure,
     "queryable": queryable.measure,

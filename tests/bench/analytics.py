@@ -25,13 +25,13 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from clickhouse import counting, rebuild
-from clickhouse.asked import Asked
 from clickhouse.migrate import migrate
 from clickhouse.queries import Query, get
+from clickhouse.query_parameters import QueryParameters
 from clickhouse.store import connect
 from dashboards.boards import BOARDS
 from schemas.settings import Settings, load
-from tests.bench import campaigns, machine
+from tests.bench import before, campaigns, machine
 from tests.bench.figures import Section, Table, Wrong
 from tests.bench.page import keep_part
 from tests.bench.workshop import ROOT
@@ -119,7 +119,7 @@ def _queries() -> Iterator[tuple[str, Query]]:
 
 
 def _parameters(query: Query, days: float, chosen: tuple[str, ...] = ()) -> dict[str, Any]:
-    asked = Asked(_END - timedelta(days=days), _END, chosen, "Europe/Paris", lead="lead-1-44")
+    asked = QueryParameters(_END - timedelta(days=days), _END, chosen, "Europe/Paris", lead="lead-1-44")
     return query.values(asked.parameters())
 
 
@@ -131,7 +131,7 @@ def _times(client: Client, query: Query, days: float, chosen: tuple[str, ...]) -
         began = time.perf_counter()
         try:
             client.raw_query(
-                query.sql, parameters=parameters, fmt="JSONCompact", settings={"max_execution_time": _LONGEST}
+                query.asked, parameters=parameters, fmt="JSONCompact", settings={"max_execution_time": _LONGEST}
             )
         except ClickHouseError as error:
             if "TIMEOUT_EXCEEDED" in str(error):
@@ -184,7 +184,7 @@ def _beside(client: Client, folder: Path) -> Table:
 
 
 def _counted(client: Client, query: Query, parameters: dict[str, Any]) -> tuple[int, ...]:
-    found = list(client.query(query.sql, parameters=parameters).named_results())[-1]
+    found = list(client.query(query.asked, parameters=parameters).named_results())[-1]
     return tuple(found[column] for column in _COUNTED)
 
 
@@ -289,7 +289,10 @@ def main() -> int:
     parser.add_argument("--url", default="", help="a ClickHouse that is filled already, instead of a new one")
     parser.add_argument("--pid", type=int, default=0, help="its process, where it is on this machine")
     parser.add_argument("--database", default="sendlens", help="the database there")
+    parser.add_argument("--before", type=Path, help="docs/benchmarks.md of another commit, to be compared with")
+    parser.add_argument("--called", default="", help="queries that had other names then: old=new,old=new")
     asked = parser.parse_args()
+    then = before.rows_of(asked.before.read_text()) if asked.before else None
     load_before = machine.load_average()
     try:
         with TemporaryDirectory(prefix="sendlens-bench-") as name:
@@ -307,8 +310,16 @@ def main() -> int:
         f"Load average before: {load_before:.1f}, after: {machine.load_average():.1f}, of everything on this machine; "
         "above 2 the figures say as much about the neighbours as about us."
     )
-    PAGE.write_text(keep_part(PAGE.read_text(), section))
-    print(json.dumps(section.remarks, indent=1))
+    part = section
+    if then is not None:
+        # The page's own table stays that of the hundred million events.
+        part = before.compared(
+            section.tables[0].rows, then, dict(pair.split("=") for pair in asked.called.split(",") if pair)
+        )
+        part.remarks += section.remarks
+        part.remarks.append(section.how.partition(" by ")[0] + ".")
+    PAGE.write_text(keep_part(PAGE.read_text(), part, compared=then is not None))
+    print(json.dumps(part.remarks, indent=1))
     return 0
 
 

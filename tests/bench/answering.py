@@ -87,7 +87,7 @@ def measure(workshop: Workshop, *, quick: bool) -> Section:
         return section
     script = wrk.write_script(workshop.folder, _requests(workshop))
     servers: dict[str, Callable[[Workshop], contextlib.AbstractContextManager[Server]]]
-    servers = {_OURS: _ours, _NAIVE: _naive}
+    servers = {_OURS: ours, _NAIVE: _naive}
     if shutil.which("nginx"):
         servers[_NGINX] = _nginx
     else:
@@ -184,7 +184,7 @@ def _report(section: Section, names: list[str], loads: dict[tuple[str, int], lis
 
 
 @contextlib.contextmanager
-def _ours(workshop: Workshop) -> Iterator[Server]:
+def ours(workshop: Workshop) -> Iterator[Server]:
     with deployment(workshop) as made, _served(workshop, made, "tests.ingest.served") as server:
         server.check = lambda answered: _check_ours(made, server.port, answered)
         yield server

@@ -14,13 +14,13 @@ import time
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from agents.decisions.judge import Rules
-from agents.decisions.judgement import to_event
 from clickhouse.store import connect, insert_lines
+from decisions.robots.judgement import to_event
+from decisions.robots.rules import Rules
 from schemas.events import Delivery, Hit, lines
 from schemas.settings import Settings, load
-from schemas.state import StateTopic
 from schemas.topics import DELIVERIES, EVENTS, HITS
+from stream.state import StateTopic
 
 _COMMIT_SECONDS = 1.0
 

@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
-from agents.topics import create_topics
 from schemas.settings import Settings
 from schemas.topics import ALL, Topic
+from stream.topic_admin import create_topics
 from tests.bench.figures import Wrong
 from tests.bench.workshop import Job, Workshop, free_port, listens, python
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import count
 
-from agents.decisions.instrument import instrument
+from decisions.sending.instrument import instrument
 from schemas.events import Send
 from tests.agents.mails import ENVELOPE, KEYRING, NOW, PUBLIC, a_send
 from tests.bench.figures import Ratio, Samples, Section, Table

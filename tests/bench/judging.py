@@ -6,8 +6,8 @@ import time
 
 import msgspec
 
-from agents.decisions.judge import Rules
-from agents.decisions.judgement import to_event
+from decisions.robots.judgement import to_event
+from decisions.robots.rules import Rules
 from schemas.events import Hit, lines
 from schemas.topics import EVENTS
 from tests.bench.broker import Ends, check, deployment, read

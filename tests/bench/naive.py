@@ -16,7 +16,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from fastapi import FastAPI, Request, Response
 
-from ingest.hits import PIXEL
+from ingest.hits.hits import PIXEL
 from schemas.events import Hit
 from schemas.settings import load
 from schemas.tokens import BadToken, Purpose

@@ -25,16 +25,23 @@ def render(machine: Sequence[tuple[str, str]], sections: Sequence[Section]) -> s
     return "\n".join(parts)
 
 
-# What `make bench-analytics` writes stands at the end, after this line, and `make bench` leaves it there.
+# What `make bench-analytics` writes stands at the end, after these lines, and `make bench` leaves it there.
 _APART = "<!-- make bench-analytics -->\n"
+_COMPARED = "<!-- make bench-analytics, beside another commit -->\n"
 
 
-def keep_part(page: str, section: Section | None = None) -> str:
-    """The page with this section as its own part. Without one: that part of the page, as it is."""
-    whole, mark, part = page.partition(_APART)
+def keep_part(page: str, section: Section | None = None, *, compared: bool = False) -> str:
+    """The page with this section as its own part, or as the one beside another commit. Without one: these parts of the
+    page, as they are."""
+    whole, mark, parts = page.partition(_APART)
     if section is None:
-        return mark + part
-    return whole.rstrip() + "\n\n" + _APART + "\n" + _section(section)
+        return mark + parts
+    part, _, beside = parts.partition(_COMPARED)
+    if compared:
+        beside = "\n" + _section(section)
+    else:
+        part = "\n" + _section(section)
+    return f"{whole.rstrip()}\n\n{_APART}\n{part.strip()}\n" + (f"\n{_COMPARED}\n{beside.strip()}\n" if beside else "")
 
 
 def _section(section: Section) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from agents.decisions.mail.read import read_mail
-from agents.judge_mails import line
+from commands.judge_mails import line
+from decisions.mail.read import read_mail
 from tests.bench.figures import Ratio, Samples, Section, Table
 from tests.bench.workshop import Workshop
 from tests.corpus.mail_accuracy import flufl_bounce

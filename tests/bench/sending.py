@@ -14,17 +14,17 @@ from datetime import UTC, datetime
 
 import aiosmtplib
 
-from agents.attempts import Attempts, attempts_view
-from agents.decisions.instrument import instrument
-from agents.known import Known
 from agents.pipeline import SENDER
-from agents.sender import Sender
-from agents.waiting import waits_view
+from agents.sender.attempt_log import AttemptLog, attempts_view
+from agents.sender.sender import Sender
+from agents.sender.sender_state import SenderState
+from agents.sender.wait_queue import waits_view
+from decisions.sending.instrument import instrument
 from schemas.events import Campaign, Delivery, Lead, Pause, Send
 from schemas.senders import load
 from schemas.settings import Settings
-from schemas.state import StateTopic
 from schemas.topics import CAMPAIGNS, DELIVERIES, LEADS, PAUSES
+from stream.state import StateTopic
 from tests.agents.mails import ENVELOPE, KEYRING, NOW, PUBLIC, a_send
 from tests.bench.figures import Ratio, Samples, Section, Table, Wrong
 from tests.bench.newsletters import newsletter
@@ -105,12 +105,12 @@ async def ours(settings: Settings, sends: list[Send]) -> float:
     sender = Sender(
         settings,
         load(settings),
-        Known(campaigns, pauses, leads, deliveries, waits, Attempts(attempts, nothing)),  # type: ignore[arg-type]
+        SenderState(campaigns, pauses, leads, deliveries, waits, AttemptLog(attempts, nothing)),  # type: ignore[arg-type]
         already_sent=nothing,  # type: ignore[arg-type]
         publish_links=nothing,  # type: ignore[arg-type]
     )
     began = time.perf_counter()
-    left = [sends[first : first + SENDER.hold.batch] for first in range(0, len(sends), SENDER.hold.batch)]
+    left = [sends[first : first + SENDER.policy.batch] for first in range(0, len(sends), SENDER.policy.batch)]
 
     async def calls() -> None:  # as the stage's line makes them
         while left:
@@ -118,7 +118,7 @@ async def ours(settings: Settings, sends: list[Send]) -> float:
             if not all(result.delivery for result in results):
                 raise Wrong("an email was not delivered")
 
-    await asyncio.gather(*(calls() for _ in range(SENDER.hold.calls)))
+    await asyncio.gather(*(calls() for _ in range(SENDER.policy.calls)))
     took = time.perf_counter() - began
     await sender.close()
     return len(sends) / took

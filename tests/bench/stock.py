@@ -12,8 +12,8 @@ from typing import Any
 import faust
 import msgspec
 
-from agents.decisions.judge import Rules
-from agents.decisions.judgement import to_event
+from decisions.robots.judgement import to_event
+from decisions.robots.rules import Rules
 from schemas.events import Hit, lines
 from schemas.settings import Settings, load
 from schemas.topics import EVENTS, HITS

@@ -65,7 +65,8 @@ class Told:
             return Resubscribed(**of)
         of["sender"] = f"sender-{self.lead % 2}@example.com"
         if kind == "sent":
-            return Sent(**of, recipient_domain="example.net", message_id="")
+            pixel, wrapped_links = (False, None, None)[self.lead % 3], (2, None, None, 0)[self.lead % 4]
+            return Sent(**of, recipient_domain="example.net", message_id="", pixel=pixel, wrapped_links=wrapped_links)
         if kind == "delivered":
             return Delivered(**of)
         if kind == "bounce":
@@ -101,9 +102,20 @@ def numbers_by_hand(
         counts.update(_of_email(all_of_it))
     names = (
         "sent", "hard_bounced", "soft_bounced", "blocked", "delivered", "opened", "raw_opened", "machine_opened", "clicked",
-        "raw_clicked", "unsubscribed", "replied", "complained",
+        "raw_clicked", "unsubscribed", "replied", "complained", "pixel_opened", "opened_with_pixel", "raw_opened_with_pixel",
+        "delivered_with_pixel", "delivered_with_links",
     )  # fmt: skip
     return {name: counts[name] for name in names}
+
+
+def has_pixel(events: Sequence[Any]) -> bool:
+    """Whether an open of the email can be seen: unless its sent event says that it has no pixel."""
+    return not any(isinstance(event, Sent) and event.pixel is False for event in events)
+
+
+def has_links(events: Sequence[Any]) -> bool:
+    """Whether a click in the email can be seen: unless its sent event says that no link was wrapped."""
+    return not any(isinstance(event, Sent) and event.wrapped_links == 0 for event in events)
 
 
 def _of_email(events: Sequence[Any]) -> set[str]:
@@ -126,6 +138,13 @@ def _of_email(events: Sequence[Any]) -> set[str]:
             found.add(name)
         if "machine" in verdicts and kind is Opened:
             found.add("machine_opened")
+    found |= {"pixel_opened"} if "opened" in found else set()
+    found |= {"opened"} if "clicked" in found else set()
+    found |= {"raw_opened"} if "raw_clicked" in found else set()
+    if has_pixel(events):
+        found |= {f"{name}_with_pixel" for name in ("opened", "raw_opened", "delivered") if name in found}
+    if "delivered" in found and has_links(events):
+        found.add("delivered_with_links")
     left = [event.at for event in events if isinstance(event, Unsubscribed)]
     back = [event.at for event in events if isinstance(event, Resubscribed)]
     if left and not (back and max(back) >= max(left)):

@@ -15,10 +15,11 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from typer.testing import CliRunner
 
 from clickhouse import queries, views
-from clickhouse.asked import Asked
 from clickhouse.cluster import on_cluster
-from clickhouse.migrate import migrations, rendered
+from clickhouse.migrate import rendered
 from clickhouse.queries import get
+from clickhouse.query_parameters import QueryParameters
+from clickhouse.schema import migrations, providers
 from clickhouse.store import connect
 from schemas.errors import Misconfigured
 from schemas.settings import Settings
@@ -32,7 +33,7 @@ STATEMENTS = [
     pytest.param(statement, id=f"{migration.name}-{number}")
     for migration in migrations()
     for number, statement in enumerate(migration.statements, 1)
-]
+] + [pytest.param(one.text, id=one.name) for one in providers()]
 
 
 def everywhere(statement: str) -> list[str]:
@@ -63,6 +64,8 @@ SHARDED_BY = {
     "lead_facts": "lead, fact, of, campaign",
     "webhooks": "id",
     "calls": "endpoint, event",
+    "slots": "of",
+    "bounce_counts": "grain, campaign, slot",
 }
 
 
@@ -84,20 +87,21 @@ def test_a_table_is_a_replicated_one_on_every_node_and_a_distributed_one_over_th
     assert f"{engine[1]}('/clickhouse/tables/{{shard}}/sendlens/{name}', '{{replica}}'" in local
     assert re.fullmatch(
         rf"CREATE TABLE IF NOT EXISTS {name} ON CLUSTER '{{cluster}}' AS {name}_local\n"
-        rf"ENGINE = Distributed\('{{cluster}}', 'sendlens', '{name}_local', cityHash64\([\w, ]+\)\)",
+        rf"ENGINE = Distributed\('{{cluster}}', 'sendlens', '{name}_local', cityHash64\([\w, ]+\)\)\n"
+        r"COMMENT '.+'",
         whole,
     )
 
 
 @pytest.mark.parametrize("name", SHARDED_BY)
 def test_rows_that_merge_are_on_one_shard(name: str) -> None:
-    assert TABLES[name][1].endswith(f", cityHash64({SHARDED_BY[name]}))")
+    assert f", cityHash64({SHARDED_BY[name]}))\n" in TABLES[name][1]
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_a_table_is_spread_by_what_it_is_sorted_by_or_by_the_delivery(name: str) -> None:
     local, whole = TABLES[name]
-    key = re.search(r"cityHash64\((.+)\)\)$", whole)
+    key = re.search(r"cityHash64\((.+)\)\)$", whole, re.MULTILINE)
     assert key is not None
     if key[1] == "delivery_id":
         assert "delivery_id UUID" in local
@@ -108,7 +112,10 @@ def test_a_table_is_spread_by_what_it_is_sorted_by_or_by_the_delivery(name: str)
 
 
 def test_what_a_view_fills_is_spread_as_what_it_reads_or_merges_nothing() -> None:
-    by = {name: whole[whole.index("cityHash64") :] for name, (_, whole) in TABLES.items()}
+    by = {
+        name: whole[whole.index("cityHash64") : whole.index("\n", whole.index("cityHash64"))]
+        for name, (_, whole) in TABLES.items()
+    }
     for name, (said,) in made("MATERIALIZED VIEW").items():
         target, source = re.findall(r"(?:TO|FROM) (\w+)_local", said)
         if target == "last_events":  # a lead's emails are everywhere: it is asked for the newest of a lead's rows
@@ -148,10 +155,12 @@ def test_a_materialised_view_fills_the_nodes_own_table_from_its_own() -> None:
 
 
 def test_a_materialised_view_that_changes_still_reads_the_nodes_own() -> None:
-    (changed,) = [s for m in migrations() if m.name == "004_mail" for s in m.statements if "MODIFY QUERY" in s]
-    (said,) = everywhere(changed)
-    assert said.startswith(f"ALTER TABLE outcomes_from_events {WHERE} MODIFY QUERY\nSELECT")
-    assert "FROM events_local\n" in said
+    changes = {one.name: one.change for migration in migrations() for one in migration.materialized}
+    assert set(changes) == set(made("MATERIALIZED VIEW"))
+    for name, change in changes.items():
+        (said,) = everywhere(change)
+        assert said.startswith(f"ALTER TABLE {name} {WHERE} MODIFY QUERY\n")
+        assert re.search(r"^FROM \w+_local$", said, re.MULTILINE)
 
 
 def test_other_views_read_the_whole() -> None:
@@ -176,6 +185,13 @@ def test_columns_change_in_both_tables_and_what_only_the_local_one_has_in_it_alo
     assert everywhere("ALTER TABLE t DROP CONSTRAINT IF EXISTS c") == [
         f"ALTER TABLE t_local {WHERE}\n    DROP CONSTRAINT IF EXISTS c"
     ]
+    for change in (
+        "MODIFY COLUMN a TTL b + INTERVAL 1 DAY",
+        "MODIFY COLUMN a REMOVE TTL",
+        "MODIFY TTL b",
+        "REMOVE TTL",
+    ):
+        assert everywhere(f"ALTER TABLE t\n    {change}") == [f"ALTER TABLE t_local {WHERE}\n    {change}"]
 
 
 @pytest.mark.parametrize(
@@ -185,12 +201,26 @@ def test_columns_change_in_both_tables_and_what_only_the_local_one_has_in_it_alo
         ("ALTER TABLE t UPDATE a = 1 WHERE b", [f"ALTER TABLE t_local {WHERE}\n    UPDATE a = 1 WHERE b"]),
         ("DELETE FROM t WHERE a = 1", [f"DELETE FROM t_local {WHERE} WHERE a = 1"]),
         ("TRUNCATE TABLE t", [f"TRUNCATE TABLE t_local {WHERE}"]),
+        (
+            "CREATE TABLE t (holder String) ENGINE = Memory COMMENT 'a1'",
+            [f"CREATE TABLE t {WHERE} (holder String) ENGINE = Memory COMMENT 'a1'"],
+        ),
+        ("RENAME TABLE t TO u", [f"RENAME TABLE t TO u {WHERE}"]),
         ("EXCHANGE TABLES t AND u", [f"EXCHANGE TABLES t_local AND u_local {WHERE}"]),
         ("DROP VIEW IF EXISTS v", [f"DROP VIEW IF EXISTS v {WHERE} SYNC"]),
         ("DROP TABLE IF EXISTS t", [f"DROP TABLE IF EXISTS {name} {WHERE} SYNC" for name in ("t", "t_local")]),
         ("CREATE DATABASE IF NOT EXISTS d", [f"CREATE DATABASE IF NOT EXISTS d {WHERE}"]),
         ("INSERT INTO t SELECT 1", ["INSERT INTO t SELECT 1"]),
         ("SELECT 1", ["SELECT 1"]),
+        *[
+            (said, [said])  # a backup says itself that it is of all nodes
+            for said in (
+                f"BACKUP DATABASE d EXCEPT TABLES d.t_local, d.t {WHERE} TO Disk('b', 'x') SETTINGS deduplicate_files = 0 ASYNC",
+                f"BACKUP TABLE d.t_local, TABLE d.t {WHERE} TO Disk('b', 'x') ASYNC",
+                f"RESTORE TABLE d.t_local AS e.t_local, TABLE d.t AS e.t {WHERE} FROM Disk('b', 'x') ASYNC",
+                f"RESTORE DATABASE d AS e {WHERE} FROM Disk('b', 'x') ASYNC",
+            )
+        ],
     ],
 )
 def test_what_is_done_to_rows_is_done_where_they_are(statement: str, said: list[str], client: Client) -> None:
@@ -211,6 +241,7 @@ def test_what_is_done_to_rows_is_done_where_they_are(statement: str, said: list[
         ("CREATE MATERIALIZED VIEW IF NOT EXISTS v TO t AS SELECT 1 FROM (SELECT 1 FROM a)", "one table and no more"),
         ("CREATE MATERIALIZED VIEW IF NOT EXISTS v ENGINE = MergeTree ORDER BY a AS SELECT 1 FROM a", "does not know"),
         ("OPTIMIZE TABLE t FINAL", "does not know"),
+        ("BACKUP DATABASE d TO File('x') ASYNC", "does not know"),
     ],
 )
 def test_what_it_does_not_know_it_refuses(statement: str, complaint: str) -> None:
@@ -263,7 +294,7 @@ def test_the_known_week_has_its_numbers_under_the_two_names(embedded_clickhouse:
                 client.command(_on_one_node(statement))
         insert_known_week(client)
         assert client.query("SELECT count() FROM outcomes_local FINAL").result_rows == [(70,)]
-        asked = Asked(SINCE, UNTIL, (), "UTC").parameters()
+        asked = QueryParameters(SINCE, UNTIL, (), "UTC").parameters()
         headline = get("headline")
         before, now = client.query(headline.sql, parameters=headline.values(asked)).named_results()
         assert (before["sent"], now["sent"], now["opened"], now["raw_opened"]) == (20, 50, 23, 36)
@@ -272,6 +303,9 @@ def test_the_known_week_has_its_numbers_under_the_two_names(embedded_clickhouse:
 def _on_one_node(statement: str) -> str:
     statement = statement.replace(WHERE, "").replace(" SYNC", "")
     statement = re.sub(
-        r"AS \w+_local\nENGINE = Distributed\('{cluster}', '\w+', '(\w+)', .*\)$", r"ENGINE = Alias('\1')", statement
+        r"AS \w+_local\nENGINE = Distributed\('{cluster}', '\w+', '(\w+)', .*\)$(\nCOMMENT.*)?",
+        r"ENGINE = Alias('\1')",
+        statement,
+        flags=re.MULTILINE,
     )
     return re.sub(r"ENGINE = Replicated(\w+)\('[^']*', '{replica}'(?:, )?", r"ENGINE = \1(", statement)

@@ -13,15 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clickhouse import counting
-from clickhouse.migrate import migrate
 from clickhouse.rebuild import rebuild_outcomes
 from clickhouse.store import connect, insert_lines
 from schemas.events import AnyEvent, CampaignResumed, Event, lines
-from schemas.settings import load
+from schemas.settings import Settings
 from tests.clickhouse.counted import BASE, Told, events_of
 from tests.clickhouse.counted_campaign import assert_campaign_right
 from tests.clickhouse.test_counting import EDGES, TRIES, a_busy_day, asked, empty, told
-from tests.support.processes import ClickHouseProcess
 
 pytestmark = pytest.mark.timeout(900)  # many examples, and neighbours may be at work
 
@@ -30,14 +28,8 @@ CHOICES = [((), ()), (("spring",), ()), ((), (2,)), (("autumn", "spring"), (1, 3
 
 
 @pytest.fixture(scope="module")
-def client(embedded_clickhouse: ClickHouseProcess) -> Iterator[Client]:
-    house = load(
-        clickhouse_url=embedded_clickhouse.url,
-        clickhouse_database="counting_campaign",
-        token_keys="1:0123456789abcdef0123456789abcdef",
-    )
-    migrate(house)
-    with connect(house) as client:
+def client(own_database: Settings) -> Iterator[Client]:
+    with connect(own_database) as client:
         yield client
 
 
@@ -85,8 +77,8 @@ def test_counts_that_were_made_ahead_are_the_same_and_are_what_is_read(
     assert_campaign_right(partial(asked, client), events, SINCE, UNTIL, campaigns, steps)
     counting.roll(client)
     assert_campaign_right(partial(asked, client), events, SINCE, UNTIL, campaigns, steps)
-    before = [asked(client, name, SINCE, UNTIL, *campaigns, steps=steps) for name in ("links", "time_to_open")]
+    before = [asked(client, name, SINCE, UNTIL, *campaigns, steps=steps) for name in ("followed_links", "time_to_open")]
     # Of a day that is counted no email is looked at.
     client.command("DELETE FROM emails WHERE toDate(slot) = '2026-03-03'")
-    after = [asked(client, name, SINCE, UNTIL, *campaigns, steps=steps) for name in ("links", "time_to_open")]
+    after = [asked(client, name, SINCE, UNTIL, *campaigns, steps=steps) for name in ("followed_links", "time_to_open")]
     assert after == before

@@ -14,14 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clickhouse import counting, queries
-from clickhouse.asked import Asked
-from clickhouse.migrate import migrate
+from clickhouse.query_parameters import QueryParameters
 from clickhouse.store import connect, insert_lines
 from schemas.events import AnyEvent, Bounced, Sent, lines
-from schemas.settings import load
+from schemas.settings import Settings
 from tests.clickhouse.counted import BASE, Told, events_of, numbers_by_hand
 from tests.clickhouse.test_counting import EDGES, TRIES, a_busy_day, empty, many, told
-from tests.support.processes import ClickHouseProcess
 
 pytestmark = pytest.mark.timeout(900)  # many examples, and neighbours may be at work
 
@@ -33,14 +31,8 @@ CLASS = {"hard": "hard", "soft": "soft", "unknown": "soft", "block": "block"}
 
 
 @pytest.fixture(scope="module")
-def emptied(embedded_clickhouse: ClickHouseProcess) -> Iterator[Client]:
-    house = load(
-        clickhouse_url=embedded_clickhouse.url,
-        clickhouse_database="domains",
-        token_keys="1:0123456789abcdef0123456789abcdef",
-    )
-    migrate(house)
-    with connect(house) as client:
+def emptied(own_database: Settings) -> Iterator[Client]:
+    with connect(own_database) as client:
         yield client
 
 
@@ -81,7 +73,7 @@ def asked(
     client: Client, name: str, since: datetime, until: datetime, campaigns: Collection[str], senders: Collection[str]
 ) -> list[dict[str, Any]]:
     query = queries.get(name)
-    given = Asked(since, until, tuple(campaigns), "UTC", senders=tuple(senders)).parameters()
+    given = QueryParameters(since, until, tuple(campaigns), "UTC", senders=tuple(senders)).parameters()
     return list(client.query(query.sql, parameters=query.values(given)).named_results())
 
 

@@ -15,15 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clickhouse import counting, queries
-from clickhouse.asked import Asked
-from clickhouse.migrate import migrate
+from clickhouse.query_parameters import QueryParameters
 from clickhouse.rebuild import rebuild_outcomes
 from clickhouse.store import connect, insert_lines
 from schemas.events import AnyEvent, Clicked, Opened, Replied, Resubscribed, Sent, Unsubscribed, lines
-from schemas.settings import load
+from schemas.settings import Settings
 from tests.clickhouse.counted import Told, events_of, numbers_by_hand
 from tests.clickhouse.test_counting import empty, many
-from tests.support.processes import ClickHouseProcess
 
 pytestmark = pytest.mark.timeout(900)  # many examples, and neighbours may be at work
 
@@ -46,14 +44,8 @@ _KINDS = (
 
 
 @pytest.fixture(scope="module")
-def client(embedded_clickhouse: ClickHouseProcess) -> Iterator[Client]:
-    settings = load(
-        clickhouse_url=embedded_clickhouse.url,
-        clickhouse_database="happened",
-        token_keys="1:0123456789abcdef0123456789abcdef",
-    )
-    migrate(settings)
-    with connect(settings) as found:
+def client(own_database: Settings) -> Iterator[Client]:
+    with connect(own_database) as found:
         yield found
 
 
@@ -66,7 +58,9 @@ def firsts(events: Sequence[Any], steps: Sequence[int] = ()) -> list[tuple[str, 
             continue
         if isinstance(event, Opened | Clicked):
             if event.verdict == "human":
-                times[event.delivery_id, "opened" if isinstance(event, Opened) else "clicked"].append(event.at)
+                times[event.delivery_id, "opened"].append(event.at)  # who follows a link has opened the email
+                if isinstance(event, Clicked):
+                    times[event.delivery_id, "clicked"].append(event.at)
         elif isinstance(event, Resubscribed):
             back[event.delivery_id] = max(event.at, back.get(event.delivery_id, event.at))
         else:
@@ -99,7 +93,7 @@ class Viewer:
         self, client: Client, name: str, steps: tuple[int, ...] = (), senders: tuple[str, ...] = ()
     ) -> list[dict[str, Any]]:
         query = queries.get(name)
-        asked = Asked(self.since, self.until, self.campaigns, self.timezone, steps, senders).parameters()
+        asked = QueryParameters(self.since, self.until, self.campaigns, self.timezone, steps, senders).parameters()
         return [
             row | {"time": _utc(row["time"])} if "time" in row else row
             for row in client.query(query.sql, parameters=query.values(asked)).named_results()

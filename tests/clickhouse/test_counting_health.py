@@ -15,11 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clickhouse import counting, queries
-from clickhouse.asked import Asked
-from clickhouse.migrate import migrate
+from clickhouse.query_parameters import QueryParameters
 from clickhouse.store import connect, insert_lines
 from schemas.events import Event, Sent, lines
-from schemas.settings import load
+from schemas.settings import Settings
 from tests.clickhouse.test_counting import empty, many
 from tests.clickhouse.test_sender_health import (
     BLOCK,
@@ -34,7 +33,6 @@ from tests.clickhouse.test_sender_health import (
     events_of,
     health_of,
 )  # fmt: skip
-from tests.support.processes import ClickHouseProcess
 
 pytestmark = pytest.mark.timeout(900)  # many examples, and neighbours may be at work
 
@@ -56,21 +54,15 @@ Met = Sequence[tuple[float, str]]
 
 
 @pytest.fixture(scope="module")
-def emptied(embedded_clickhouse: ClickHouseProcess) -> Iterator[Client]:
-    house = load(
-        clickhouse_url=embedded_clickhouse.url,
-        clickhouse_database="counting_health",
-        token_keys="1:0123456789abcdef0123456789abcdef",
-    )
-    migrate(house)
-    with connect(house) as client:
+def emptied(own_database: Settings) -> Iterator[Client]:
+    with connect(own_database) as client:
         yield client
 
 
 def asked(client: Client, name: str, since: float, until: float, timezone: str) -> list[dict[str, Any]]:
     query = queries.get(name)
     period = (START + timedelta(seconds=second) for second in (since, until))
-    given = Asked(*period, (), timezone).parameters() | {"senders": []}
+    given = QueryParameters(*period, (), timezone).parameters() | {"senders": []}
     return list(client.query(query.sql, parameters=query.values(given)).named_results())
 
 

@@ -17,17 +17,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clickhouse import counting, queries
-from clickhouse.asked import Asked
-from clickhouse.erasing import Email, Erasing
-from clickhouse.migrate import migrate
+from clickhouse.erasing import ErasedEmail, Erasure
+from clickhouse.query_parameters import QueryParameters
 from clickhouse.rebuild import rebuild
 from clickhouse.store import connect, insert_lines
 from schemas.events import AnyEvent, Clicked, Opened, Sent, lines
-from schemas.settings import load
+from schemas.settings import Settings
 from schemas.tokens import delivery_id
 from tests.clickhouse.counted import BASE
 from tests.clickhouse.test_counting import EDGES, empty, many
-from tests.support.processes import ClickHouseProcess
 
 pytestmark = pytest.mark.timeout(900)  # many examples, and neighbours may be at work
 
@@ -45,14 +43,8 @@ _CALLED = {(source[4], source[5]): source[6] for source in _SOURCES if source[0]
 
 
 @pytest.fixture(scope="module")
-def emptied(embedded_clickhouse: ClickHouseProcess) -> Iterator[Client]:
-    of = load(
-        clickhouse_url=embedded_clickhouse.url,
-        clickhouse_database="counting_robots",
-        token_keys="1:0123456789abcdef0123456789abcdef",
-    )
-    migrate(of)
-    with connect(of) as client:
+def emptied(own_database: Settings) -> Iterator[Client]:
+    with connect(own_database) as client:
         yield client
 
 
@@ -78,7 +70,7 @@ def hit(campaign: str, step: int, lead: int, at: datetime, source: int, kind: st
 
 def asked(client: Client, name: str, since: datetime, until: datetime, zone: str, *campaigns: str) -> list[Any]:
     query = queries.get(name)
-    given = Asked(since, until, campaigns, zone).parameters()
+    given = QueryParameters(since, until, campaigns, zone).parameters()
     return list(client.query(query.sql, parameters=query.values(given)).named_results())
 
 
@@ -248,9 +240,9 @@ def test_erasing_a_person_blanks_where_their_machines_came_from_and_keeps_the_nu
     if counted:
         counting.roll(emptied)
     before = asked(emptied, "robot_headline", _SINCE, _UNTIL, "UTC")
-    email = Email("lead-500", "spring", mine[0].delivery_id)
-    Erasing(emptied).erase({"lead-500": "erased:1"}, [email])
-    for table in ("judged_hits", "robot_counts"):
+    email = ErasedEmail("lead-500", "spring", mine[0].delivery_id)
+    Erasure(emptied).erase({"lead-500": "erased:1"}, [email])
+    for table in ("judged_hits", "hit_counts"):
         assert "192.0.2.0/24" not in str(emptied.query(f"SELECT * FROM {table}").result_rows), table
     for _ in range(2):
         assert asked(emptied, "robot_headline", _SINCE, _UNTIL, "UTC") == before

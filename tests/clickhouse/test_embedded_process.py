@@ -10,7 +10,8 @@ from pathlib import Path
 import clickhouse_connect
 import httpx
 
-from tests.support.processes import ROOT, free_port, start_clickhouse, wait_until
+from tests.support.processes import ROOT, free_port, start_clickhouse
+from tests.support.waiting import wait_until
 
 
 def ask(url: str, sql: str) -> str:
@@ -20,7 +21,8 @@ def ask(url: str, sql: str) -> str:
 
 
 def refused(path: Path, port: int | None = None) -> tuple[int, str]:
-    command = [sys.executable, "-m", "clickhouse.embedded", "--port", str(port or free_port()), "--path", str(path)]
+    serving = ["clickhouse.embedded", "--open", "--port", str(port or free_port()), "--path", str(path)]
+    command = [sys.executable, "-m", *serving]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
     return ended.returncode, ended.stderr
 

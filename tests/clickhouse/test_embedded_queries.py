@@ -11,7 +11,8 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError, StreamFailureError
 
-from tests.support.processes import ClickHouseProcess, wait_until
+from tests.support.processes import ClickHouseProcess
+from tests.support.waiting import wait_until
 
 MILLION = 1_000_000
 

@@ -7,7 +7,7 @@ import uuid
 import httpx
 import pytest
 
-from tests.support.processes import wait_until
+from tests.support.waiting import wait_until
 
 
 def run(http: httpx.Client, sql: str, **arguments: object) -> httpx.Response:

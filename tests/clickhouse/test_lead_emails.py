@@ -11,16 +11,14 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from clickhouse import queries
-from clickhouse.asked import Asked
 from clickhouse.counting import DERIVED
-from clickhouse.erasing import PSEUDONYM, Erasing
-from clickhouse.migrate import migrate
+from clickhouse.erasing import PSEUDONYM, Erasure
+from clickhouse.query_parameters import QueryParameters
 from clickhouse.rebuild import rebuild, rebuild_outcomes
 from clickhouse.store import connect, insert_lines
 from schemas.events import AnyEvent, lines
-from schemas.settings import load
+from schemas.settings import Settings
 from tests.dashboards.data import SINCE, SPRING_AT, UNTIL, Email
-from tests.support.processes import ClickHouseProcess
 
 HOUR = timedelta(hours=1)
 ADA = Email("spring", 1, "A", "ada", SPRING_AT)
@@ -35,14 +33,8 @@ STORY: tuple[AnyEvent, ...] = (
 
 
 @pytest.fixture(scope="module")
-def database(embedded_clickhouse: ClickHouseProcess) -> Iterator[Client]:
-    settings = load(
-        clickhouse_url=embedded_clickhouse.url,
-        clickhouse_database="lead_emails",
-        token_keys="1:0123456789abcdef0123456789abcdef",
-    )
-    migrate(settings)
-    with connect(settings) as client:
+def database(own_database: Settings) -> Iterator[Client]:
+    with connect(own_database) as client:
         yield client
 
 
@@ -56,7 +48,7 @@ def client(database: Client) -> Client:
 
 def ask(client: Client, name: str, lead: str) -> list[dict[str, Any]]:
     query = queries.get(name)
-    values = query.values(Asked(SINCE, UNTIL, (), "UTC", lead=lead).parameters())
+    values = query.values(QueryParameters(SINCE, UNTIL, (), "UTC", lead=lead).parameters())
     return list(client.query(query.sql, parameters=values).named_results())
 
 
@@ -99,16 +91,19 @@ def test_a_lead_s_emails_are_found_after_a_rebuild(client: Client) -> None:
     assert ask(client, "lead_summary", "bob")[0]["sent"] == 1
 
 
-def test_an_open_judged_anew_is_no_person_s_any_more(client: Client) -> None:
+def test_what_is_judged_anew_is_no_person_s_any_more(client: Client) -> None:
     insert_lines(client, "events", lines(STORY))
     insert_lines(client, "events", lines([ADA.opened(HOUR, "bot", "mail-client")]))  # under the same id
     rebuild_outcomes(client, [str(ADA.id)])
-    assert told(client, "ada") == (OF_ADA[0], [(1, 0, 1, 4)], OF_ADA[2], [("Delivered", 1, 0, 1)])
+    assert told(client, "ada") == OF_ADA  # whose link was followed has been opened
+    insert_lines(client, "events", lines([ADA.clicked(2 * HOUR, "bot", "browser")]))
+    rebuild_outcomes(client, [str(ADA.id)])
+    assert told(client, "ada") == (OF_ADA[0], [(1, 0, 0, 4)], OF_ADA[2], [("Delivered", 1, 0, 0)])
 
 
 def test_an_erased_lead_is_found_under_its_pseudonym_alone(client: Client) -> None:
     insert_lines(client, "events", lines(STORY))
-    pseudonym, erasing = PSEUDONYM + "0" * 64, Erasing(client)
+    pseudonym, erasing = PSEUDONYM + "0" * 64, Erasure(client)
     emails = erasing.emails(["ada"])
     assert len(emails) == 2
     for _ in range(2):  # a run that was killed does it again

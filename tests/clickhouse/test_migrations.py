@@ -1,4 +1,4 @@
-"""The migrations: an older database comes to today's shape with its rows, and every rerun changes nothing."""
+"""The migrations: a new file brings an older database to today's shape with its rows, and every rerun changes nothing."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from clickhouse.migrate import FOLDER, migrate
+from clickhouse.counting import COUNTS
+from clickhouse.migrate import migrate
 from clickhouse.rebuild import rebuild_outcomes
+from clickhouse.schema import FOLDER, migrations
 from clickhouse.store import connect, insert_lines
+from schemas.errors import Misconfigured
 from schemas.events import CampaignPaused, Resubscribed, Unsubscribed, lines
 from schemas.settings import Settings
 from schemas.tokens import delivery_id
@@ -36,13 +39,18 @@ def today(settings: Settings) -> Iterator[Client]:
         yield client
 
 
-def until(folder: Path, last: str) -> Path:
-    """The migrations up to `last`, as an older release had them."""
-    folder.mkdir()
-    for path in FOLDER.glob("*.sql"):
-        if path.name <= last:
-            shutil.copy(path, folder)
-    return folder
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The schema, for a test to change as a later release would."""
+    return Path(shutil.copytree(FOLDER, tmp_path / "schema"))
+
+
+def edit(path: Path, *changes: tuple[str, str]) -> None:
+    text = path.read_text()
+    for before, after in changes:
+        assert before in text
+        text = text.replace(before, after)
+    path.write_text(text)
 
 
 def told(*events: Unsubscribed | Resubscribed | CampaignPaused) -> bytes:
@@ -69,30 +77,109 @@ def _of(after: int) -> dict[str, object]:
     }
 
 
-def test_a_lead_that_unsubscribed_before_stays_so(settings: Settings, tmp_path: Path) -> None:
-    migrate(settings, until(tmp_path / "older", "003~"))
+def test_every_file_is_applied_once_and_in_order(settings: Settings) -> None:
+    assert migrate(settings) == [migration.name for migration in migrations()]
+    assert migrate(settings) == []
+
+
+def test_a_migration_that_was_killed_half_way_is_simply_run_again(today: Client, settings: Settings) -> None:
+    insert_lines(today, "events", told(unsubscribed(0)))
+    today.command("DELETE FROM migrations WHERE name = '040_counts'")
+    today.command("DROP TABLE link_counts")
+    assert migrate(settings) == ["040_counts"]
+    assert today.query("SELECT count() FROM v_outcomes").result_rows == [(1,)]
+    assert today.query("SELECT count() FROM link_counts").result_rows == [(0,)]
+
+
+def test_a_table_that_is_edited_after_it_was_made_is_refused_and_a_comment_is_not(
+    settings: Settings, folder: Path
+) -> None:
+    migrate(settings, folder)
+    edit(folder / "050_state.sql", ("-- What the state topics hold", "-- What all state topics hold"))
+    assert migrate(settings, folder) == []
+    edit(folder / "050_state.sql", ("    kinds Array", "    colour String,\n    kinds Array"))
+    with pytest.raises(Misconfigured, match="050_state was edited after it was applied"):
+        migrate(settings, folder)
+
+
+def test_a_column_of_outcomes_takes_a_new_file_and_an_edit_of_the_views_beside_the_table(
+    settings: Settings, folder: Path
+) -> None:
+    """The fourth file is clickhouse/columns.py, where the column's meaning stands."""
+    migrate(settings, folder)
     with connect(settings) as client:
-        client.command(
-            "INSERT INTO leads (lead, unsubscribed_at) VALUES ('lead-1', '2026-03-02 09:00:00'), ('lead-2', NULL)"
+        insert_lines(client, "events", told(unsubscribed(0)))
+        (folder / "080_left_by.sql").write_text(
+            "ALTER TABLE outcomes ADD COLUMN IF NOT EXISTS left_by SimpleAggregateFunction(max, String);\n"
         )
-        client.command("INSERT INTO campaigns (id, name, created_at, paused) VALUES ('spring', 'Spring', now(), 0)")
-        assert migrate(settings)[0] == "004_mail"
-        facts = client.query("SELECT lead, fact, of, campaign, holds, at FROM lead_facts FINAL").result_rows
-        assert facts == [("lead-1", "unsubscribed", "lead", "", True, AT.replace(tzinfo=None))]
-        known = client.query(
-            "SELECT check_reply, track_opens, bounce_limit, bounce_min_sends FROM campaigns"
-        ).result_rows
-        assert known == [(False, True, 0.05, 20)]
+        edit(
+            folder / "020_emails.sql",
+            ("    maxOrNullIf(at, kind = 'unsubscribe')", "    max(toString(via)) AS left_by,\n    maxOrNullIf(at, kind = 'unsubscribe')"),
+            ("    variant,\n    delivery_id,\n    lead::String AS lead,\n    sender::String", "    variant,\n    delivery_id,\n    left_by::String AS left_by,\n    lead::String AS lead,\n    sender::String"),
+        )  # fmt: skip
+        assert migrate(settings, folder) == ["080_left_by"]
+        asked = "SELECT left_by, toTypeName(left_by) FROM v_outcomes"
+        assert client.query(asked).result_rows == [("", "String")]
+        insert_lines(client, "events", told(unsubscribed(1)))
+        assert client.query(asked).result_rows == [("page", "String")]
+        rebuild_outcomes(client, [unsubscribed(0).delivery_id])
+        assert client.query(asked).result_rows == [("page", "String")]
 
 
-def test_a_migration_that_was_killed_half_way_is_simply_run_again(settings: Settings, tmp_path: Path) -> None:
-    migrate(settings, until(tmp_path / "older", "003~"))
+def test_a_database_of_another_layout_is_left_alone_and_named(today: Client, settings: Settings) -> None:
+    today.insert("migrations", [["001_events", "0"]], column_names=["name", "sha256"])
+    with pytest.raises(
+        Misconfigured, match=r"has another layout \(it applied 001_events.*docs/reference/other-layout.md"
+    ) as refused:
+        migrate(settings)
+    assert "\n" not in str(refused.value)
+
+
+def test_known_domains_come_with_a_release_and_overrule_no_row_of_the_operators(
+    settings: Settings, folder: Path
+) -> None:
+    migrate(settings, folder)
     with connect(settings) as client:
-        client.command("INSERT INTO leads (lead, unsubscribed_at) VALUES ('lead-1', '2026-03-02 09:00:00')")
-        migrate(settings, until(tmp_path / "newer", "004~"))
-        client.command("ALTER TABLE migrations DELETE WHERE name = '004_mail' SETTINGS mutations_sync = 2")
-        assert migrate(settings)[0] == "004_mail"
-        assert client.query("SELECT lead, fact FROM lead_facts FINAL").result_rows == [("lead-1", "unsubscribed")]
+        asked = "SELECT provider FROM providers FINAL WHERE domain = {domain:String}"
+
+        def provider(domain: str) -> list[object]:
+            return [row[0] for row in client.query(asked, parameters={"domain": domain}).result_rows]
+
+        assert provider("sfr.fr") == ["SFR"]
+        assert provider("example.com") == []
+        client.command("INSERT INTO providers (domain, provider, source) VALUES ('example.net', 'Ours', 'own')")
+        with (folder / "providers.tsv").open("a") as file:
+            file.write("example.com\tO'Example\thttps://example.com\nexample.net\tTheirs\thttps://example.net\n")
+        assert migrate(settings, folder) == []
+        assert provider("example.com") == ["O'Example"]
+        assert provider("example.net") == ["Ours"]
+
+
+def test_every_view_shows_plain_types(today: Client) -> None:
+    """Grafana and JDBC know no SimpleAggregateFunction."""
+    shown = today.query(
+        "SELECT table, name, type FROM system.columns WHERE database = currentDatabase() AND table IN "
+        "(SELECT name FROM system.tables WHERE database = currentDatabase() AND engine = 'View')"
+    ).result_rows
+    assert {"v_outcomes", "v_sent", "v_campaigns"} <= {table for table, _, _ in shown}
+    assert [row for row in shown if "AggregateFunction" in row[2]] == []
+
+
+def test_every_table_says_what_it_is(today: Client) -> None:
+    assert (
+        today.query(
+            "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine != 'MaterializedView' AND comment = ''"
+        ).result_rows
+        == []
+    )
+
+
+def test_there_are_nine_tables_of_counts(today: Client) -> None:
+    found = today.query(
+        "SELECT name FROM system.tables WHERE database = currentDatabase() AND startsWith(comment, 'Rollup: ')"
+    ).result_rows
+    assert {row[0] for row in found} == set(COUNTS)
+    assert len(found) <= 9
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,15 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from agents.metrics import LAG
+from agents.runtime.metrics import LAG
 from clickhouse.migrate import migrate
-from clickhouse.samples import TAKEN, Figure, Sampler, figures
+from clickhouse.samples import TAKEN, MetricSample, Sampler, metric_samples
 from clickhouse.store import connect
-from ingest.inbox.metrics import Metrics as InboxMetrics
-from ingest.metrics import Metrics as IngestMetrics
+from ingest.inbox.inbox_metrics import InboxMetrics as InboxMetrics
+from ingest.metrics import IngestMetrics as IngestMetrics
 from schemas.settings import Settings
-from tests.support.processes import ClickHouseProcess, free_port, start_clickhouse, wait_until
+from tests.support.processes import ClickHouseProcess, free_port, start_clickhouse
+from tests.support.waiting import wait_until
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 QUICK = 0.1
@@ -32,16 +33,25 @@ def registry() -> CollectorRegistry:
     return registry
 
 
+KEYS = "1:0123456789abcdef0123456789abcdef"
+
+
 def settings_for(url: str, **more: object) -> Settings:
-    fields = {"clickhouse_url": url, "clickhouse_database": f"s_{uuid.uuid4().hex}", "sample_seconds": QUICK, **more}
+    fields = {
+        "clickhouse_url": url,
+        "clickhouse_database": f"s_{uuid.uuid4().hex}",
+        "sample_seconds": QUICK,
+        "token_keys": KEYS,
+        **more,
+    }
     return Settings(_env_file=None, **fields)  # type: ignore[call-arg, arg-type]
 
 
 @pytest.fixture
-def settings(embedded_clickhouse: ClickHouseProcess) -> Settings:
-    settings = settings_for(embedded_clickhouse.url)
-    migrate(settings)
-    return settings
+def settings(own_database: Settings) -> Settings:
+    with connect(own_database) as client:
+        client.command("TRUNCATE TABLE samples")
+    return own_database.model_copy(update={"sample_seconds": QUICK})
 
 
 @pytest.fixture
@@ -51,9 +61,9 @@ def nobody() -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-def read(registry: CollectorRegistry) -> dict[str, list[Figure]]:
-    found: dict[str, list[Figure]] = {}
-    for figure in figures(registry, "worker", "host:1", NOW):
+def read(registry: CollectorRegistry) -> dict[str, list[MetricSample]]:
+    found: dict[str, list[MetricSample]] = {}
+    for figure in metric_samples(registry, "worker", "host:1", NOW):
         found.setdefault(figure.name, []).append(figure)
     return found
 
@@ -102,7 +112,7 @@ def test_what_is_not_known_is_left_out(registry: CollectorRegistry) -> None:
 
 def test_every_figure_that_the_board_needs_is_one_that_a_process_has() -> None:
     assert LAG  # its module registers the worker's
-    there = {"sendlens_samples_dropped_total"}
+    there = {"sendlens_samples_dropped_total", "sendlens_token_key"}  # which each process' Sampler has
     for registry in (REGISTRY, IngestMetrics().registry, InboxMetrics().registry):
         for family in registry.collect():
             ending = {"counter": "_total", "histogram": "_bucket"}.get(family.type, "")
@@ -166,6 +176,7 @@ def test_a_table_that_is_not_there_yet_is_no_trouble(
         wait_until(lambda: bool(stored(settings, "SELECT count() FROM samples")[0][0]), 20, "samples")
     finally:
         sampler.stop()
+    assert f"{settings.clickhouse_database}.samples does not exist" not in embedded_clickhouse.output()
 
 
 def test_no_process_ends_later_for_a_clickhouse_that_never_answers(registry: CollectorRegistry, nobody: str) -> None:

@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from clickhouse.migrate import migrate
 from clickhouse.queries import get
 from clickhouse.store import connect, insert_lines
 from schemas.events import BounceClass, Bounced, Deferred, Delivered, Event, Sent, lines
 from schemas.settings import Settings
 from schemas.tokens import delivery_id, event_id
-from tests.support.processes import start_clickhouse
+from tests.support.migrated import start_migrated
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 CLEAN_IN_A_ROW = 20  # that give one point back
@@ -27,15 +26,18 @@ DELIVERED, HARD, SOFT, BLOCK, UNKNOWN = "delivered", "hard", "soft", "block", "u
 TOO_FAST = "450 4.2.1 receiving mail at a rate too high"
 GREY = "451 4.7.1 Greylisted, come back later"
 DOWN = "421 4.3.2 not accepting messages"
-WEIGHT = {HARD: 15, SOFT: 5, BLOCK: 5, UNKNOWN: 5, TOO_FAST: 5, DELIVERED: 0}  # the others say nothing
+FULL = "552 5.2.2 mailbox full"
+LATER = "451 try again later"
+BROKE_OFF = "421 4.4.2 no answer: the connection closed"  # as the sender writes it, without the digits
+PUT_OFF = (TOO_FAST, DOWN, FULL, LATER)
+WEIGHT = {HARD: 15, SOFT: 5, BLOCK: 5, UNKNOWN: 5, DELIVERED: 0} | dict.fromkeys(PUT_OFF, 5)  # the others say nothing
 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    server = start_clickhouse(tmp_path_factory.mktemp("health") / "clickhouse")
+    server = start_migrated(tmp_path_factory.mktemp("health") / "clickhouse")
     settings = Settings(_env_file=None, clickhouse_url=server.url, data_dir=Path("unused"))  # type: ignore[call-arg]
     try:
-        migrate(settings)
         with connect(settings) as client:
             yield client
     finally:
@@ -63,14 +65,15 @@ def events_of(sender: str, email: int, met: Sequence[tuple[float, str]]) -> list
     for attempt, (at, what) in enumerate(met):
         if what == DELIVERED:
             events.append(Delivered(**of(at, what)))
-        elif what in WEIGHT and what != TOO_FAST:
+        elif what in WEIGHT and what not in PUT_OFF:
             bounce: BounceClass = what  # type: ignore[assignment]
             events.append(
                 Bounced(**of(at, "bounce"), bounce_class=bounce, category="", status="5.0.0", diagnostic="no")
             )
         else:
-            status = what.split()[1]
-            events.append(Deferred(**of(at, f"d{attempt}"), status=status, diagnostic=what, attempt=attempt))
+            status = next(word for word in reversed(what.split()[:2]) if word[0].isdigit())
+            words = what.removeprefix("421 4.4.2 ")
+            events.append(Deferred(**of(at, f"d{attempt}"), status=status, diagnostic=words, attempt=attempt))
     return events
 
 
@@ -114,7 +117,11 @@ def asked(client: Client) -> dict[str, dict[str, Any]]:
         ("many-hard", [[(n, HARD)] for n in range(9)], 0),
         ("put-off-often", [[(0, TOO_FAST), (1, TOO_FAST), (2, TOO_FAST), (3, DELIVERED)]], 95),
         ("greylisted", [[(0, GREY), (300, DELIVERED)]], 100),
-        ("their-server-was-down", [[(0, DOWN), (1, DELIVERED)]], 100),
+        ("their-server-was-down", [[(0, DOWN), (1, DELIVERED)]], 95),
+        ("put-off-by-three-digits", [[(0, LATER), (1, DELIVERED)]], 95),
+        ("put-off-by-a-full-mailbox", [[(0, FULL), (1, DELIVERED)]], 95),
+        ("put-off-four-times-costs-once", [[(0, DOWN), (1, LATER), (2, FULL), (3, TOO_FAST), (4, DELIVERED)]], 95),
+        ("broke-off-without-an-answer", [[(0, BROKE_OFF), (1, DELIVERED)]], 100),
         ("returned-later", [[(0, DELIVERED), (90, HARD)]], 85),
         ("soft-then-hard", [[(0, TOO_FAST), (1, HARD)]], 85),
         ("nineteen-clean", [[(0, HARD)], *([(n, DELIVERED)] for n in range(1, 20))], 85),
@@ -140,7 +147,7 @@ def test_clickhouse_folds_as_one_does_by_hand_and_a_duplicate_changes_nothing(cl
         for _ in range(chance.randint(1, 150)):
             met, at = [], float(chance.randint(0, 60))  # many at the same moment
             while chance.random() < 0.2:
-                met.append((at, chance.choice((TOO_FAST, GREY, DOWN))))
+                met.append((at, chance.choice((TOO_FAST, GREY, DOWN, BROKE_OFF))))
                 at += chance.randint(0, 5)
             met.append((at, DELIVERED if chance.random() < 0.9 else chance.choice((HARD, SOFT, BLOCK, UNKNOWN))))
             if met[-1][1] == DELIVERED and chance.random() < 0.05:

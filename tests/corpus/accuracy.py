@@ -1,8 +1,12 @@
-"""`python -m tests.corpus.accuracy`: judge the labelled corpora beside other libraries, write docs/accuracy.md."""
+"""`python -m tests.corpus.accuracy`: judge the labelled corpora beside other libraries, write docs/accuracy.md.
+
+With --hits also ask a Sendlens, started for it, about the cases of requests (some minutes).
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -10,9 +14,9 @@ from typing import Any
 
 import crawleruseragents
 
-from agents.decisions.judge import Rules
-from agents.judge_lines import judge_lines
-from tests.corpus import mail_accuracy
+from commands.judge_lines import judge_lines
+from decisions.robots.rules import Rules
+from tests.corpus import field_accuracy, mail_accuracy
 from tests.corpus.mails import NO_CORPORA, SHARED
 
 CORPUS = Path(__file__).with_name("agents")
@@ -27,7 +31,7 @@ Judge = Callable[[list[Line]], list[bool]]
 
 _HEAD = """# How often the judge is right
 
-On hits; [on mail](#mail-bounces-replies-complaints) further down. Written by `python -m tests.corpus.accuracy`; a test holds it to what the code says today. Every line of
+On hits; [on mail](#mail-bounces-replies-complaints) and [cases from the field](#cases-from-the-field) further down. Written by `python -m tests.corpus.accuracy`; a test holds it to what the code says today. Every line of
 [tests/corpus/agents](../tests/corpus/agents) is judged by Sendlens, as `sendlens judge hits` does, and its user agent by
 two libraries that tell robots from people: crawler-user-agents {crawlers} and is-bot {isbot}. *Wrong* is a robot that
 passes as a person, or a person who is flagged. Libraries know robot or not; where Sendlens says `machine` (fetched ahead,
@@ -49,7 +53,7 @@ What to make of it:
 
 _FOOT = """
 The mail world of `make demo` plays scanners in a browser's clothes against people at the same address, and its numbers
-must come out equal to the truth. docs/architecture.md says what bursts and the honeypot cost a person.
+must come out equal to the truth. docs/reference/judging.md says what bursts and the honeypot cost a person.
 """
 
 
@@ -87,12 +91,13 @@ def wrong(judge: Judge, lines: list[Line]) -> int:
     return sum(flagged != (line["verdict"] != "human") for flagged, line in zip(judge(lines), lines, strict=True))
 
 
-def document(rules: Rules) -> str:
-    """The text of docs/accuracy.md."""
+def document(rules: Rules, asked: Callable[[], field_accuracy.Counts] | None = None) -> str:
+    """The text of docs/accuracy.md. `asked` counts the cases of requests; without it they stay as they were written."""
     judges = {"Sendlens": sendlens(rules), "crawler-user-agents": crawler_user_agents, "is-bot": is_bot}
     head = _HEAD.replace("{crawlers}", version("crawler-user-agents")).replace("{isbot}", version("is-bot"))
     written = DOCUMENT.read_text() if DOCUMENT.exists() else ""
-    return "\n".join([head, *_agents(judges), "", *_named(judges), _FOOT, mail_accuracy.section(written)])
+    mail, field = mail_accuracy.section(written), field_accuracy.section(written, asked)
+    return "\n".join([head, *_agents(judges), "", *_named(judges), _FOOT, mail, field])
 
 
 def _agents(judges: dict[str, Judge]) -> Iterator[str]:
@@ -130,7 +135,7 @@ def _cells(judges: dict[str, Judge], some: list[Line]) -> str:
 
 
 if __name__ == "__main__":
-    DOCUMENT.write_text(document(Rules.load()))
+    DOCUMENT.write_text(document(Rules.load(), field_accuracy.hits if "--hits" in sys.argv else None))
     print(f"written: {DOCUMENT.name}")
     if not SHARED.exists():
-        print(f"its section on mail is left as it was: {NO_CORPORA}")
+        print(f"its sections on mail and the field are left as they were: {NO_CORPORA}")

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from agents.decisions.mail.read import read_mail
-from agents.decisions.mail.visible import without_quotes
+from decisions.mail.read import read_mail
+from decisions.mail.reply.visible import without_quotes
+from tests.corpus import field_accuracy
 from tests.corpus.mails import SHARED, Labelled, bounces, held_out, own_samples, replies, reply_texts
 
 HEADING = "## Mail: bounces, replies, complaints"
@@ -20,10 +21,12 @@ KINDS = {
     "complaint": ("complaint", 0.9),
     "dsn-success": ("delivery_report", 1.0),
     "mdn": ("other", 1.0),
-    "other": ("other", 0.5),
+    "other": ("other", 1.0),
 }
-LEAST_FOUND = LEAST_PRECISION = LEAST_RECALL = 0.95
-LEAST_TEXT = 0.75
+# What is reached, less a mail or two.
+LEAST_FOUND = LEAST_PRECISION = 0.97
+LEAST_RECALL = 0.955
+LEAST_TEXT = 0.95
 
 # Recipients (lower case) of a mail, and whether each is dead.
 Reader = Callable[[bytes], dict[str, bool]]
@@ -43,8 +46,12 @@ here. Without the corpora beside the checkout this section stays as it was writt
 - *Hard* counts recipients whose label nobody doubts. What the labels leave open is mostly "user unknown" said after the
   whole mail was taken (filters of Japanese carriers do), which is hard here only with code 5.1.1, and mailboxes that are
   disabled or suspended, which are soft here.
-- Sendlens calls no refusal with a 5.7.x code hard, and none that names a block list, whatever else it says: some dead
-  addresses are missed for it, so that a listed sender loses no good ones.
+- Sendlens calls no refusal hard that names a policy or a block list, whatever else it says, and none with a 5.7.x code but
+  "no such user" behind the generic 5.7.0 and 5.7.1: some dead addresses are missed for it, so that a listed sender loses no
+  good ones.
+- Three labels of these corpora contradict what Sendlens promises, and count as wrong. Two (lhost-exim-58, rfc3464-09) want
+  the address that a mail was forwarded to, where we say the one that was written to, which alone is a lead's. One
+  (lhost-trendmicro-02) takes "Please check if address is correct" for a dead address, where we say that advice is no verdict.
 """
 
 
@@ -123,7 +130,7 @@ def section(written: str) -> str:
     """The section as it is today; where the corpora are missing, as it stands in the document that was `written`."""
     if not SHARED.exists():
         _, heading, rest = written.partition(HEADING)
-        return heading + rest
+        return heading + rest.partition(field_accuracy.HEADING)[0].removesuffix("\n")
     return "\n".join([HEADING, *_intro(), *_bounces(), "", *_kinds(), "", *_texts(), ""])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from clickhouse_connect.driver.client import Client
 
 from clickhouse import queries
-from clickhouse.asked import Asked
+from clickhouse.query_parameters import QueryParameters
 
 
 def ask(
@@ -25,5 +25,5 @@ def ask(
 ) -> list[dict[str, Any]]:
     """The answer's rows."""
     query = queries.get(name)
-    asked = Asked(since, until, campaigns, timezone, steps, senders, lead).parameters()
+    asked = QueryParameters(since, until, campaigns, timezone, steps, senders, lead).parameters()
     return list(client.query(query.sql, parameters=query.values(asked)).named_results())

@@ -7,17 +7,16 @@ from collections.abc import Iterator
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from clickhouse.migrate import migrate
 from clickhouse.store import connect
 from schemas.settings import Settings, load
 from tests.dashboards.data import insert_known_week
 from tests.support.browser import Browser, Page
-from tests.support.processes import start_clickhouse
+from tests.support.migrated import MIGRATED, start_migrated
 
 
 @pytest.fixture(scope="session")
 def clickhouse_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = start_clickhouse(tmp_path_factory.mktemp("clickhouse") / "data")
+    server = start_migrated(tmp_path_factory.mktemp("clickhouse") / "data", also=("empty", "maimed"))
     try:
         yield server.url
     finally:
@@ -32,8 +31,7 @@ def settings_for(url: str, database: str, **more: object) -> Settings:
 @pytest.fixture(scope="session")
 def full(clickhouse_url: str) -> Settings:
     """A database with the known week in it."""
-    settings = settings_for(clickhouse_url, "full")
-    migrate(settings)
+    settings = settings_for(clickhouse_url, MIGRATED)
     with connect(settings) as client:
         insert_known_week(client)
     return settings
@@ -42,29 +40,26 @@ def full(clickhouse_url: str) -> Settings:
 @pytest.fixture(scope="session")
 def empty(clickhouse_url: str) -> Settings:
     """A migrated database with nothing in it."""
-    settings = settings_for(clickhouse_url, "empty")
-    migrate(settings)
-    return settings
+    return settings_for(clickhouse_url, "empty")
 
 
 @pytest.fixture(scope="session")
 def maimed(clickhouse_url: str) -> Settings:
     """The known week in a database that has lost a table: some questions fail, others do not."""
     settings = settings_for(clickhouse_url, "maimed")
-    migrate(settings)
     with connect(settings) as client:
         insert_known_week(client)
         client.command("DROP TABLE campaigns")
     return settings
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def client(full: Settings) -> Iterator[Client]:
     with connect(full) as client:
         yield client
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def empty_client(empty: Settings) -> Iterator[Client]:
     with connect(empty) as client:
         yield client

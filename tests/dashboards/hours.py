@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import msgspec
 from clickhouse_connect.driver.client import Client
 
-from clickhouse.samples import Figure
+from clickhouse.samples import MetricSample
 from clickhouse.store import insert_lines
 
 HOURS = 3
@@ -30,16 +30,16 @@ class _Process:
         self.role, self.instance, self.born = role, instance, born
         self._counted: dict[tuple[str, str], float] = {}
 
-    def counter(self, at: datetime, name: str, more: float, **labels: str | float) -> Figure:
+    def counter(self, at: datetime, name: str, more: float, **labels: str | float) -> MetricSample:
         key = (name, str(labels))
         self._counted[key] = self._counted.get(key, 0.0) + more
         return self.gauge(at, name, self._counted[key], **labels)
 
-    def gauge(self, at: datetime, name: str, value: float, **labels: str | float) -> Figure:
-        return Figure(at, self.role, self.instance, self.born, name, value, **labels)  # type: ignore[arg-type]
+    def gauge(self, at: datetime, name: str, value: float, **labels: str | float) -> MetricSample:
+        return MetricSample(at, self.role, self.instance, self.born, name, value, **labels)  # type: ignore[arg-type]
 
 
-def hours(end: datetime) -> Iterator[Figure]:
+def hours(end: datetime) -> Iterator[MetricSample]:
     chance = random.Random(7)
     born = end - timedelta(days=4, hours=3)
     ingests = [_Process("ingest", f"ingest-{n}:7", born) for n in (1, 2)]
@@ -64,7 +64,7 @@ def hours(end: datetime) -> Iterator[Figure]:
 
 def _ingest(
     chance: random.Random, of: _Process, at: datetime, rate: float, waiting: float, away: bool
-) -> Iterator[Figure]:
+) -> Iterator[MetricSample]:
     taken = "spooled" if away else "recorded"
     for kind, result, share in (("open", taken, 0.7), ("click", taken, 0.27), ("open", "rejected", 0.015)):
         yield of.counter(at, "sendlens_hits_total", rate * share * _STEP, kind=kind, result=result)
@@ -85,7 +85,7 @@ def _ingest(
 
 def _worker(
     chance: random.Random, of: _Process, at: datetime, rate: float, lag: float, second: int
-) -> Iterator[Figure]:
+) -> Iterator[MetricSample]:
     for stage, share in _STAGES.items():
         handled = rate * share * _STEP * chance.uniform(0.8, 1.2)
         yield of.counter(at, "sendlens_records_handled_total", handled, stage=stage)

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from clickhouse.queries import read
 from dashboards.boards import BOARDS
-from dashboards.panels import Across, Area, Board, Color, Field, Kind, Link, Panel, Unit
+from dashboards.panels import Board, Color, Field, GridArea, HeatmapColumns, Panel, PanelKind, RowLink, Unit
 from dashboards.variables import CAMPAIGN, LEAD, SENDER, STEP
 from schemas.events import AnyEvent, CampaignPaused, CampaignResumed
 from schemas.tokens import event_id
@@ -88,10 +88,10 @@ _QUERIES = read([("kinds.sql", _SQL)])
 
 
 def _panel(
-    number: int, key: str, kind: Kind, query: str, fields: tuple[Field, ...], width: int = 12, **more: object
+    number: int, key: str, kind: PanelKind, query: str, fields: tuple[Field, ...], width: int = 12, **more: object
 ) -> Panel:
     about = f"{key}: of the emails sent in the period."
-    area = Area(0, 10 * number, width, 8)
+    area = GridArea(0, 10 * number, width, 8)
     return Panel(number, key, kind, key.title(), about, _QUERIES[query], fields, area, f"No {key}", **more)  # type: ignore[arg-type]
 
 
@@ -103,16 +103,16 @@ KINDS = Board(
     variables=(CAMPAIGN, STEP, SENDER),
     marks=_QUERIES["kinds_marks"],
     panels=(
-        _panel(1, "delay", Kind.STAT, "kinds_amounts", (Field("delay", "Delay", Unit.SECONDS),), 4),
-        _panel(2, "latency", Kind.STAT, "kinds_amounts", (Field("latency", "Latency", Unit.SECONDS),), 4),
-        _panel(3, "spooled", Kind.STAT, "kinds_amounts", (Field("spooled", "Spooled", Unit.BYTES),), 4),
-        _panel(4, "pace", Kind.STAT, "kinds_amounts", (Field("pace", "Pace", Unit.PER_SECOND),), 4),
-        _panel(5, "last", Kind.STAT, "kinds_amounts", (Field("last_at", "Last", Unit.TIME),), 4),
-        _panel(6, "emails", Kind.STAT, "kinds_amounts", (Field("emails", "Emails", Unit.COUNT),), 4),
+        _panel(1, "delay", PanelKind.STAT, "kinds_amounts", (Field("delay", "Delay", Unit.SECONDS),), 4),
+        _panel(2, "latency", PanelKind.STAT, "kinds_amounts", (Field("latency", "Latency", Unit.SECONDS),), 4),
+        _panel(3, "spooled", PanelKind.STAT, "kinds_amounts", (Field("spooled", "Spooled", Unit.BYTES),), 4),
+        _panel(4, "pace", PanelKind.STAT, "kinds_amounts", (Field("pace", "Pace", Unit.PER_SECOND),), 4),
+        _panel(5, "last", PanelKind.STAT, "kinds_amounts", (Field("last_at", "Last", Unit.TIME),), 4),
+        _panel(6, "emails", PanelKind.STAT, "kinds_amounts", (Field("emails", "Emails", Unit.COUNT),), 4),
         _panel(
             7,
             "days",
-            Kind.TIME_SERIES,
+            PanelKind.TIME_SERIES,
             "kinds_days",
             (
                 Field("sent", "Sent", Unit.COUNT, color=Color.GREY),
@@ -123,7 +123,7 @@ KINDS = Board(
         _panel(
             8,
             "waits",
-            Kind.TIME_SERIES,
+            PanelKind.TIME_SERIES,
             "kinds_days",
             (
                 Field("delay", "Time to open", Unit.SECONDS, line=True),
@@ -134,7 +134,7 @@ KINDS = Board(
         _panel(
             9,
             "delays",
-            Kind.HISTOGRAM,
+            PanelKind.HISTOGRAM,
             "kinds_delays",
             (Field("opened", "Opened", Unit.COUNT),),
             label=Field("delay", "Time to open", Unit.TEXT),
@@ -142,16 +142,16 @@ KINDS = Board(
         _panel(
             10,
             "hours",
-            Kind.HEATMAP,
+            PanelKind.HEATMAP,
             "kinds_hours",
             (Field("opened", "Opened", Unit.COUNT),),
             label=Field("weekday", "Weekday", Unit.TEXT),
-            across=Across("hour", "Hour", tuple(range(24))),
+            across=HeatmapColumns("hour", "Hour", tuple(range(24)), _QUERIES["kinds_hours"]),
         ),
         _panel(
             11,
             "leads",
-            Kind.TABLE,
+            PanelKind.TABLE,
             "kinds_leads",
             (
                 Field("last_at", "Last mailed", Unit.TIME),
@@ -160,7 +160,7 @@ KINDS = Board(
             ),
             24,
             label=Field("lead", "Lead", Unit.TEXT),
-            link=Link("lead", LEAD, board="story"),
+            link=RowLink("lead", LEAD, board="story"),
         ),
     ),
 )
@@ -175,7 +175,7 @@ STORY = Board(
         _panel(
             1,
             "story",
-            Kind.TIMELINE,
+            PanelKind.TIMELINE,
             "kinds_story",
             (
                 Field("happened", "What", Unit.TEXT),
@@ -202,7 +202,7 @@ MACHINE = Board(
         _panel(
             1,
             "backlog",
-            Kind.BAR,
+            PanelKind.BAR,
             "kinds_backlog",
             (Field("records", "Records", Unit.COUNT),),
             label=Field("stage", "Stage", Unit.TEXT),

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from clickhouse.migrate import migrate
 from clickhouse.store import connect
 from dashboards.boards import BOARDS
-from dashboards.page import router
+from dashboards.page.page import router
 from tests.dashboards.conftest import settings_for
 from tests.dashboards.hours import HOURS, insert_hours
 from tests.dashboards.month import SHOWN_LEAD, insert_month
@@ -33,6 +33,7 @@ _LOOKS: tuple[tuple[str, str, str, dict[str, int | bool]], ...] = (
 )
 _CHOSEN = {
     "campaign": "&campaign=spring-launch",
+    "recipients": "&campaign=spring-launch&step=2&outcome=replied",
     "lead": f"&lead={SHOWN_LEAD}",
     "pipeline": f"&since=now-{HOURS}h",
 }

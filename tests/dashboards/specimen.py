@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from clickhouse.queries import PARAMETER, Query
-from dashboards.panels import Across, Area, Board, Color, Field, Kind, Link, Panel, Unit
+from clickhouse.inlining import PARAMETER
+from clickhouse.queries import Query
+from dashboards.panels import Board, Color, Field, GridArea, HeatmapColumns, Panel, PanelKind, RowLink, Unit
 from dashboards.variables import CAMPAIGN, LEAD, SENDER, STEP
 
 _PERIOD = "sent_at >= {since:DateTime64(3, 'UTC')} AND sent_at < {until:DateTime64(3, 'UTC')}"
@@ -21,6 +22,14 @@ FROM v_outcomes
 WHERE {_PERIOD}
 GROUP BY toDayOfWeek(sent_at), weekday, hour
 ORDER BY toDayOfWeek(sent_at) DESC, hour""",
+)
+WEEKDAY_LINES = query(
+    "weekday_lines",
+    f"""SELECT weekday, anyOrNullIf(emails, hour = 9) AS `9`, anyOrNullIf(emails, hour = 15) AS `15`,
+    any(campaign_id) AS campaign_id
+FROM ({WEEKDAYS.sql})
+GROUP BY weekday
+ORDER BY min(rowNumberInAllBlocks())""",
 )
 BUCKETS = query(
     "buckets",
@@ -48,9 +57,9 @@ MARKS = query(
 _EMAILS = Field("emails", "Emails", Unit.COUNT)
 
 
-def _panel(number: int, kind: Kind, asks: Query, fields: tuple[Field, ...], **more: object) -> Panel:
+def _panel(number: int, kind: PanelKind, asks: Query, fields: tuple[Field, ...], **more: object) -> Panel:
     about = "Of all emails sent."
-    area = Area(0, 4 * number, 24, 4)
+    area = GridArea(0, 4 * number, 24, 4)
     name = kind.value
     return Panel(number, name, kind, name, about, asks, fields, area, "Nothing sent", **more)  # type: ignore[arg-type]
 
@@ -65,56 +74,56 @@ SPECIMEN = Board(
     panels=(
         _panel(
             1,
-            Kind.STAT,
+            PanelKind.STAT,
             NEWEST,
             (Field("newest", "Newest", Unit.TIME), Field("state", "State", Unit.TEXT)),
         ),
         _panel(
             2,
-            Kind.TIME_SERIES,
+            PanelKind.TIME_SERIES,
             SPEED,
             (_EMAILS, Field("wait", "Wait", Unit.SECONDS, line=True), Field("size", "Size", Unit.BYTES)),
             label=Field("time", "Time", Unit.TEXT),
         ),
         _panel(
             3,
-            Kind.BAR,
+            PanelKind.BAR,
             CAMPAIGNS,
             (_EMAILS,),
             label=Field("campaign", "Campaign", Unit.TEXT),
-            link=Link("campaign", CAMPAIGN, board="overview"),
+            link=RowLink("campaign", CAMPAIGN, board="overview"),
         ),
         _panel(
             4,
-            Kind.HISTOGRAM,
+            PanelKind.HISTOGRAM,
             BUCKETS,
             (_EMAILS, Field("share", "Share", Unit.RATE)),
             label=Field("bucket", "Step", Unit.TEXT),
         ),
         _panel(
             5,
-            Kind.HEATMAP,
+            PanelKind.HEATMAP,
             WEEKDAYS,
             (Field("emails", "Emails", Unit.COUNT, color=Color.GREEN),),
             label=Field("weekday", "Weekday", Unit.TEXT),
-            across=Across("hour", "Hour", (9, 15)),
-            link=Link("campaign_id", CAMPAIGN),
+            across=HeatmapColumns("hour", "Hour", (9, 15), WEEKDAY_LINES),
+            link=RowLink("campaign_id", CAMPAIGN),
         ),
         _panel(
             6,
-            Kind.TIMELINE,
+            PanelKind.TIMELINE,
             STORY,
             (Field("what", "What", Unit.TEXT),),
             label=Field("at", "When", Unit.TIME),
-            link=Link("lead", LEAD),
+            link=RowLink("lead", LEAD),
         ),
         _panel(
             7,
-            Kind.TABLE,
+            PanelKind.TABLE,
             CAMPAIGNS,
             (_EMAILS,),
             label=Field("campaign", "Campaign", Unit.TEXT),
-            link=Link("campaign", CAMPAIGN),
+            link=RowLink("campaign", CAMPAIGN),
         ),
     ),
 )

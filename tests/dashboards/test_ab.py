@@ -14,11 +14,10 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from clickhouse import queries
-from clickhouse.asked import Asked
-from clickhouse.counting import carry
-from clickhouse.migrate import migrate
+from clickhouse.counting import propagate
+from clickhouse.query_parameters import QueryParameters
 from clickhouse.store import connect
-from tests.dashboards.conftest import settings_for
+from schemas.settings import Settings
 
 AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 SINCE, UNTIL = AT.replace(hour=0), AT.replace(day=9)
@@ -66,10 +65,8 @@ FROM
 
 
 @pytest.fixture(scope="module")
-def client(clickhouse_url: str) -> Iterator[Client]:
-    settings = settings_for(clickhouse_url, "ab")
-    migrate(settings)
-    with connect(settings) as client:
+def client(own_database: Settings) -> Iterator[Client]:
+    with connect(own_database) as client:
         yield client
 
 
@@ -77,7 +74,7 @@ def insert(client: Client, sql: str, values: dict[str, Any]) -> None:
     """As `insert_lines` does with lines: what is counted follows."""
     batch = secrets.token_hex(16)
     client.command(sql, parameters=values, settings={"log_comment": batch})
-    carry(client, batch)
+    propagate(client, batch)
 
 
 def put(
@@ -92,7 +89,7 @@ def put(
 
 def ask(client: Client, *campaigns: str, name: str = "ab_replies", steps: tuple[int, ...] = ()) -> list[dict[str, Any]]:
     query = queries.get(name)
-    asked = Asked(SINCE, UNTIL, campaigns, "UTC", steps).parameters()
+    asked = QueryParameters(SINCE, UNTIL, campaigns, "UTC", steps).parameters()
     return list(client.query(query.sql, parameters=query.values(asked)).named_results())
 
 
@@ -222,7 +219,7 @@ def test_more_than_two_variants_are_corrected_by_holm(client: Client) -> None:
         ((1000, 70), (1000, 30), "worse", "A is better than B"),
         ((20_000, 1000), (20_000, 1010), "none", "No difference seen"),
         ((1000, 30), (1000, 32), "short", "Not enough data: 12,914 more each"),
-        ((100, 2), (90, 9), "short", "Not enough data: 48 more each"),
+        ((100, 2), (90, 9), "short", "B is ahead so far. Not enough data: 48 more each"),
         ((100, 0), (100, 0), "short", "Not enough data: no reply yet"),
         ((100, 100), (100, 100), "short", "Not enough data: all were reached"),
         ((100, 5), (0, 0), "short", "Not enough data: nothing delivered"),

@@ -5,24 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 import yaml
 from clickhouse_connect.driver.client import Client
 
-from clickhouse.migrate import migrate
 from clickhouse.store import connect, insert_lines
 from dashboards import grafana
 from dashboards.boards import BOARDS
-from dashboards.check import check
 from dashboards.grafana import alerts
+from dashboards.grafana.check import check
 from dashboards.grafana.source import PROVISIONED
-from dashboards.trial import as_asked, run_rules
+from dashboards.grafana.trial import as_asked, run_rules
 from schemas.events import lines
-from tests.dashboards.conftest import settings_for
+from schemas.settings import Settings
 from tests.dashboards.data import Email
 
+ALSO_DATABASES = ("lagging", "troubled")
 NOON = datetime(2026, 5, 5, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 LATELY = datetime.now(UTC).replace(microsecond=0)  # ClickHouse keeps samples for 14 days of its own clock
@@ -38,11 +40,9 @@ SENT = {
 
 
 @pytest.fixture(scope="module")
-def bouncing(clickhouse_url: str) -> Iterator[Client]:
+def bouncing(own_database: Settings) -> Iterator[Client]:
     """The campaigns of SENT, every event stored twice."""
-    settings = settings_for(clickhouse_url, "bouncing")
-    migrate(settings)
-    with connect(settings) as client:
+    with connect(own_database) as client:
         for campaign, (sent, hard, ago) in SENT.items():
             emails = [Email(campaign, 1, "", f"lead-{n}", NOON - ago) for n in range(sent)]
             events = [email.sent() for email in emails] + [email.bounced("hard") for email in emails[:hard]]
@@ -92,10 +92,8 @@ def told(stage: str, name: str, at: datetime, value: float, reason: str = "") ->
 
 
 @pytest.fixture(scope="module")
-def lagging(clickhouse_url: str) -> Iterator[Client]:
+def lagging(own_database: Settings) -> Iterator[Client]:
     """A worker that told of two stages every 10 s up to now; judge lags, and set 2 records aside a quarter of an hour ago."""
-    settings = settings_for(clickhouse_url, "lagging")
-    migrate(settings)
     figures = []
     for n in range(2 * 360):
         at = LATELY - timedelta(seconds=10 * n + 1)
@@ -104,7 +102,7 @@ def lagging(clickhouse_url: str) -> Iterator[Client]:
             figures.append(told(stage, "sendlens_records_held", at, 0.0))
         aside = 7.0 if at > LATELY - timedelta(minutes=15) else 5.0
         figures.append(told("judge", "sendlens_dead_letters_total", at, aside, "unreadable"))
-    with connect(settings) as client:
+    with connect(own_database, database="lagging") as client:
         insert_lines(client, "samples", b"\n".join(json.dumps(figure).encode() for figure in figures))
         yield client
 
@@ -127,14 +125,78 @@ def test_dead_letters_fire_for_an_hour(alerting: dict[str, Any], lagging: Client
     assert firing(dead, lagging, LATELY - timedelta(minutes=20)) == {}
 
 
+def of_process(role: str, instance: str, name: str, at: datetime, value: float, **labels: str) -> dict[str, object]:
+    return told("", name, at, value) | {"role": role, "instance": instance} | labels
+
+
+@pytest.fixture(scope="module")
+def troubled(own_database: Settings) -> Iterator[Client]:
+    """Two ingests and an inbox that told every 10 s of the last two hours up to now. Of each kind of trouble one case, and
+    beside it what is none; a quarter of an hour ago hits were lost and refused."""
+    figures = []
+    for n in range(2 * 360):
+        at = LATELY - timedelta(seconds=10 * n + 1)
+        lately = at > LATELY - timedelta(minutes=15)
+        for instance, age, refused in (("a:1", 301.0, 4.0), ("b:1", 300.0, 0.0)):
+            counted = partial(of_process, "ingest", instance)
+            figures += [
+                counted("sendlens_spool_age_seconds", at, age),
+                counted("sendlens_hits_lost_total", at, refused if lately else 0.0, reason="shutdown"),
+                counted("sendlens_hits_total", at, 3 * refused if lately else 0.0, kind="open", result="refused"),
+                counted("sendlens_hits_total", at, 100.0 + n, kind="open", result="recorded"),
+            ]
+        for instance, away in (("a:2", 2.0), ("b:2", 0.0)):
+            figures.append(of_process("inbox", instance, "sendlens_inbox_away_mailboxes", at, away))
+    with connect(own_database, database="troubled") as client:
+        insert_lines(client, "samples", b"\n".join(json.dumps(figure).encode() for figure in figures))
+        waits = ["delivery_id", "request_id", "campaign", "step", "lead", "sender", "state", "first_at", "due_at", "at"]
+        rows = [
+            [uuid4(), uuid4(), "spring", 1, f"lead-{n}", sender, state, NOON, NOON, NOON]
+            for n, (sender, state) in enumerate(
+                [("anna@x", "unanswered")] * 2 + [("bert@x", "deferred"), ("", "settled")]
+            )
+        ]
+        client.insert("retries", rows, column_names=waits)
+        endpoints = [
+            [UUID(int=n), f"https://crm.example.com/hook?key={n}", [], NOON, state, NOON, "410 Gone"]
+            for n, state in enumerate(("enabled", "disabled", "removed"))
+        ]
+        names = ["id", "url", "kinds", "created_at", "state", "since", "reason"]
+        client.insert("webhooks", endpoints, column_names=names)
+        yield client
+
+
+FIRING = {
+    "sendlens-hits": {("lost",): 4, ("refused",): 12},
+    "sendlens-spool": {("a:1",): 301.0},
+    "sendlens-inbox": {("a:2",): 2.0},
+    "sendlens-unanswered": {("anna@x",): 2},
+    "sendlens-webhooks": {(str(UUID(int=1)), "crm.example.com"): 1},
+}
+
+
+@pytest.mark.parametrize("uid", FIRING)
+def test_each_trouble_fires_and_what_is_none_does_not(uid: str, alerting: dict[str, Any], troubled: Client) -> None:
+    assert firing(rule(alerting, uid), troubled, LATELY) == FIRING[uid]
+
+
+def test_hits_that_were_lost_are_told_of_for_an_hour(alerting: dict[str, Any], troubled: Client) -> None:
+    assert firing(rule(alerting, "sendlens-hits"), troubled, LATELY - timedelta(minutes=20)) == {}
+
+
+def test_a_webhooks_secret_is_in_no_alert(alerting: dict[str, Any], troubled: Client) -> None:
+    asked = rule(alerting, "sendlens-webhooks")["data"][0]
+    assert "key=" not in str(troubled.query(as_asked(asked, LATELY)).result_rows)
+
+
 def test_yesterdays_bounces_are_forgotten(alerting: dict[str, Any], bouncing: Client) -> None:
     assert firing(rule(alerting, "sendlens-hard-bounces"), bouncing, NOON + 2 * DAY) == {}
 
 
 def test_every_rule_runs_and_gives_texts_and_one_number(
-    alerting: dict[str, Any], bouncing: Client, client: Client, empty_client: Client
+    alerting: dict[str, Any], bouncing: Client, troubled: Client, client: Client, empty_client: Client
 ) -> None:
-    for database in (bouncing, client, empty_client):
+    for database in (bouncing, troubled, client, empty_client):
         assert list(run_rules(alerting, database, NOON)) == []
 
 

@@ -14,15 +14,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from clickhouse import queries
-from clickhouse.asked import Asked
 from clickhouse.counting import DERIVED
-from clickhouse.migrate import migrate
+from clickhouse.query_parameters import QueryParameters
 from clickhouse.store import connect, insert_lines
 from schemas.events import AnyEvent, Bounced, CampaignPaused, Clicked, Event, Link, Opened, Replied, lines
-from tests.dashboards.conftest import settings_for
+from schemas.settings import Settings
 from tests.dashboards.data import SINCE, UNTIL, Email
 from tests.dashboards.guarded import PLANS, insert_weeks, link_id, weeks
 
+ALSO_DATABASES = ("few",)
 END = datetime(2026, 3, 9, tzinfo=UTC)
 FROM = END - timedelta(days=21)
 ZONE = "America/New_York"  # its clocks go forward within the period
@@ -41,7 +41,7 @@ def ask(
     timezone: str = ZONE,
 ) -> list[dict[str, Any]]:
     query = queries.get(name)
-    asked = Asked(since, until, campaigns, timezone, steps).parameters()
+    asked = QueryParameters(since, until, campaigns, timezone, steps).parameters()
     return list(client.query(query.sql, parameters=query.values(asked)).named_results())
 
 
@@ -88,10 +88,8 @@ def events() -> list[AnyEvent]:
 
 
 @pytest.fixture(scope="module")
-def client(clickhouse_url: str, events: list[AnyEvent]) -> Iterator[Client]:
-    settings = settings_for(clickhouse_url, "campaign")
-    migrate(settings)
-    with connect(settings) as client:
+def client(own_database: Settings, events: list[AnyEvent]) -> Iterator[Client]:
+    with connect(own_database) as client:
         insert_weeks(client, END)
         insert_lines(client, "events", lines(events))  # again, as a replay would
         yield client
@@ -208,7 +206,7 @@ def test_links_are_counted_by_email_for_people_and_for_all(
         for place, followed in enumerate((set(people), set(everybody))):
             for link in followed:
                 wanted[story.campaign, urls[link]][place] += 1
-    rows = ask(client, "links", *campaigns, steps=steps)
+    rows = ask(client, "followed_links", *campaigns, steps=steps)
     assert {(row["campaign_id"], row["link"]): [row["clicked"], row["raw_clicked"]] for row in rows} == wanted
     for row in rows:
         assert row["click_rate"] == pytest.approx(row["clicked"] / delivered[row["campaign_id"]])
@@ -231,13 +229,13 @@ def test_replies_are_all_there_newest_first(client: Client, events: list[AnyEven
 def test_marks_are_the_pauses_and_resumes_of_the_period(client: Client, events: list[AnyEvent]) -> None:
     kinds = ("campaign_paused", "campaign_resumed")
     wanted = sorted(event.at for event in events if event.__struct_config__.tag in kinds and event.at >= FROM)
-    rows = ask(client, "pauses")
+    rows = ask(client, "pause_marks")
     assert [row["time"].replace(tzinfo=UTC) for row in rows] == wanted
     assert len(wanted) >= 2
     detail = next(event.detail for event in events if isinstance(event, CampaignPaused))
     assert f"Dormant accounts paused: {detail}" in {row["text"] for row in rows}
     assert "Dormant accounts resumed" in {row["text"] for row in rows}
-    assert ask(client, "pauses", "spring-launch") == []
+    assert ask(client, "pause_marks", "spring-launch") == []
 
 
 def test_the_distance_to_the_pause_is_counted_as_the_guard_counts(client: Client, events: list[AnyEvent]) -> None:
@@ -253,11 +251,9 @@ def test_the_distance_to_the_pause_is_counted_as_the_guard_counts(client: Client
 
 
 @pytest.fixture
-def few(clickhouse_url: str) -> Iterator[Client]:
+def few(own_database: Settings) -> Iterator[Client]:
     """A database with nothing in it yet."""
-    settings = settings_for(clickhouse_url, "few")
-    migrate(settings)
-    with connect(settings) as client:
+    with connect(own_database, database="few") as client:
         for table in ("events", *DERIVED, "links", "campaigns", "pauses"):
             client.command(f"TRUNCATE TABLE {table}")
         yield client
@@ -277,7 +273,7 @@ def test_where_nothing_was_opened_there_is_no_median(few: Client) -> None:
     assert {row["opened"] for row in week(few, "open_hours")} == {0}
     _, now = week(few, "campaign_headline")
     assert (now["sent"], now["reply_rate"], now["bounce_limit"]) == (0, None, None)
-    for name in ("links", "replies", "pauses", "bounce_limits", "by_variant", "ab"):
+    for name in ("followed_links", "replies", "pause_marks", "bounce_limits", "by_variant", "ab"):
         assert week(few, name) == [], name
 
 
@@ -320,7 +316,7 @@ def test_links_that_are_not_known_and_traps_are_named_so(few: Client) -> None:
         email.clicked(HOUR, "human", "browser", mine),
         email.clicked(HOUR, "human", "browser", hidden),
     )
-    assert [(row["link"], row["clicked"], row["raw_clicked"]) for row in week(few, "links")] == [
+    assert [(row["link"], row["clicked"], row["raw_clicked"]) for row in week(few, "followed_links")] == [
         ("Unknown link aaaaaaaaaaaa", 1, 1),
         ("https://example.com/hidden", 1, 1),
         ("Trap for robots, which no person sees", 0, 1),

@@ -14,20 +14,19 @@ import yaml
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 
-from clickhouse.migrate import migrate
 from clickhouse.store import connect
 from dashboards import grafana
 from dashboards.boards import BOARDS
-from dashboards.check import check
-from dashboards.expand import Choice, expand
 from dashboards.grafana.alerts import provisioned
+from dashboards.grafana.check import check
+from dashboards.grafana.expand import Choice, expand
 from dashboards.grafana.model import dashboard
-from dashboards.page import STATIC
-from dashboards.trial import CHOICES, run_board, run_rules
+from dashboards.grafana.trial import CHOICES, run_board, run_rules
+from dashboards.page.page import STATIC
 from tests.dashboards.conftest import settings_for
 from tests.dashboards.data import SINCE, UNTIL
 from tests.dashboards.specimen import SPECIMEN
-from tests.support.processes import start_clickhouse
+from tests.support.migrated import MIGRATED, start_migrated
 
 Model = dict[str, Any]
 OVERVIEW = "overview.json"
@@ -124,6 +123,19 @@ def spoil_link(old: str, new: str) -> Callable[[Model], None]:
     return apply
 
 
+def spoil_property(column: str, name: str, value: object) -> Callable[[Model], None]:
+    """Set what is said of a column of the Campaigns; None takes it away."""
+
+    def apply(model: Model) -> None:
+        table = next(one for one in model["panels"] if one["title"] == "Campaigns")
+        (override,) = [one for one in table["fieldConfig"]["overrides"] if one["matcher"]["options"] == column]
+        kept = [prop for prop in override["properties"] if prop["id"] != name]
+        assert len(kept) < len(override["properties"])
+        override["properties"] = kept + ([] if value is None else [{"id": name, "value": value}])
+
+    return apply
+
+
 FAULTS = {
     "no uid": (spoil("uid", ""), "has no uid"),
     "no board title": (spoil("title", ""), "has no title"),
@@ -144,10 +156,25 @@ FAULTS = {
     "no unit": (spoil("panels.3.fieldConfig.defaults.unit", None), "unit None"),
     "odd unit": (spoil("panels.3.fieldConfig.defaults.unit", "parsecs"), "unit 'parsecs'"),
     "odd unit of a column": (spoil(f"{CAMPAIGNS}.Sent.properties.0.value", "x"), "unit 'x'"),
+    "a rounded count": (spoil("panels.3.fieldConfig.defaults.unit", "short"), "5.87 K for 5,869"),
+    "a change that Grafana makes up": (
+        spoil("panels.3.options.showPercentChange", True),
+        "say the change in the query",
+    ),
+    "too small": (spoil("panels.Activity.gridPos.h", 5), "too small to read"),
+    "a column without a width": (spoil_property("Sent", "custom.width", None), "Sent: no width"),
+    "columns off the screen": (spoil_property("Sent", "custom.width", 900), "on a screen of 1400"),
+    "none that grows": (spoil_property("Campaign", "custom.minWidth", None), "no column gets the room"),
+    "a state without colours": (spoil_property("State", "mappings", []), "State: its words have no colours"),
+    "a word without a colour": (
+        spoil_property("State", "mappings", [{"type": "value", "options": {"Paused": {"text": "Paused"}}}]),
+        "State: a word has no colour",
+    ),
+    "a colour by what is not printed": (spoil_property("Complaints", "decimals", 1), "fewer than two decimals"),
     "overlap": (spoil("panels.3.gridPos.x", 16), "overlap"),
     "off the grid": (spoil("panels.3.gridPos.w", 7), "leaves the grid"),
     "no target": (spoil("panels.3.targets", []), "no target"),
-    "SQL of its own": (spoil("panels.3.targets.0.rawSql", "SELECT 1"), "no query of"),
+    "SQL of its own": (spoil("panels.3.targets.0.rawSql", "SELECT 1"), "asks no view of"),
     "a variable that is not offered": (
         spoil("templating.list.campaign.name", "other"),
         "asks for the variable campaign",
@@ -175,6 +202,15 @@ def test_the_check_sees(fault: str, boards: dict[str, Model]) -> None:
     assert complaint in "\n".join(check(None, boards))
 
 
+def test_the_check_sees_a_link_that_forgets_a_choice(boards: dict[str, Model]) -> None:
+    """A step of the Campaign board leads to its A/B test, of the campaign that was chosen."""
+    text = json.dumps(boards["campaign.json"])
+    assert "&${campaign:queryparam}" in text
+    spoilt = json.loads(text.replace("&${campaign:queryparam}", ""))
+    found = check(None, {**boards, "campaign.json": spoilt})
+    assert "its link forgets the choice of campaign, which both boards offer" in "\n".join(found)
+
+
 def test_the_check_sees_two_boards_of_one_uid(boards: dict[str, Model]) -> None:
     assert "uid sendlens-overview is on 2 boards" in check(None, {**boards, "y": boards[OVERVIEW]})
 
@@ -189,10 +225,9 @@ def test_the_check_sees_an_annotation_that_says_nothing(client: Client) -> None:
 def test_the_reader_may_ask_all_that_boards_and_rules_ask_and_change_nothing(
     tmp_path: Path, boards: dict[str, Model]
 ) -> None:
-    server = start_clickhouse(tmp_path / "data", password="writer", readonly_user="reader", readonly_password="reads")
+    server = start_migrated(tmp_path / "data", password="writer", readonly_user="reader", readonly_password="reads")
     try:
-        migrate(settings_for(server.url, "sendlens", clickhouse_password="writer"))
-        reader = settings_for(server.url, "sendlens", clickhouse_user="reader", clickhouse_password="reads")
+        reader = settings_for(server.url, MIGRATED, clickhouse_user="reader", clickhouse_password="reads")
         with connect(reader) as client:
             assert list(run_board(each_once(boards), client, ALL)) == []
             assert list(run_rules(provisioned(), client)) == []
@@ -218,8 +253,8 @@ def test_grafana_counts_what_the_page_counts(
     campaigns: list[str] | None, sent: int, model: Model, client: Client
 ) -> None:
     sql = expand(model["panels"][0]["targets"][0]["rawSql"], Choice(SINCE, UNTIL, {"campaign": campaigns}), grafana.ALL)
-    _, now = client.query(sql).result_rows
-    assert now == (sent,)
+    _, (now, _change) = client.query(sql).result_rows
+    assert now == sent
 
 
 @pytest.mark.parametrize("chosen", ["utc", "", "Europe/Paris", "Asia/Kolkata"])

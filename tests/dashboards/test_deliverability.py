@@ -12,9 +12,9 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from clickhouse import queries
-from clickhouse.migrate import migrate
 from clickhouse.store import connect, insert_lines
 from schemas.events import Event, lines
+from schemas.settings import Settings
 from tests.clickhouse.test_sender_health import (
     BLOCK,
     DELIVERED,
@@ -29,19 +29,17 @@ from tests.clickhouse.test_sender_health import (
 )
 from tests.clickhouse.test_sender_health import START as HEALTH_START
 from tests.dashboards.asking import ask as ask_of
-from tests.dashboards.conftest import settings_for
 from tests.dashboards.data import SINCE as WEEK_SINCE
 from tests.dashboards.data import UNTIL as WEEK_UNTIL
 from tests.dashboards.trouble import AT, DAY, HOUR, PAUSED_AGAIN_AT, PAUSED_AT, RESUMED_AT, SINCE, UNTIL, insert_trouble
 
+ALSO_DATABASES = ("hosted", "healths")
 ask = partial(ask_of, since=SINCE, until=UNTIL)
 
 
 @pytest.fixture(scope="module")
-def troubled(clickhouse_url: str) -> Iterator[Client]:
-    settings = settings_for(clickhouse_url, "troubled")
-    migrate(settings)
-    with connect(settings) as client:
+def troubled(own_database: Settings) -> Iterator[Client]:
+    with connect(own_database) as client:
         insert_trouble(client)
         yield client
 
@@ -80,10 +78,8 @@ def test_providers_go_by_their_domains_whatever_their_case(troubled: Client) -> 
     ]
 
 
-def test_who_hosts_a_company_can_be_told_by_a_row(clickhouse_url: str) -> None:
-    settings = settings_for(clickhouse_url, "hosted")
-    migrate(settings)
-    with connect(settings) as client:
+def test_who_hosts_a_company_can_be_told_by_a_row(own_database: Settings) -> None:
+    with connect(own_database, database="hosted") as client:
         insert_trouble(client)
         own = [["example.org", "Google", "own"], ["gmail.com", "Google Mail", "own"]]
         client.insert("providers", own, column_names=["domain", "provider", "source"])
@@ -159,7 +155,7 @@ def test_a_pause_counts_for_every_period_that_it_reaches_into(troubled: Client) 
 
 
 def test_pauses_stand_as_lines_over_time(troubled: Client) -> None:
-    rows = ask(troubled, "pauses")
+    rows = ask(troubled, "pause_marks")
     assert [(row["time"].replace(tzinfo=UTC), row["text"]) for row in rows] == [
         (PAUSED_AT, "The launch paused: 3 of 10 emails bounced hard"),
         (RESUMED_AT, "The launch resumed"),
@@ -210,16 +206,14 @@ def test_a_sender_s_health_is_that_of_the_end_of_each_day(troubled: Client) -> N
     ]
 
 
-def test_health_over_time_is_what_one_email_after_the_other_makes_of_it(clickhouse_url: str) -> None:
+def test_health_over_time_is_what_one_email_after_the_other_makes_of_it(own_database: Settings) -> None:
     """Brute force over random weeks: each email's cost at the moment of its worst, folded up to the end of each day."""
     luck = random.Random(2026)
     days = 20
     emails: dict[str, list[list[tuple[float, str]]]] = {}
     for sender in ("one@example.com", "two@example.com", "three@example.com"):
         emails[sender] = [_met(luck, days * 86_400) for _ in range(luck.choice([150, 400]))]
-    settings = settings_for(clickhouse_url, "healths")
-    migrate(settings)
-    with connect(settings) as client:
+    with connect(own_database, database="healths") as client:
         events: list[Event] = [
             event
             for sender, mets in emails.items()

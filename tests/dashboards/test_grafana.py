@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,11 +14,12 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from dashboards import grafana, links, trial
+from dashboards import grafana
 from dashboards.boards import BOARDS
-from dashboards.expand import Choice, expand
+from dashboards.grafana import links, trial
+from dashboards.grafana.expand import Choice, expand
 from dashboards.grafana.model import dashboard
-from dashboards.panels import Board, Unit
+from dashboards.panels import Board, Color, Unit
 from tests.dashboards.data import BEFORE_AT, PICK_AT, SINCE, SPRING_AT, UNTIL
 from tests.dashboards.specimen import SPECIMEN
 
@@ -104,7 +106,7 @@ def test_a_timeline_is_a_table_of_moments_newest_first(model: Model, client: Cli
 
 def test_each_field_has_its_unit_and_each_unit_an_axis(model: Model) -> None:
     series = panel(model, "time-series")
-    assert series["fieldConfig"]["defaults"]["unit"] == Unit.COUNT
+    assert series["fieldConfig"]["defaults"]["unit"] == "locale", "5,869, not 5.87 K"
     assert override(series, "Wait")["unit"] == Unit.SECONDS
     assert override(series, "Size")["unit"] == Unit.BYTES
     assert "unit" not in override(series, "Emails")
@@ -113,8 +115,79 @@ def test_each_field_has_its_unit_and_each_unit_an_axis(model: Model) -> None:
 
 def test_a_stat_of_words_or_of_a_moment_is_not_passed_over(model: Model) -> None:
     assert panel(model, "stat")["options"]["reduceOptions"]["fields"] == "/.*/"
-    overview = dashboard(BOARDS[0])
-    assert {one["options"]["reduceOptions"]["fields"] for one in overview["panels"] if one["type"] == "stat"} == {""}
+
+
+def change(name: str, client: Client, **chosen: list[str]) -> Any:
+    """What a card of the Overview says of the period before."""
+    card = panel(dashboard(BOARDS[0]), name)
+    assert card["options"]["showPercentChange"] is False
+    assert ' AS "Change"\nFROM ' in card["targets"][0]["rawSql"]
+    return rows(card, client, **chosen)[-1][-1]
+
+
+def test_a_change_is_in_points_for_rates_and_in_percent_for_counts_and_none_where_there_is_nothing_before(
+    client: Client, empty_client: Client
+) -> None:
+    sent = panel(dashboard(BOARDS[0]), "Emails sent")
+    (before, none), (now, moved) = rows(sent, client)
+    assert none is None
+    assert moved == f"{100 * (now / before - 1):+.0f} %"
+    opened = panel(dashboard(BOARDS[0]), "Open rate")
+    first, last = rows(opened, client)
+    assert last[-1] == f"{100 * (last[0] - first[0]):+.1f} points"
+    assert change("Emails sent", client, campaign=["owner's pick"]) is None, "none was sent before"
+    assert change("Open rate", empty_client) is None
+
+
+def test_a_lead_has_no_period_before_so_its_cards_compare_nothing() -> None:
+    (lead,) = [board for board in BOARDS if board.key == "lead"]
+    for card in dashboard(lead)["panels"]:
+        assert "Change" not in card["targets"][0]["rawSql"]
+
+
+def test_a_better_change_is_green_and_one_that_rounds_to_nothing_is_grey() -> None:
+    for name, better in (("Open rate", "+1.0 points"), ("Hard bounces", "-1.0 points")):
+        mappings = override(panel(dashboard(BOARDS[0]), name), "Change")["mappings"]
+
+        def color(said: str, mappings: list[dict[str, Any]] = mappings) -> list[str]:
+            return [
+                one["options"]["result"]["color"]
+                for one in mappings
+                if re.search(one["options"]["pattern"].strip("/"), said)
+            ]
+
+        assert color(better) == [Color.GREEN]
+        assert color(better.translate(str.maketrans("+-", "-+"))) == [Color.VERMILLION]
+        assert color("+0.0 points") == color("-0.0 points") == []
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.key)
+def test_a_rates_colour_is_that_of_the_number_as_it_is_printed(board: Board) -> None:
+    """Both are of the number to a hundredth of a percent: 0.0996 % is printed as 0.10 %, and has that colour."""
+    model = dashboard(board)
+    for shown in board.panels:
+        for field in shown.columns:
+            if field.thresholds and field.unit is Unit.RATE:
+                drawn = panel(model, shown.title)
+                assert f'round({field.column}, 4) AS "{field.title}"' in drawn["targets"][0]["rawSql"]
+                defaults = drawn["fieldConfig"]["defaults"]
+                assert override(drawn, field.title).get("decimals", defaults.get("decimals")) == 2
+
+
+def test_a_table_gives_its_room_to_long_texts_and_else_to_what_tells_its_rows_apart() -> None:
+    boards = {board.key: dashboard(board) for board in BOARDS}
+    replies = panel(boards["campaign"], "Replies")
+    assert "custom.minWidth" in override(replies, "Reply")
+    assert "custom.width" in override(replies, "Lead")
+    assert "custom.minWidth" in override(panel(boards["overview"], "Campaigns"), "Campaign")
+
+
+def test_words_of_a_state_have_their_colours() -> None:
+    boards = {board.key: dashboard(board) for board in BOARDS}
+    (states,) = override(panel(boards["overview"], "Campaigns"), "State")["mappings"]
+    assert states["options"]["Paused"]["color"] == Color.VERMILLION
+    findings = override(panel(boards["ab"], "Replies, which decide"), "Finding")["mappings"]
+    assert {one["type"] for one in findings} == {"value", "regex"}
 
 
 def test_a_cell_without_a_value_is_a_dash_and_a_table_without_rows_says_why(model: Model) -> None:

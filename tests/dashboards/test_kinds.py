@@ -8,12 +8,10 @@ from collections.abc import Iterator
 import pytest
 from fastapi import FastAPI
 
-from clickhouse.migrate import migrate
 from clickhouse.store import connect, insert_lines
-from dashboards.page import router
+from dashboards.page.page import router
 from schemas.events import lines
 from schemas.settings import Settings
-from tests.dashboards.conftest import settings_for
 from tests.dashboards.data import insert_known_week
 from tests.dashboards.kinds import OFFERED, pauses
 from tests.dashboards.legible import faint, unnamed
@@ -33,13 +31,11 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def kinds(clickhouse_url: str) -> Settings:
-    settings = settings_for(clickhouse_url, "kinds")
-    migrate(settings)
-    with connect(settings) as client:
+def kinds(own_database: Settings) -> Settings:
+    with connect(own_database) as client:
         insert_known_week(client)
         insert_lines(client, "events", lines(pauses()))
-    return settings
+    return own_database
 
 
 @pytest.fixture(scope="module")
@@ -213,14 +209,14 @@ def test_the_keyboard_goes_from_board_to_board(page: Page, url: str) -> None:
     page.wait("document.querySelector('#title').innerText === 'Story' && " + DRAWN)
     assert page.value("document.activeElement.dataset.board") == "story"
     order = []
-    for _ in range(6):
+    for _ in range(7):
         page.press("Tab")
         order.append(
             page.value(
                 "document.activeElement.id || document.activeElement.dataset.board || document.activeElement.tagName"
             )
         )
-    assert order == ["machine", "live", "theme", "timezone", "range", "since"]
+    assert order == ["machine", "live", "theme", "timezone", "range", "compare", "since"]
 
 
 def test_a_board_of_the_machine_shows_before_any_email_was_sent(page: Page, empty: Settings) -> None:
@@ -242,11 +238,11 @@ def test_a_board_with_nothing_in_the_period_says_what_to_do(page: Page, url: str
 def test_times_are_those_of_the_chosen_timezone(page: Page, url: str) -> None:
     opened(page, url, "board=kinds&timezone=America/New_York")
     assert page.text("#subtitle") == "1 Mar 2026, 19:00 to 8 Mar 2026, 20:00"
-    assert page.value("document.querySelector('#since').value") == "2026-03-01T19:00"
+    assert page.value("document.querySelector('#since').value") == "2026-03-01 19:00"
     page.value("{const z = document.querySelector('#timezone'); z.value = 'UTC'; z.dispatchEvent(new Event('change'))}")
     page.wait("document.querySelector('#subtitle').innerText.startsWith('2 Mar 2026, 00:00')")
     page.value(
-        "{document.querySelector('#since').value = '2026-03-04T00:00'; document.querySelector('#custom button').click()}"
+        "{document.querySelector('#since').value = '2026-03-04 00:00'; document.querySelector('#custom button').click()}"
     )
     page.wait("document.querySelector('#panel-emails .value').innerText === '10'")
     assert asked(page, "since") == ["2026-03-04T00:00:00.000Z"]

@@ -10,23 +10,21 @@ from typing import Any
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from clickhouse.migrate import migrate
 from clickhouse.store import connect, insert_lines
 from schemas.events import lines
+from schemas.settings import Settings
 from tests.dashboards.asking import ask as ask_of
-from tests.dashboards.conftest import settings_for
 from tests.dashboards.data import SPRING_AT, Email
 from tests.dashboards.trouble import AT, DAY, ERASED, HOUR, SINCE, UNTIL, URL, insert_trouble
 
+ALSO_DATABASES = ("long_history",)
 ask = partial(ask_of, since=SINCE, until=UNTIL)
 MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
 
 
 @pytest.fixture(scope="module")
-def troubled(clickhouse_url: str) -> Iterator[Client]:
-    settings = settings_for(clickhouse_url, "leads_in_trouble")
-    migrate(settings)
-    with connect(settings) as client:
+def troubled(own_database: Settings) -> Iterator[Client]:
+    with connect(own_database) as client:
         insert_trouble(client)
         yield client
 
@@ -145,11 +143,9 @@ def test_the_summary_counts_a_lead_s_emails_whatever_the_period(client: Client) 
     assert row["events"] == len(ask(client, "lead_timeline", lead="lead-0")) == 14
 
 
-def test_a_long_history_is_cut_and_says_how_long_it_is(clickhouse_url: str) -> None:
-    settings = settings_for(clickhouse_url, "long_history")
-    migrate(settings)
+def test_a_long_history_is_cut_and_says_how_long_it_is(own_database: Settings) -> None:
     email = Email("spring", 1, "A", "reads a lot", SPRING_AT)
-    with connect(settings) as client:
+    with connect(own_database, database="long_history") as client:
         insert_lines(
             client,
             "events",

@@ -12,12 +12,10 @@ from clickhouse_connect.driver.client import Client
 
 from agents.pipeline import STAGES
 from clickhouse import queries
-from clickhouse.asked import Asked
-from clickhouse.migrate import migrate
-from clickhouse.samples import Figure, Role
+from clickhouse.query_parameters import QueryParameters
+from clickhouse.samples import MetricSample, Role
 from clickhouse.store import connect, insert_lines
 from schemas.settings import Settings
-from tests.dashboards.conftest import settings_for
 
 # Of late, for samples are kept 14 days by ClickHouse's own clock.
 T = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=3)
@@ -29,17 +27,10 @@ _SAMPLED = (
 Known = tuple[str, dict[str, Any], float, float]  # name, labels, how much at birth, how much more each second
 
 
-@pytest.fixture(scope="module")
-def watching(clickhouse_url: str) -> Settings:
-    settings = settings_for(clickhouse_url, "pipeline")
-    migrate(settings)
-    return settings
-
-
 @pytest.fixture
-def client(watching: Settings) -> Iterator[Client]:
+def client(own_database: Settings) -> Iterator[Client]:
     """A database in which nobody has told of itself: every test makes up other processes."""
-    with connect(watching) as client:
+    with connect(own_database) as client:
         for (table,) in client.query(_SAMPLED).result_rows:
             client.command(f"TRUNCATE TABLE {table}")
         yield client
@@ -66,7 +57,7 @@ def lived(
         ("process_resident_memory_bytes", {}, 100e6, 0),
     )
     told = [
-        Figure(at, role, instance, born, name, first + grows * (at - born).total_seconds(), **labels)
+        MetricSample(at, role, instance, born, name, first + grows * (at - born).total_seconds(), **labels)
         for at in moments
         for name, labels, first, grows in (*known, *always)
     ]
@@ -87,7 +78,7 @@ def lag(stage: str, records: float) -> Known:
 
 def ask(client: Client, name: str, since: datetime, until: datetime) -> list[dict[str, Any]]:
     query = queries.get(name)
-    values = query.values(Asked(since, until, (), "UTC").parameters())
+    values = query.values(QueryParameters(since, until, (), "UTC").parameters())
     # As the page and Grafana's reader ask: a query that wants another setting would be refused.
     return list(client.query(query.sql, parameters=values, settings={"readonly": 1}).named_results())
 

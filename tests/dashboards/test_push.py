@@ -18,8 +18,9 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 
 from dashboards.boards import BOARDS
-from dashboards.grafana.alerts import FOLDER_UID, RULES
-from dashboards.grafana.push import Change, Outcome, push, says
+from dashboards.grafana.alert_rules import RULES
+from dashboards.grafana.alerts import FOLDER_UID
+from dashboards.grafana.push import PushChange, PushOutcome, push, says
 from schemas.errors import Misconfigured, Reject, Retry
 from schemas.settings import Settings, load
 from tests.support.grafana import EDITOR, TOKEN, Grafana, serving
@@ -50,18 +51,18 @@ def settings_for(url: str, **more: Any) -> Settings:
     return Settings(_env_file=None, **(given | more))  # type: ignore[arg-type]  # pydantic checks them
 
 
-def pushed(grafana: Grafana, **more: Any) -> list[Change]:
+def pushed(grafana: Grafana, **more: Any) -> list[PushChange]:
     return list(push(settings_for(grafana.url, **more)))
 
 
-def outcome(changes: list[Change], thing: str) -> Change:
+def outcome(changes: list[PushChange], thing: str) -> PushChange:
     (found,) = [change for change in changes if change.thing == thing]
     return found
 
 
 def test_an_empty_grafana_gets_everything(grafana: Grafana) -> None:
     changes = pushed(grafana)
-    assert {change.outcome for change in changes} == {Outcome.CREATED}
+    assert {change.outcome for change in changes} == {PushOutcome.CREATED}
     assert not [change for change in changes if change.note]
     assert set(grafana.folders) == {"sendlens", FOLDER_UID}
     assert set(grafana.dashboards) == {board.uid for board in BOARDS}
@@ -71,6 +72,7 @@ def test_an_empty_grafana_gets_everything(grafana: Grafana) -> None:
     source = grafana.datasources[SOURCE]
     assert (source["type"], source["isDefault"]) == ("grafana-clickhouse-datasource", False)
     assert source["jsonData"]["username"] == "reader"
+    assert int(source["jsonData"]["queryTimeout"]) + 5 <= 60, "its client asks for five seconds more; reader has 60"
     assert grafana.passwords[SOURCE] == PASSWORD
 
 
@@ -78,7 +80,7 @@ def test_a_second_time_nothing_changes(grafana: Grafana) -> None:
     pushed(grafana)
     writes, before = grafana.writes, json.dumps([grafana.dashboards, grafana.rules, grafana.datasources])
     changes = pushed(grafana)
-    assert {change.outcome for change in changes} == {Outcome.UNCHANGED}
+    assert {change.outcome for change in changes} == {PushOutcome.UNCHANGED}
     assert len(changes) == THINGS
     assert grafana.writes == writes
     assert json.dumps([grafana.dashboards, grafana.rules, grafana.datasources]) == before
@@ -89,16 +91,16 @@ def test_what_somebody_changed_is_put_right_and_named_and_the_rest_let_be(grafan
     grafana.edit(OVERVIEW, lambda board: board["panels"][3].update(title="Mine"))
     grafana.rules[RULES[0].uid]["data"][1]["model"]["conditions"][0]["evaluator"]["params"] = [0.5]
     grafana.folders["sendlens"]["title"] = "Mails"
-    changes = {change.thing for change in pushed(grafana) if change.outcome is Outcome.UPDATED}
+    changes = {change.thing for change in pushed(grafana) if change.outcome is PushOutcome.UPDATED}
     assert changes == {"board Sendlens Overview", f"alert {RULES[0].title}", "folder Sendlens"}
     assert grafana.dashboards[OVERVIEW]["dashboard"]["version"] == 3
-    assert {change.outcome for change in pushed(grafana)} == {Outcome.UNCHANGED}
+    assert {change.outcome for change in pushed(grafana)} == {PushOutcome.UNCHANGED}
 
 
 def test_a_panel_that_was_added_is_taken_away(grafana: Grafana) -> None:
     pushed(grafana)
     grafana.edit(OVERVIEW, lambda board: board["panels"].append({"id": 99, "title": "Mine"}))
-    assert outcome(pushed(grafana), "board Sendlens Overview").outcome is Outcome.UPDATED
+    assert outcome(pushed(grafana), "board Sendlens Overview").outcome is PushOutcome.UPDATED
     assert all(panel["title"] != "Mine" for panel in grafana.dashboards[OVERVIEW]["dashboard"]["panels"])
 
 
@@ -113,29 +115,29 @@ def test_a_grafana_that_writes_boards_anew_is_not_told_the_same_twice(grafana: G
 
     pushed(grafana)
     grafana.shows = up_to_date
-    assert {change.outcome for change in pushed(grafana)} == {Outcome.UNCHANGED}
+    assert {change.outcome for change in pushed(grafana)} == {PushOutcome.UNCHANGED}
     grafana.edit(OVERVIEW, lambda board: board["panels"][3].update(title="Mine"))
-    assert outcome(pushed(grafana), "board Sendlens Overview").outcome is Outcome.UPDATED
+    assert outcome(pushed(grafana), "board Sendlens Overview").outcome is PushOutcome.UPDATED
     assert grafana.dashboards[OVERVIEW]["dashboard"]["panels"][3]["title"] != "Mine"
 
 
 def test_a_board_that_was_moved_is_brought_back(grafana: Grafana) -> None:
     pushed(grafana)
     grafana.dashboards[OVERVIEW]["meta"]["folderUid"] = ""
-    assert outcome(pushed(grafana), "board Sendlens Overview").outcome is Outcome.UPDATED
+    assert outcome(pushed(grafana), "board Sendlens Overview").outcome is PushOutcome.UPDATED
     assert grafana.dashboards[OVERVIEW]["meta"]["folderUid"] == "sendlens"
 
 
 def test_a_new_password_is_found_out_by_asking_clickhouse(grafana: Grafana) -> None:
     pushed(grafana)
     grafana.passwords[SOURCE] = "the one before"
-    assert outcome(pushed(grafana), "datasource Sendlens") == Change("datasource Sendlens", Outcome.UPDATED)
+    assert outcome(pushed(grafana), "datasource Sendlens") == PushChange("datasource Sendlens", PushOutcome.UPDATED)
     assert grafana.passwords[SOURCE] == PASSWORD
 
 
 def test_a_datasource_that_reaches_nothing_says_so(grafana: Grafana) -> None:
     change = outcome(pushed(grafana, grafana_clickhouse_url="https://elsewhere.internal"), "datasource Sendlens")
-    assert change.outcome is Outcome.CREATED
+    assert change.outcome is PushOutcome.CREATED
     assert change.note == "it does not reach ClickHouse: Authentication failed"
     at = grafana.datasources[SOURCE]["jsonData"]
     assert (at["host"], at["port"], at["protocol"], at["secure"]) == ("elsewhere.internal", 8443, "http", True)
@@ -151,7 +153,7 @@ def test_what_the_operator_added_to_the_datasource_stays(grafana: Grafana) -> No
     pushed(grafana)
     grafana.datasources[SOURCE]["isDefault"] = True
     grafana.datasources[SOURCE]["jsonData"] |= {"queryTimeout": "30", "port": 1}
-    assert outcome(pushed(grafana), "datasource Sendlens").outcome is Outcome.UPDATED
+    assert outcome(pushed(grafana), "datasource Sendlens").outcome is PushOutcome.UPDATED
     kept = grafana.datasources[SOURCE]
     assert (kept["isDefault"], kept["jsonData"]["queryTimeout"], kept["jsonData"]["port"]) == (True, "30", 8123)
 
@@ -163,7 +165,7 @@ def test_what_grafana_provisions_from_its_own_files_is_left_alone(grafana: Grafa
     grafana.dashboards[OVERVIEW]["dashboard"]["title"] = "older"
     grafana.rules[RULES[0].uid] |= {"provenance": "file", "title": "older"}
     writes = grafana.writes
-    left = {change.thing: change.note for change in pushed(grafana) if change.outcome is Outcome.LEFT_ALONE}
+    left = {change.thing: change.note for change in pushed(grafana) if change.outcome is PushOutcome.LEFT_ALONE}
     assert set(left) == {"datasource Sendlens", "board Sendlens Overview", f"alert {RULES[0].title}"}
     assert set(left.values()) == {"provisioned from a file of Grafana's"}
     assert grafana.writes == writes
@@ -185,7 +187,7 @@ def test_a_change_in_between_is_not_overwritten_unseen(grafana: Grafana) -> None
 
 def test_a_folder_of_this_uid_that_is_there_is_used(grafana: Grafana) -> None:
     grafana.folders["sendlens"] = {"id": 7, "uid": "sendlens", "title": "Sendlens", "version": 3}
-    assert outcome(pushed(grafana), "folder Sendlens").outcome is Outcome.UNCHANGED
+    assert outcome(pushed(grafana), "folder Sendlens").outcome is PushOutcome.UNCHANGED
 
 
 def test_another_datasource_of_this_name_is_not_touched(grafana: Grafana) -> None:
@@ -240,7 +242,7 @@ def test_a_cluster_needs_the_readers_own_password(monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SENDLENS_CLICKHOUSE_READER_PASSWORD", raising=False)
     cluster = load(
-        mode="cluster", token_keys="1:a-key-of-these-tests", api_key="k", grafana_url="http://g", grafana_token="t"
+        mode="cluster", token_keys="1:a-key-of-these-tests", api_key="k" * 22, grafana_url="http://g", grafana_token="t"
     )
     with pytest.raises(Misconfigured, match="SENDLENS_CLICKHOUSE_READER_PASSWORD"):
         list(push(cluster))

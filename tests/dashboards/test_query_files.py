@@ -5,8 +5,6 @@ import pytest
 from clickhouse import queries
 from schemas.errors import Misconfigured
 
-SHARED = "-- fragment: shared\n-- What it is.\na,\nb\n\n"
-
 
 def test_a_query_carries_its_definition_and_its_parameters() -> None:
     found = queries.read(
@@ -15,18 +13,6 @@ def test_a_query_carries_its_definition_and_its_parameters() -> None:
     assert found["one"].about == "What it means."
     assert found["one"].sql == "SELECT {since:DateTime64(3, 'UTC')}, {n:UInt8}"
     assert found["one"].parameters == {"since": "DateTime64(3, 'UTC')", "n": "UInt8"}
-
-
-def test_a_fragment_is_put_where_it_is_included_from_whatever_file() -> None:
-    found = queries.read([("a.sql", SHARED), ("b.sql", "-- name: one\n-- It.\nSELECT\n    -- include: shared\nFROM t")])
-    assert found["one"].sql == "SELECT\n    a,\n    b\nFROM t"
-    assert "shared" not in found
-
-
-def test_a_fragment_may_include_others() -> None:
-    nested = "-- fragment: outer\n-- More.\n(\n    -- include: shared\n)\n"
-    found = queries.read([("a.sql", SHARED + nested + "-- name: one\n-- It.\nSELECT\n    -- include: outer\nFROM t")])
-    assert found["one"].sql == "SELECT\n    (\n        a,\n        b\n    )\nFROM t"
 
 
 def test_a_parameter_named_in_a_comment_is_not_one() -> None:
@@ -38,11 +24,6 @@ def test_a_parameter_named_in_a_comment_is_not_one() -> None:
     ("text", "complaint"),
     [
         ("-- name: one\n-- A.\nSELECT 1\n-- name: one\n-- B.\nSELECT 2\n", "there twice"),
-        ("-- name: one\n-- A.\nSELECT\n-- include: nowhere\n", "no fragment"),
-        (
-            "-- fragment: a\n-- A.\n-- include: b\n-- fragment: b\n-- B.\n-- include: a\n-- name: c\n-- C.\n-- include: a\n",
-            "itself",
-        ),
         ("-- name: one\nSELECT 1\n", "needs a comment"),
         ("-- name: one\n-- A comment alone.\n", "needs a comment"),
     ],

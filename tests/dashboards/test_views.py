@@ -9,25 +9,24 @@ from typing import Any
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from clickhouse import queries, views
-from clickhouse.asked import Asked
+from clickhouse import queries
 from clickhouse.columns import ABOUT
 from clickhouse.migrate import migrate
+from clickhouse.query_parameters import QueryParameters
 from clickhouse.store import connect
+from dashboards.boards import BOARDS
 from schemas.settings import Settings
-from tests.dashboards.conftest import settings_for
 from tests.dashboards.data import insert_known_week
 from tests.dashboards.month import insert_month
 
-EVER = Asked(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 12, 31, tzinfo=UTC), (), "UTC")
+ALSO_DATABASES = ("anew",)
+EVER = QueryParameters(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 12, 31, tzinfo=UTC), (), "UTC")
 
 
 @pytest.fixture(scope="module")
-def history(clickhouse_url: str) -> Iterator[Client]:
+def history(own_database: Settings) -> Iterator[Client]:
     """The known week, and the month of the pictures."""
-    settings = settings_for(clickhouse_url, "history")
-    migrate(settings)
-    with connect(settings) as client:
+    with connect(own_database) as client:
         insert_known_week(client)
         insert_month(client, datetime(2026, 5, 20, 12, tzinfo=UTC))
         yield client
@@ -114,9 +113,11 @@ def test_a_leads_timeline_has_each_event_once(history: Client) -> None:
 
 
 def test_every_column_of_every_view_is_explained(history: Client) -> None:
-    for view in queries.VIEWS:
-        for column in history.query(f"DESCRIBE {view}").named_results():
-            assert column["comment"] == ABOUT[column["name"]], (view, column["name"])
+    for view, query in queries.VIEWS.items():
+        if view.startswith("v_"):
+            assert not query.parameters
+            for column in history.query(f"DESCRIBE {view}").named_results():
+                assert column["comment"] == ABOUT[column["name"]], (view, column["name"])
         said = history.query(
             "SELECT comment FROM system.tables WHERE database = currentDatabase() AND name = {name:String}",
             parameters={"name": view},
@@ -124,15 +125,48 @@ def test_every_column_of_every_view_is_explained(history: Client) -> None:
         assert said.first_row == (queries.VIEWS[view].about,)
 
 
-def test_views_are_made_anew_by_every_migration(clickhouse_url: str) -> None:
-    settings: Settings = settings_for(clickhouse_url, "anew")
-    migrate(settings)
+def test_views_are_made_anew_by_every_migration(own_database: Settings) -> None:
+    settings = own_database.model_copy(update={"clickhouse_database": "anew"})
     with connect(settings) as client:
         client.command("CREATE OR REPLACE VIEW v_campaigns AS SELECT 1 AS old")
         assert migrate(settings) == []
         assert "open_rate" in [row["name"] for row in client.query("DESCRIBE v_campaigns").named_results()]
 
 
-def test_a_view_asks_for_everything_whatever_its_fragments_take() -> None:
-    for name, view in queries.VIEWS.items():
-        assert "{" not in views.select(view), name
+INNER = "-- view: inner\n-- Rows.\nSELECT {a:String} AS a, {b:Array(UInt8)} AS b, ', -- (' AS c\n"
+
+
+def view_of(call: str) -> str:
+    found = queries.read([("a.sql", f"{INNER}\n-- view: outer\n-- Of it.\nSELECT * FROM {call} AS rows\n")], "view")
+    return found["outer"].asked
+
+
+def test_a_view_stands_in_the_place_of_its_call(client: Client) -> None:
+    sql = view_of("inner(a = {name:String}, b = [1, 2])")
+    assert "inner(" not in sql
+    assert client.query(sql, parameters={"name": "it's"}).result_rows == [("it's", [1, 2], ", -- (")]
+
+
+def test_what_a_call_gives_may_hold_commas_brackets_and_quotes(client: Client) -> None:
+    assert client.query(view_of("inner(a = concat('a,)', '(''b'), b = [])")).result_rows == [("a,)('b", [], ", -- (")]
+
+
+def test_a_quote_behind_a_backslash_ends_no_text(client: Client) -> None:
+    assert client.query(view_of("inner(a = 'it\\'s, (', b = [])")).result_rows == [("it's, (", [], ", -- (")]
+
+
+@pytest.mark.parametrize("call", ["inner(a = 'a')", "inner(a = 'a', b = [], c = 1)"])
+def test_a_call_gives_what_the_view_takes(call: str) -> None:
+    with pytest.raises(ValueError, match="view outer calls inner with"):
+        view_of(call)
+
+
+def test_what_the_program_sends_says_what_the_view_says(history: Client) -> None:
+    """Grafana asks by the name, the page and /v1 send what the view selects."""
+    panels = {panel.query.name: panel.query for board in BOARDS for panel in board.panels}
+    for query in panels.values():
+        values = query.values(EVER.parameters())
+        by_name = history.query(query.sql, parameters=values)
+        sent = history.query(query.asked, parameters=values)
+        assert sent.column_names == by_name.column_names
+        assert sorted(map(repr, sent.result_rows)) == sorted(map(repr, by_name.result_rows)), query.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from collections.abc import Iterator
@@ -9,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+_CODE = re.compile(r"(?<!`)`((?:[^`\n]|\n(?!\n))+)`(?!`)")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _ASSIGNMENT = re.compile(r"[A-Z_]+=.*")
 
@@ -60,19 +62,29 @@ def commands(text: str) -> list[Command]:
 
 
 def in_backticks(text: str) -> list[str]:
-    """What stands in backticks outside of fenced blocks."""
-    return _CODE.findall(_BLOCK.sub("", text))
+    """What stands in backticks outside of fenced blocks, also where a line ends within."""
+    return [" ".join(code.split()) for code in _CODE.findall(_BLOCK.sub("", text))]
 
 
-def links(text: str) -> list[str]:
-    """The files of ours that it links to, without their anchors."""
-    outside = _BLOCK.sub("", text)
-    return [link.partition("#")[0] for link in _LINK.findall(outside) if "://" not in link and not link.startswith("#")]
+def links(text: str) -> list[tuple[str, str]]:
+    """The files of ours that it links to, each with its anchor; no file for an anchor of its own, "" for no anchor."""
+    found = [link for link in _LINK.findall(_BLOCK.sub("", text)) if "://" not in link]
+    return [(file, anchor) for file, _, anchor in (link.partition("#") for link in found)]
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of its headings, as GitHub makes them: lower case, blanks to hyphens, punctuation left out."""
+    found: set[str] = set()
+    for heading in _HEADING.findall(_BLOCK.sub("", text)):
+        name = re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+        again = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(1)))
+        found.add(next(each for each in again if each not in found))
+    return found
 
 
 def documents(root: Path) -> list[Path]:
     """Every document of the project."""
-    return sorted([*root.glob("*.md"), *root.glob("docs/*.md")])
+    return sorted([*root.glob("*.md"), *root.glob("docs/**/*.md")])
 
 
 def _is_open(text: str) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from agents.decisions.judge import Rules
-from agents.decisions.mail.visible import without_quotes
-from tests.corpus import mail_accuracy
+from decisions.mail.reply.visible import without_quotes
+from decisions.robots.rules import Rules
+from tests.corpus import field_accuracy, mail_accuracy
 from tests.corpus.accuracy import DOCUMENT, MOST_WRONG, document, lines_of, sendlens, wrong
 from tests.corpus.mails import NO_CORPORA, SHARED, bounces
 
@@ -63,9 +63,33 @@ def test_what_is_visible_of_a_reply_is_what_its_writer_wrote() -> None:
     assert right >= mail_accuracy.LEAST_TEXT * of
 
 
-def test_without_the_corpora_the_section_on_mail_stays_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_corpora_the_sections_on_mail_and_the_field_stay_as_they_were(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(mail_accuracy, "SHARED", SHARED / "nowhere")
+    monkeypatch.setattr(field_accuracy, "MAILS", SHARED / "nowhere")
     written = DOCUMENT.read_text()
-    section = mail_accuracy.section(written)
-    assert section.startswith(mail_accuracy.HEADING)
-    assert written.endswith(section)
+    mail, field = mail_accuracy.section(written), field_accuracy.section(written)
+    assert mail.startswith(mail_accuracy.HEADING)
+    assert field.startswith(field_accuracy.HEADING)
+    assert written.endswith(f"{mail}\n{field}")
+
+
+field_cases = pytest.mark.skipif(not field_accuracy.MAILS.exists(), reason=NO_CORPORA)
+
+
+@field_cases
+def test_the_mails_from_the_field_are_read_as_their_labels_say() -> None:
+    counts = field_accuracy.mails()
+    wrong_ones = {family: count for family, count in counts.items() if count[0] < count[1]}
+    assert sum(right for right, _ in counts.values()) >= 86, wrong_ones
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@field_cases
+def test_the_requests_from_the_field_are_answered_as_the_page_says() -> None:
+    written = DOCUMENT.read_text()
+    assert field_accuracy.written_hits(field_accuracy.section(written, field_accuracy.hits)) == (
+        field_accuracy.written_hits(written)
+    )

@@ -1,23 +1,28 @@
-"""docs/architecture.md says what the code says."""
+"""docs/architecture.md and its reference say what the code says."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from agents.decisions.judge import RULES
+import pytest
+
 from agents.pipeline import STAGES
+from decisions.robots.rules import RULES
 from schemas.settings import Settings
 from schemas.topics import ALL
+from tests.docs.shown import documents
 from tests.support.processes import ROOT
 
-TEXT = (ROOT / "docs" / "architecture.md").read_text()
+DOCS = ROOT / "docs"
+TEXT = (DOCS / "architecture.md").read_text()
+REFERENCE = {path.stem: path.read_text() for path in DOCS.glob("reference/*.md")}
 _DAY_MS = 86_400_000
 
 
-def table(heading: str) -> list[list[str]]:
+def table(heading: str, text: str = TEXT) -> list[list[str]]:
     """The rows of the table under a heading, without its head."""
-    _, _, rest = TEXT.partition(f"\n## {heading}\n")
+    _, _, rest = text.partition(f"\n## {heading}\n")
     part = rest.partition("\n## ")[0]
     rows = [line.strip("|").split("|") for line in part.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in row] for row in rows[2:]]
@@ -36,7 +41,7 @@ def test_the_stages_are_those_of_the_pipeline() -> None:
 
 
 def test_the_topics_are_those_that_migrate_makes() -> None:
-    assert table("Topics") == [
+    assert table("Topics", REFERENCE["contracts"]) == [
         [
             topic.name,
             topic.key,
@@ -56,16 +61,21 @@ def test_every_room_is_on_the_map() -> None:
     assert named == rooms | {path.name for path in ROOT.glob("*.py")}
 
 
-def test_every_file_that_is_named_is_there() -> None:
-    for name in re.findall(r"`([\w/]+/[\w.]*)`", TEXT):
-        if not name.startswith("/"):
-            assert Path(ROOT / name).exists(), name
+@pytest.mark.parametrize("document", documents(ROOT), ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_file_that_is_named_is_there(document: Path) -> None:
+    """A path of the sources, that is: what git ignores (`build/`) a fresh clone does not have."""
+    made = tuple(f"{line.strip('/')}/" for line in (ROOT / ".gitignore").read_text().split() if line.endswith("/"))
+    for name in re.findall(r"`([\w/]+/[\w.]*)`(?! \(new:)", document.read_text()):
+        if not name.startswith(("/", *made)) and name != "application/json":
+            assert (ROOT / name).exists(), name
 
 
 def test_the_times_it_tells_are_the_defaults() -> None:
     defaults = {name: field.default for name, field in Settings.model_fields.items()}
-    assert f"A hit waits {defaults['settle_seconds']:.0f} s" in TEXT
-    assert f"after {defaults['answer_within_ms'] / 1000:.0f} s without it, the spool on disk" in TEXT
+    assert f"A hit waits {defaults['settle_seconds']:.0f} s" in REFERENCE["judging"]
+    assert (
+        f"after {defaults['answer_within_ms'] / 1000:.0f} s without it, the spool on disk" in REFERENCE["acknowledged"]
+    )
 
 
 def test_the_rules_are_told_in_their_order() -> None:
@@ -80,7 +90,7 @@ def test_the_rules_are_told_in_their_order() -> None:
         "probable_network": "networks that are probably scanners",
         "browser": "what is left is a browser",
     }
-    _, _, sentence = TEXT.replace("\n", " ").partition("the first that speaks decides:")
+    _, _, sentence = REFERENCE["judging"].replace("\n", " ").partition("the first that speaks decides:")
     places = [sentence.find(told[rule.__name__]) for rule in RULES]
     assert -1 not in places
     assert places == sorted(places)

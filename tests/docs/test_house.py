@@ -1,9 +1,11 @@
-"""What holds for every file of the house."""
+"""What holds for every file of the house, and for every function in it."""
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,14 @@ import pytest
 from tests.support.processes import ROOT
 
 LONGEST = 400
-WRITTEN_BY_OTHERS = ("dashboards/static/vendor/", "LICENSE")
+MOST_BRANCHES = 15
+# What makes a function go one way or the other; of `and` and `or` each operand but the first.
+_BRANCHES = (
+    *(ast.If, ast.IfExp, ast.For, ast.AsyncFor, ast.While),
+    *(ast.ExceptHandler, ast.match_case, ast.Assert, ast.comprehension),
+)
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+WRITTEN_BY_OTHERS = ("dashboards/page/static/vendor/", "LICENSE")
 GENERATED = ("requirements.lock", "requirements-cluster.lock", "dashboards/dist/", "schemas/json/")
 # In pieces, so that this file does not find itself.
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX|HA" r"CK)\b")
@@ -54,6 +63,46 @@ def test_there_is_something_to_look_at() -> None:
 def test_no_file_is_longer_than_a_sitting() -> None:
     long = {name: text.count("\n") for name, text in OURS if name.endswith(".py") and text.count("\n") > LONGEST}
     assert not long
+
+
+def branches(function: ast.AST) -> int:
+    """The branches of a function, without those of functions and classes inside it."""
+    found = 0
+    waiting = list(ast.iter_child_nodes(function))
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, _SCOPES):
+            continue
+        found += isinstance(node, _BRANCHES)
+        if isinstance(node, ast.comprehension):
+            found += len(node.ifs)
+        if isinstance(node, ast.BoolOp):
+            found += len(node.values) - 1
+        waiting += ast.iter_child_nodes(node)
+    return found
+
+
+def functions() -> Iterator[tuple[int, str]]:
+    """Each function of the rooms, tests aside, with its branches."""
+    for name, text in OURS:
+        if name.endswith(".py") and not name.startswith("tests/"):
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    yield branches(node), f"{name}:{node.lineno} {node.name}"
+
+
+def test_branches_are_counted() -> None:
+    source = "def f(a, b):\n    if a and b or a:\n        return [x for x in a if x]\n    def g():\n        assert b\n"
+    assert branches(ast.parse(source).body[0]) == 5
+
+
+def test_a_function_with_more_branches_is_a_table_that_was_not_written(
+    record_property: Callable[[str, object], None],
+) -> None:
+    counted = sorted(functions(), reverse=True)
+    most = ", ".join(f"{where} {count}" for count, where in counted[:3])
+    record_property("figure", f"branches of a function (at most {MOST_BRANCHES}): {most}")
+    assert not [each for each in counted if each[0] > MOST_BRANCHES]
 
 
 def test_nothing_is_left_for_later_in_a_comment() -> None:

@@ -22,9 +22,9 @@ ENTRANCES = (
     "ingest.app",
     "ingest.serve",
     "agents.worker",
-    "agents.restore",
+    "commands.backup.refill",
     "clickhouse.migrate",
-    "dashboards.page",
+    "dashboards.page.page",
 )
 _STARTS_WITHOUT = """
 import importlib, sys

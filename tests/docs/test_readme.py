@@ -6,12 +6,15 @@ import json
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from ingest.requests import (
+from decisions.effects.suppression_list import Entry, fact_of
+from decisions.sending.own_events import OwnEvent
+from ingest.api.requests import (
     CampaignRequest,
     InstrumentRequest,
     OwnEventsRequest,
@@ -21,18 +24,18 @@ from ingest.requests import (
     check_send,
     check_told,
 )
-from schemas import table
-from schemas.ownsystem import OwnEvent
-from schemas.settings import Settings
-from schemas.tokens import delivery_id
+from ingest.api.suppressions import SuppressionsRequest
+from schemas.settings import Settings, table
+from schemas.tokens import Keyring, delivery_id
 from tests.docs.command import commands as sendlens_commands
 from tests.docs.command import complaint, targets
-from tests.docs.shown import Command, blocks, commands, documents, in_backticks, links
+from tests.docs.shown import Command, anchors, blocks, commands, documents, in_backticks, links
 from tests.support.kafka import ELSEWHERE
 from tests.support.processes import ROOT
 
 DOCUMENTS = documents(ROOT)
 README = (ROOT / "README.md").read_text()
+SHOWN = [command for document in DOCUMENTS for command in commands(document.read_text())]
 SETTINGS = {table.variable(name) for name in Settings.model_fields}
 
 
@@ -49,14 +52,19 @@ def every_call(text: str) -> list[list[str]]:
     return [call for command in [*commands(text), *inline] for call in command.calls()]
 
 
+def every_json_block() -> list[str]:
+    """The JSON of every document."""
+    return [block for document in DOCUMENTS for block in blocks(document.read_text(), "json")]
+
+
 def body_of(path: str) -> bytes:
-    """The JSON that README posts to a path."""
-    (found,) = [c for c in commands(README) if f"{path} --json" in c.text]
+    """The JSON that a document posts to a path."""
+    (found,) = [command for command in SHOWN if f"{path} --json" in command.text]
     (words,) = found.calls()
     return words[words.index("--json") + 1].encode()
 
 
-@pytest.fixture(params=DOCUMENTS, ids=lambda path: path.name)
+@pytest.fixture(params=DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def text(request: pytest.FixtureRequest) -> str:
     return str(request.param.read_text())
 
@@ -75,15 +83,28 @@ def test_every_sendlens_command_that_is_shown_would_run(text: str) -> None:
             assert complaint([word.replace("NAME", "judge") for word in arguments]) is None, call
 
 
-def test_every_file_that_is_linked_is_there() -> None:
-    for document in DOCUMENTS:
-        for link in links(document.read_text()):
-            assert (document.parent / link).exists(), f"{document.name} links to {link}"
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_file_and_anchor_that_is_linked_is_there(document: Path) -> None:
+    for file, anchor in links(document.read_text()):
+        target = (document.parent / file) if file else document
+        assert target.exists(), f"{document.name} links to {file}"
+        if anchor:
+            assert anchor in anchors(target.read_text()), f"{document.name} links to {file}#{anchor}"
+
+
+def test_every_document_is_led_to_from_readme() -> None:
+    known, ahead = {ROOT / "CHANGELOG.md"}, [ROOT / "README.md"]
+    while ahead:
+        document = ahead.pop()
+        known.add(document)
+        linked = {(document.parent / file).resolve() for file, _ in links(document.read_text()) if file.endswith(".md")}
+        ahead += linked - known
+    assert set(DOCUMENTS) - known == set()
 
 
 def test_every_setting_that_is_named_is_one(text: str) -> None:
     named = set(re.findall(r"SENDLENS_[A-Z_]*[A-Z]", text))
-    assert named <= SETTINGS | {ELSEWHERE}, named - SETTINGS
+    assert named <= SETTINGS | {ELSEWHERE, "SENDLENS_FAULT_HITS"}, named - SETTINGS
 
 
 def test_every_json_block_parses(text: str) -> None:
@@ -105,27 +126,39 @@ def test_the_two_commands_stand_on_the_first_screen() -> None:
     assert "docs/img/overview.png" in first
 
 
-def test_the_campaign_that_readme_posts_is_taken() -> None:
+def test_the_campaign_that_is_posted_is_taken() -> None:
     check_campaign(msgspec.json.decode(body_of("/v1/campaigns"), type=CampaignRequest))
 
 
-def test_the_sends_that_readme_posts_are_taken() -> None:
+def test_the_campaign_with_tags_for_its_links_is_taken() -> None:
+    (block,) = [block for block in every_json_block() if '"utm_source"' in block]
+    check_campaign(msgspec.json.decode(block, type=CampaignRequest))
+
+
+def test_the_suppressions_that_are_posted_are_taken() -> None:
+    keyring, now = Keyring.parse("1:the-key-of-this-very-test"), datetime.now(UTC)
+    asked = msgspec.json.decode(body_of("/v1/suppressions"), type=SuppressionsRequest).suppressions
+    entries = [msgspec.json.decode(raw, type=Entry, strict=True) for raw in asked]
+    assert [fact_of(entry, keyring, now).of for entry in entries] == ["address", "domain", "lead"]
+
+
+def test_the_sends_that_are_posted_are_taken() -> None:
     (raw,) = msgspec.json.decode(body_of("/v1/sends"), type=SendsRequest).sends
     send = msgspec.json.decode(raw, type=SendRequest)
     check_send(send)
     assert send.campaign == msgspec.json.decode(body_of("/v1/campaigns"), type=CampaignRequest).id
 
 
-def test_the_parts_that_readme_shows_are_taken_with_a_send() -> None:
+def test_the_parts_that_are_shown_are_taken_with_a_send() -> None:
     (raw,) = msgspec.json.decode(body_of("/v1/sends"), type=SendsRequest).sends
-    (parts,) = [json.loads(block) for block in blocks(README, "json") if '"images"' in block]
+    (parts,) = [json.loads(block) for block in every_json_block() if '"images"' in block]
     send = msgspec.convert(json.loads(bytes(raw)) | parts, SendRequest)
     check_send(send)
     assert send.amp
     assert send.images
 
 
-def test_what_readme_asks_and_tells_for_systems_of_ones_own_is_taken() -> None:
+def test_what_is_asked_and_reported_for_own_systems_is_taken() -> None:
     (raw,) = msgspec.json.decode(body_of("/v1/instrument"), type=SendsRequest).sends
     asked = msgspec.json.decode(raw, type=InstrumentRequest)
     check_send(asked.as_send())
@@ -133,11 +166,12 @@ def test_what_readme_asks_and_tells_for_systems_of_ones_own_is_taken() -> None:
     told = msgspec.json.decode(raw, type=OwnEvent)
     check_told(told, told.at)
     assert (told.campaign, told.step, told.lead) == (asked.campaign, asked.step, asked.lead)
-    assert f'"delivery_id":"{delivery_id(told.campaign, told.step, told.lead)}"' in README
+    (instrumented,) = [command for command in SHOWN if "/v1/instrument --json" in command.text]
+    assert f'"delivery_id":"{delivery_id(told.campaign, told.step, told.lead)}"' in instrumented.output
 
 
-def test_the_answers_that_readme_shows_have_the_shape_of_ours() -> None:
-    from ingest.api import SendsAnswer
+def test_the_answers_that_are_shown_have_the_shape_of_ours() -> None:
+    from ingest.api.sends import SendsAnswer
     from schemas.events import Campaign
 
     shown = {command.text.split()[1].rpartition("/")[2]: command.output for command in commands(README)}
@@ -146,8 +180,8 @@ def test_the_answers_that_readme_shows_have_the_shape_of_ours() -> None:
     assert answer.deliveries[0].delivery_id == str(delivery_id("spring", 1, "lead-4711"))
 
 
-def test_the_verdicts_that_readme_shows_are_given() -> None:
-    shown = {command.text: command.output for command in commands(README)}
+def test_the_verdicts_that_are_shown_are_given() -> None:
+    shown = {command.text: command.output for command in SHOWN}
     hits = shown["cat hits.ndjson"]
     answer = subprocess.run(
         [sys.executable, "-m", "sendlens", "judge", "hits"],
@@ -158,8 +192,9 @@ def test_the_verdicts_that_readme_shows_are_given() -> None:
 
 
 def test_the_settings_table_and_env_example_are_todays() -> None:
-    assert table.in_readme(README) == README, "run `python -m schemas.table`"
-    assert table.ENV_EXAMPLE.read_text() == table.env_example(), "run `python -m schemas.table`"
+    written = table.DOCUMENT.read_text()
+    assert table.in_document(written) == written, "run `python -m schemas.settings.table`"
+    assert table.ENV_EXAMPLE.read_text() == table.env_example(), "run `python -m schemas.settings.table`"
 
 
 def test_env_example_uncommented_is_what_runs_without_it(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from schemas import attempts, events, export, webhooks
+from schemas import events, export
+from schemas.state import attempts, positions, webhook_calls
 
 FILES = sorted(export.FOLDER.glob("*.json"))
 AT = datetime(2026, 3, 2, 9, 0, 0, 123000, tzinfo=UTC)
@@ -59,7 +60,7 @@ SAMPLES: list[msgspec.Struct] = [
     events.Unsubscribed(**OF_EVENT, via="one-click"),
     events.Unanswered(**OF_EVENT, sender="a@example.net", request_id=ID, message_id="m@example.net"),
     events.Replied(**OF_EVENT, **ANSWER, subject="Re: Hello", text="Yes"),
-    events.AutoReplied(**OF_EVENT, **ANSWER, subject="Out of office"),
+    events.AutoReplied(**OF_EVENT, **ANSWER, subject="Out of office", text="Back on Monday."),
     events.Complained(**OF_EVENT, **ANSWER, category="fraud"),
     events.Resubscribed(**OF_EVENT),
     events.CampaignPaused(id=ID, at=AT, campaign="spring", reason="bounces", sent=100, hard_bounced=6),
@@ -103,13 +104,13 @@ SAMPLES: list[msgspec.Struct] = [
         digest="0" * 64,
         raw=b"Subject: x\r\n",
     ),
-    events.Position(mailbox="a@example.net", folder="INBOX", uidvalidity=1, uid=7, old_since=AT, newest=AT, at=AT),
+    positions.Position(mailbox="a@example.net", folder="INBOX", uidvalidity=1, uid=7, old_since=AT, newest=AT, at=AT),
     events.Dead(
         stage="judge", topic="hits", partition=0, offset=7, reason="unreadable", detail="", at=AT, key="", value="eA=="
     ),
-    webhooks.Endpoint(id=ID, url="https://example.com/hook", kinds=("reply",), created_at=AT, since=AT),
-    webhooks.Call(endpoint=ID, event=ID, kind="reply", partition=1, attempt=2, first_at=AT, due_at=AT, body="{}"),
-    webhooks.Told(type="reply", timestamp="2026-03-02T09:00:00Z", data=msgspec.Raw(b"{}")),
+    webhook_calls.Endpoint(id=ID, url="https://example.com/hook", kinds=("reply",), created_at=AT, since=AT),
+    webhook_calls.Call(endpoint=ID, event=ID, kind="reply", partition=1, attempt=2, first_at=AT, due_at=AT, body="{}"),
+    webhook_calls.EventNotice(type="reply", timestamp="2026-03-02T09:00:00Z", data=msgspec.Raw(b"{}")),
 ]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from schemas.settings import Settings
 from schemas.tokens import Claim, Purpose, delivery_id
-from tests.support.processes import wait_until
+from tests.support.waiting import wait_until
 
 CAMPAIGN = "load"
 TARGET = "https://example.com/offer?a=1"
@@ -49,8 +49,7 @@ def lead(number: int) -> str:
     return f"lead-{number}"
 
 
-def visitor(number: int) -> Visitor:
-    return VISITORS[number % len(VISITORS)]
+PIXELS = tuple(visitor for visitor in VISITORS if not visitor.clicks)
 
 
 class Load:
@@ -58,21 +57,35 @@ class Load:
     or as fast as they are answered.
 
     A connection that can't be made is tried again. A hit that was asked for and not answered is not asked for again:
-    it may be stored or not, but not twice.
+    it may be stored or not, but not twice. So may one whose pixel came with 503, where `refusals` are expected.
     """
 
-    def __init__(self, settings: Settings, total: int, rate: float | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        total: int,
+        rate: float | None,
+        *,
+        visitors: tuple[Visitor, ...] = VISITORS,
+        refusals: bool = False,
+    ) -> None:
         self.total = total
+        self.refused: set[int] = set()
         self.answered: set[int] = set()
         self.unanswered: set[int] = set()
         self.slowest = 0.0
         self.seconds = 0.0
+        self._visitors = visitors
+        self._refusals = refusals
         self._settings = settings
         self._rate = rate
         self._started = 0.0
         self._next: Iterator[int] = iter(range(total))
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="load", daemon=True)
+
+    def visitor(self, number: int) -> Visitor:
+        return self._visitors[number % len(self._visitors)]
 
     def start(self) -> None:
         self._thread.start()
@@ -94,7 +107,7 @@ class Load:
 
     @property
     def asked(self) -> int:
-        return len(self.answered) + len(self.unanswered)
+        return len(self.answered) + len(self.unanswered) + len(self.refused)
 
     def _work(self) -> None:
         self._started = time.monotonic()
@@ -122,10 +135,10 @@ class Load:
                     async with asyncio.timeout(_ANSWER_SECONDS):
                         head = await reader.readuntil(b"\r\n\r\n")
                         await reader.readexactly(_length(head))
-                    self._check(number, head)
+                    promised = self._check(number, head)
                     self.slowest = max(self.slowest, time.monotonic() - asked_at)
                     self.unanswered.discard(number)
-                    self.answered.add(number)
+                    (self.answered if promised else self.refused).add(number)
                     number = next(self._next, None)
             except (OSError, asyncio.IncompleteReadError):
                 continue  # the server went; whether it had recorded this hit nobody can tell
@@ -149,22 +162,25 @@ class Load:
                 assert time.monotonic() < deadline, "ingest does not come back"
                 await asyncio.sleep(0.05)
 
-    def _check(self, number: int, head: bytes) -> None:
-        """The pixel, or the redirect to where the link leads."""
-        if visitor(number).clicks:
+    def _check(self, number: int, head: bytes) -> bool:
+        """Whether the hit is promised: the pixel, or the redirect to where the link leads."""
+        if self.visitor(number).clicks:
             assert head.startswith(b"HTTP/1.1 302 "), head
             assert f"\r\nlocation: {TARGET}\r\n".encode() in head, head
+        elif self._refusals and head.startswith(b"HTTP/1.1 503 "):
+            return False
         else:
             assert head.startswith(b"HTTP/1.1 200 "), head
+        return True
 
     def _request(self, number: int) -> bytes:
         claim = Claim(delivery_id(CAMPAIGN, 1, lead(number)), CAMPAIGN, 1, "A", lead(number), _MINTED_AT)
         keyring = self._settings.keyring
-        if visitor(number).clicks:
+        if self.visitor(number).clicks:
             path = f"/c/{keyring.sign(Purpose.CLICK, claim)}/{keyring.link_id(CAMPAIGN, TARGET)}"
         else:
             path = f"/o/{keyring.sign(Purpose.OPEN, claim)}.gif"
-        return f"GET {path} HTTP/1.1\r\nHost: example.com\r\nUser-Agent: {visitor(number).user_agent}\r\n\r\n".encode()
+        return f"GET {path} HTTP/1.1\r\nHost: example.com\r\nUser-Agent: {self.visitor(number).user_agent}\r\n\r\n".encode()
 
 
 def _length(head: bytes) -> int:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from tests.faults.load import Load
-from tests.faults.works import Count, Works, check, running_works
+from tests.faults.count import Count
+from tests.faults.load import PIXELS, VISITORS, Load
+from tests.faults.works import Works, check, running_works
 from tests.support.broker import Broker
-from tests.support.processes import Process, wait_until
+from tests.support.processes import Process
+from tests.support.waiting import wait_until
 
 Fault = Callable[[Works, Load, float], None]
 
@@ -108,19 +111,30 @@ FAULTS: tuple[Fault, ...] = (
 
 
 def befall(
-    fault: Fault, folder: Path, broker: Broker, *, hits: int, rate: float | None, settle: float, pause: float
+    fault: Fault,
+    folder: Path,
+    broker: Broker,
+    *,
+    hits: int,
+    rate: float | None,
+    settle: float,
+    pause: float,
+    refusals: bool = False,
+    set_aside: bool = False,
+    **options: Any,
 ) -> Count:
     """Run the fault under a load of so many hits, `rate` a second at the most, and count.
 
-    `settle` and `pause` (how long something stays away) are seconds.
+    `settle` and `pause` (how long something stays away) are seconds; `options` are settings. Where `refusals` are
+    expected only pixels are asked for, since a refused click is answered as any other. `set_aside`: what is set aside in topic dead is the fault's own concern.
     """
-    with running_works(folder, broker, settle=settle) as works:
-        load = works.load(hits, rate)
+    with running_works(folder, broker, settle=settle, **options) as works:
+        load = works.load(hits, rate, visitors=PIXELS if refusals else VISITORS, refusals=refusals)
         fault(works, load, pause)
         load.finish()
         wait_until(lambda: works.spooled() == 0, 300, "the end of the replay")
         works.stream.wait_until_drained(deadline=600)
-        count = check(works, load)
-        rate = len(load.answered) / load.seconds
-        print(f"{fault.__name__}: {count}; {rate:.0f} hits/s over {load.seconds:.0f} s, slowest {load.slowest:.1f} s")
+        count = check(works, load, set_aside=set_aside)
+        print(count.row(fault.__name__), f"{len(load.answered) / load.seconds:.0f} hits/s", flush=True)
+        count.hold()
         return count

@@ -6,11 +6,13 @@ import os
 import signal
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from kafka import KafkaProducer
@@ -18,10 +20,12 @@ from kafka import KafkaProducer
 from schemas.events import Delivery, Link
 from schemas.tokens import delivery_id
 from schemas.topics import DELIVERIES, LINKS, delivery_partition, text_partition
-from tests.faults.load import CAMPAIGN, TARGET, Load, lead, visitor
+from tests.faults.count import Count, example
+from tests.faults.load import CAMPAIGN, TARGET, VISITORS, Load, Visitor, lead
 from tests.support.broker import Broker
-from tests.support.processes import Process, free_port, start, wait_until
+from tests.support.processes import ROOT, Process, free_port, start
 from tests.support.stream import Stream, running_stream
+from tests.support.waiting import wait_until
 
 PARTITIONS = 6
 
@@ -46,15 +50,18 @@ class Works:
     stream: Stream
     ingest: Ingest
 
-    def load(self, hits: int, rate: float | None) -> Load:
+    def load(
+        self, hits: int, rate: float | None, *, visitors: tuple[Visitor, ...] = VISITORS, refusals: bool = False
+    ) -> Load:
         """A load, with the deliveries that some of its verdicts depend on already known."""
+        load = Load(self.stream.settings, hits, rate, visitors=visitors, refusals=refusals)
         settings = self.stream.settings
         later = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
         producer = KafkaProducer(bootstrap_servers=settings.kafka_servers, acks="all", linger_ms=20)
         try:
             sent = []
             for number in range(hits):
-                if not visitor(number).delivered_later:
+                if not load.visitor(number).delivered_later:
                     continue
                 id_ = str(delivery_id(CAMPAIGN, 1, lead(number)))
                 value = msgspec.json.encode(Delivery(delivery_id=id_, request_id=id_, at=later))
@@ -64,11 +71,19 @@ class Works:
                 one.get(timeout=60)
         finally:
             producer.close()
-        return Load(settings, hits, rate)
+        return load
 
-    def restart_ingest(self, until: str = "/readyz") -> None:
-        """Start it again and wait until it says yes there."""
-        self.ingest = start_ingest(self.stream, len(list(self.stream.folder.glob("ingest-*.log"))), until)
+    def restart_ingest(
+        self, until: str = "/readyz", environment: Mapping[str, str] | None = None, root: Path = ROOT
+    ) -> None:
+        """Start it again and wait until it says yes there; with a further environment, or with the code in `root`."""
+        number = len(list(self.stream.folder.glob("ingest-*.log")))
+        self.ingest = start_ingest(self.stream, number, until, environment, root)
+
+    def replace_ingest(self, environment: Mapping[str, str] | None = None, root: Path = ROOT) -> None:
+        """End it in an orderly way and start another."""
+        self.ingest.process.stop(40)
+        self.restart_ingest(environment=environment, root=root)
 
     def spooled(self) -> int:
         """Bytes of the hits that wait on disk for Kafka."""
@@ -79,51 +94,71 @@ class Works:
         return size
 
 
-@dataclass(frozen=True)
-class Count:
-    """What the database says after a load, and what the load says."""
+def check(works: Works, load: Load, *, set_aside: bool = False) -> Count:
+    """Every answered hit is stored once and judged once with its verdict; one that was not answered at most once.
 
-    answered: int
-    unanswered: int
-    stored: int
-    events: int
-    raw_hits: int
-    raw_events: int
-
-    def __str__(self) -> str:
-        return (
-            f"answered {self.answered}, unanswered {self.unanswered}, stored {self.stored}, judged {self.events}; "
-            f"rows before merging: {self.raw_hits} hits, {self.raw_events} events"
-        )
-
-
-def check(works: Works, load: Load) -> Count:
-    """Every answered hit is stored once and judged once with its verdict; one that was not answered at most once."""
+    Nothing else may be, nor be set aside, unless that is what the fault was about.
+    """
     ask = works.stream.ask
-    stored = [int(row[0]) for row in ask("SELECT substring(lead, 6) FROM hits FINAL")]
+    stored = Counter(int(row[0]) for row in ask("SELECT substring(lead, 6) FROM hits FINAL WHERE campaign = 'load'"))
     judged = ask(
-        "SELECT toUInt64(substring(lead, 6)), verdict, reason FROM events FINAL WHERE kind IN ('open', 'click')"
+        "SELECT toUInt64(substring(lead, 6)), verdict, reason FROM events FINAL WHERE kind IN ('open', 'click') "
+        "AND campaign = 'load'"
     )
-    ((raw_hits,),) = ask("SELECT count() FROM hits")
-    ((raw_events,),) = ask("SELECT count() FROM events")
-    once = set(stored)
-    missing = load.answered - once
-    assert not missing, f"{len(missing)} answered hits are not stored, such as {sorted(missing)[:5]}"
-    assert len(stored) == len(once), f"{len(stored) - len(once)} hits are stored twice"
-    assert once <= load.answered | load.unanswered
-    assert len(judged) == len(stored), f"{len(stored)} hits, {len(judged)} events"
-    verdicts = {number: (verdict, reason) for number, verdict, reason in judged}
-    assert set(verdicts) == once
-    wrong = {n: verdict for n, verdict in verdicts.items() if verdict != visitor(n).verdict}
-    assert not wrong, f"{len(wrong)} verdicts changed, such as {list(wrong.items())[:5]}"
-    assert works.stream.dead() == []
-    return Count(len(load.answered), len(load.unanswered), len(stored), len(judged), raw_hits, raw_events)
+    events = Counter(number for number, _, _ in judged)
+    ((raw_hits,),) = ask("SELECT count() FROM hits WHERE campaign = 'load'")
+    ((raw_events,),) = ask("SELECT count() FROM events WHERE kind IN ('open', 'click') AND campaign = 'load'")
+    asked = load.answered | load.unanswered | load.refused
+    missing = load.answered - set(stored)
+    unjudged = set(stored) - set(events)
+    twice = {number for found in (stored, events) for number, times in found.items() if times > 1}
+    strange = (set(stored) | set(events)) - asked | (set(events) - set(stored))
+    changed = {n for n, verdict, reason in judged if (verdict, reason) != load.visitor(n).verdict}
+    dead = [] if set_aside else works.stream.dead()
+    faults = (
+        *example("answered hits are not stored", missing),
+        *example("stored hits have no event", unjudged),
+        *example("hits are stored or judged twice", twice),
+        *example("hits were never asked for", strange),
+        *example(
+            f"verdicts changed, the first to {[row[1:] for row in judged if row[0] in changed][:1]}",
+            changed,
+        ),
+        *((f"{len(dead)} dead letters, the first {dead[0]}",) if dead else ()),
+    )
+    again = raw_hits - len(stored) + raw_events - len(events)
+    return Count(
+        sent=len(asked),
+        answered=len(load.answered),
+        stored=len(stored),
+        lost=len(missing | unjudged),
+        double=len(twice | strange),
+        changed=len(changed),
+        longest=load.slowest,
+        note=", ".join(
+            (
+                *((f"{len(load.refused):,} refused with 503",) if load.refused else ()),
+                *((f"{again:,} rows written again, merged away",) if again else ()),
+            )
+        ),
+        faults=faults,
+    )
 
 
-def start_ingest(stream: Stream, number: int, until: str = "/readyz") -> Ingest:
+def start_ingest(
+    stream: Stream,
+    number: int,
+    until: str = "/readyz",
+    environment: Mapping[str, str] | None = None,
+    root: Path = ROOT,
+) -> Ingest:
     """Start it and wait until it says yes at a path: `/readyz` is yes only with Kafka, `/healthz` always."""
     process = start(
-        ["-m", "sendlens", "ingest"], stream.folder / f"ingest-{number}.log", stream.environment, new_session=True
+        ["-m", "sendlens", "ingest"],
+        stream.folder / f"ingest-{number}.log",
+        stream.environment | dict(environment or {}),
+        new_session=True,
+        root=root,
     )
     ingest = Ingest(process)
 
@@ -144,15 +179,15 @@ def start_ingest(stream: Stream, number: int, until: str = "/readyz") -> Ingest:
 
 
 @contextmanager
-def running_works(folder: Path, broker: Broker, *, settle: float) -> Iterator[Works]:
+def running_works(folder: Path, broker: Broker, *, settle: float, code: Path = ROOT, **more: Any) -> Iterator[Works]:
     """An installation with nothing in it but the link of the load."""
-    options = {"settle_seconds": settle, "store_seconds": 1.0, "partitions": PARTITIONS}
+    options = {"settle_seconds": settle, "store_seconds": 1.0, "partitions": PARTITIONS, **more}
     ingest_port = free_port()
-    with running_stream(folder, broker, **options, ingest_port=ingest_port) as stream:
+    with running_stream(folder, broker, code=code, **options, ingest_port=ingest_port) as stream:
         link = Link(link_id=stream.settings.keyring.link_id(CAMPAIGN, TARGET), campaign=CAMPAIGN, url=TARGET)
-        partition = text_partition(link.link_id, PARTITIONS)
+        partition = text_partition(link.link_id, stream.settings.partitions)
         stream.write(LINKS, msgspec.json.encode(link), partition=partition, key=link.link_id.encode())
-        works = Works(stream, start_ingest(stream, 0))
+        works = Works(stream, start_ingest(stream, 0, root=code))
         try:
             yield works
         finally:

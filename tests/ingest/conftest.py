@@ -11,8 +11,7 @@ import pytest
 
 from schemas.settings import Settings
 from tests.ingest.room import Room, running
-from tests.support.broker import Broker, create_topics
-from tests.support.processes import ClickHouseProcess, start_clickhouse
+from tests.support.broker import Broker, create_topics, drop_topics
 
 KEYS = "2:the-second-key-of-these-tests,1:the-first-key-of-these-tests"
 
@@ -20,7 +19,7 @@ KEYS = "2:the-second-key-of-these-tests,1:the-first-key-of-these-tests"
 @pytest.fixture(autouse=True)
 def _quick_views(monkeypatch: pytest.MonkeyPatch) -> None:
     """Views of state topics look ten times as often as they do at work: every test here waits for some to be ready."""
-    monkeypatch.setattr("schemas.state._POLL_MS", 20)
+    monkeypatch.setattr("stream.state._POLL_MS", 20)
 
 
 def settings_in(folder: Path, bootstrap: str, **overrides: object) -> Settings:
@@ -43,11 +42,12 @@ def settings_for(tmp_path: Path) -> Callable[..., Settings]:
 
 
 @pytest.fixture
-def settings(broker: Broker, settings_for: Callable[..., Settings]) -> Settings:
+def settings(broker: Broker, settings_for: Callable[..., Settings]) -> Iterator[Settings]:
     """Settings with topics that exist and are empty."""
     settings = settings_for(broker.bootstrap)
     create_topics(settings)
-    return settings
+    yield settings
+    drop_topics(settings)
 
 
 @pytest.fixture
@@ -56,11 +56,3 @@ async def room(settings: Settings) -> AsyncIterator[Room]:
     async with running(settings) as room:
         await room.until_ready()
         yield room
-
-
-@pytest.fixture(scope="session")
-def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseProcess]:
-    """One ClickHouse for those tests of the room that ask it; each module has a database of its own on it."""
-    process = start_clickhouse(tmp_path_factory.mktemp("clickhouse") / "data")
-    yield process
-    process.kill()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -15,14 +15,14 @@ import msgspec
 from fastapi import APIRouter
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from agents.ownsystem import own_system
 from ingest.app import create_app
-from ingest.hits import App
+from ingest.hits.hits import App
 from schemas import senders
 from schemas.events import Hit, Link
 from schemas.settings import Settings
 from schemas.tokens import Claim, Purpose, delivery_id
 from schemas.topics import HITS, LINKS, Topic, text_partition
+from tests.support.waiting import until
 
 T = TypeVar("T")
 PATIENCE = 20.0
@@ -48,7 +48,7 @@ class Room:
         async def ready() -> bool:
             return (await self.client.get("/readyz")).status_code == 200
 
-        await until(ready, "ready")
+        await until(ready, what="ready")
 
     async def ask(self, path: str, method: str = "GET", headers: list[tuple[bytes, bytes]] | None = None) -> Answer:
         """One request with exactly this path and these headers, as the server would hand it on."""
@@ -92,7 +92,7 @@ class Answer:
 @asynccontextmanager
 async def running(settings: Settings, *routers: APIRouter) -> AsyncIterator[Room]:
     """Start the application, and stop it as its server would."""
-    app = create_app(settings, *routers, own=own_system(settings, senders.load(settings)))
+    app = create_app(settings, senders.load(settings), *routers)
     to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     from_app: asyncio.Queue[Any] = asyncio.Queue()
     lifespan = asyncio.ensure_future(app({"type": "lifespan", "state": {}}, to_app.get, from_app.put))
@@ -106,14 +106,6 @@ async def running(settings: Settings, *routers: APIRouter) -> AsyncIterator[Room
         await to_app.put({"type": "lifespan.shutdown"})
         assert (await from_app.get())["type"] == "lifespan.shutdown.complete"
         await lifespan
-
-
-async def until(check: Callable[[], Awaitable[bool]], what: str) -> None:
-    """Wait until `check` holds; fail after `PATIENCE` seconds."""
-    deadline = time.monotonic() + PATIENCE
-    while not await check():
-        assert time.monotonic() < deadline, f"not {what} within {PATIENCE} s"
-        await asyncio.sleep(0.02)
 
 
 def metric_of(text: str, metric: str, **labels: str) -> float:

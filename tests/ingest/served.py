@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from agents.ownsystem import own_system
 from ingest.app import create_app
-from ingest.hits import App
+from ingest.drain import Drain
+from ingest.hits.hits import App
 from ingest.serve import serve
 from schemas import senders
 from schemas.settings import load
@@ -12,7 +12,7 @@ from schemas.settings import load
 
 def app() -> App:
     settings = load()
-    return create_app(settings, own=own_system(settings, senders.load(settings)))
+    return Drain(create_app(settings, senders.load(settings)))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 
@@ -17,8 +18,17 @@ from tests.support.processes import free_port
 
 
 @contextmanager
-def served(settings: Settings, *, ready: bool = True) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Ingest on a free port, ready, or only alive when its broker is away; yields its URL and process."""
+def served(
+    settings: Settings,
+    *,
+    ready: bool = True,
+    command: tuple[str, ...] = ("-m", "tests.ingest.served"),
+    folder: Path | None = None,
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Ingest on a free port, ready, or only alive when its broker is away; yields its URL and process.
+
+    `command` is Python's, run in the `folder`.
+    """
     port = free_port()
     environment = {
         **os.environ,
@@ -29,12 +39,14 @@ def served(settings: Settings, *, ready: bool = True) -> Iterator[tuple[str, sub
         "SENDLENS_PARTITIONS": str(settings.partitions),
         "SENDLENS_DATA_DIR": str(settings.data_dir),
         "SENDLENS_API_KEY": settings.api_key,
+        "SENDLENS_PUBLIC_URL": settings.public_url,
         "SENDLENS_ANSWER_WITHIN_MS": str(settings.answer_within_ms),
         "SENDLENS_INGEST_PORT": str(port),
     }
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.ingest.served"],
+        [sys.executable, *command],
         env=environment,
+        cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,

@@ -10,20 +10,21 @@ from pathlib import Path
 import httpx
 import pytest
 
-from clickhouse.migrate import migrate
 from clickhouse.store import connect
 from schemas.settings import Settings
 from schemas.tokens import Purpose
 from tests.ingest.room import CLAIM, PATIENCE, metric_of
 from tests.ingest.served_process import served
-from tests.support.processes import ClickHouseProcess, start_clickhouse, wait_until
+from tests.support.migrated import start_migrated
+from tests.support.processes import ClickHouseProcess
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
 def clickhouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClickHouseProcess]:
     """One for each test, which may kill it; samples are on, twice a second."""
     monkeypatch.setitem(os.environ, "SENDLENS_SAMPLE_SECONDS", "0.5")
-    server = start_clickhouse(tmp_path / "clickhouse")
+    server = start_migrated(tmp_path / "clickhouse")
     try:
         yield server
     finally:
@@ -37,7 +38,6 @@ def ask(settings: Settings, sql: str) -> list[tuple[object, ...]]:
 
 def test_hits_acks_and_memory_are_told(settings: Settings, clickhouse: ClickHouseProcess) -> None:
     settings = settings.model_copy(update={"clickhouse_url": clickhouse.url})
-    migrate(settings)
     path = f"/o/{settings.keyring.sign(Purpose.OPEN, CLAIM)}.gif"
     with served(settings) as (url, _), httpx.Client(base_url=url, timeout=PATIENCE) as client:
         for _ in range(20):
@@ -57,7 +57,6 @@ def test_clickhouse_away_costs_ingest_its_samples_and_nothing_else(
     settings: Settings, clickhouse: ClickHouseProcess
 ) -> None:
     settings = settings.model_copy(update={"clickhouse_url": clickhouse.url})
-    migrate(settings)
     clickhouse.kill()
     path = f"/o/{settings.keyring.sign(Purpose.OPEN, CLAIM)}.gif"
     with served(settings) as (url, process), httpx.Client(base_url=url, timeout=PATIENCE) as client:

@@ -7,15 +7,19 @@ import contextlib
 import os
 import signal
 import socket
+import sys
+from pathlib import Path
 
 import httpx
 import pytest
 
-from ingest.hits import PIXEL
+from ingest.hits.hits import PIXEL
 from schemas.settings import Settings
 from schemas.tokens import Claim, Purpose, delivery_id
 from tests.ingest.room import CLAIM, PATIENCE, add_link, hits, metric_of
 from tests.ingest.served_process import served
+from tests.support.processes import ROOT
+from tests.support.waiting import until
 
 ON_EVERY_BROKER = True
 
@@ -44,6 +48,25 @@ def test_the_main_path_over_real_http(settings: Settings) -> None:
     found = hits(settings)
     assert sorted((hit.kind, hit.method) for hit in found) == [("click", "GET"), ("open", "GET"), ("open", "HEAD")]
     assert {hit.ip for hit in found} == {"127.0.0.1"}
+
+
+def test_a_folder_with_names_of_our_packages_hides_none_of_them(settings: Settings, tmp_path: Path) -> None:
+    """A data folder has some: `clickhouse`, and in it ClickHouse's own `store`."""
+    for package in ("clickhouse", "dashboards", "decisions", "ingest", "schemas", "stream"):
+        for module in (ROOT / package).glob("[a-z]*"):
+            (tmp_path / package / module.stem).mkdir(parents=True, exist_ok=True)
+    (tmp_path / "sendlens.py").write_text("raise SystemExit('not ours')")
+    program = str(Path(sys.executable).with_name("sendlens"))
+    with (
+        served(settings, command=(program, "ingest"), folder=tmp_path) as (url, _),
+        httpx.Client(base_url=url, timeout=PATIENCE) as client,
+    ):
+        assert client.post("/v1/campaigns", json={"id": "spring", "name": "Spring"}).status_code == 201
+        send = {"campaign": "spring", "step": 1, "lead": "l", "to": "a@example.com", "sender": "b@example.com"}
+        large = {**send, "variant": "A", "html": f"<p>{'Hello, ' * 10_000}</p>"}  # made in another process
+        made = client.post("/v1/instrument", json={"sends": [large]})
+        assert made.status_code == 200, made.text
+        assert len(made.json()["emails"]) == 1
 
 
 RAW = {
@@ -125,9 +148,8 @@ async def test_stopped_under_load_every_answered_hit_is_on_the_topic(settings: S
     with served(settings) as (url, process):
         async with httpx.AsyncClient(base_url=url, timeout=PATIENCE) as client:
             load = asyncio.gather(*(open_until_refused(client, worker) for worker in range(8)))
-            while len(answered) < 500:
-                assert not load.done()
-                await asyncio.sleep(0.01)
+            await until(lambda: load.done() or len(answered) >= 500)
+            assert not load.done()
             text = (await client.get("/metrics")).text
             assert metric_of(text, "sendlens_hits_total", kind="open", result="unacknowledged") == 0
             os.killpg(process.pid, signal_number)  # the whole group, as Ctrl-C in a terminal does
@@ -136,3 +158,30 @@ async def test_stopped_under_load_every_answered_hit_is_on_the_topic(settings: S
     found = [hit.lead for hit in hits(settings)]
     assert answered <= set(found)
     assert len(found) == len(set(found))
+
+
+async def test_whoever_has_not_heard_yet_that_it_stops_is_answered(settings: Settings) -> None:
+    """A load balancer sends requests until its next probe says 503, on new connections too."""
+    claim = Claim(delivery_id("spring", 1, "lead"), "spring", 1, "A", "lead", 1_790_000_000)
+    pixel = f"/o/{settings.keyring.sign(Purpose.OPEN, claim)}.gif"
+    probed = asyncio.Event()
+    statuses: list[int] = []
+
+    async def balance(client: httpx.AsyncClient) -> None:
+        while not probed.is_set():
+            statuses.append((await client.get(pixel)).status_code)
+
+    with served(settings) as (url, process):
+        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE) as client:
+            load = asyncio.gather(*(balance(client) for _ in range(16)))
+            while len(statuses) < 200:
+                await asyncio.sleep(0.01)
+            process.send_signal(signal.SIGTERM)
+            while (probe := await client.get("/readyz")).status_code == 200:
+                pass
+            assert (probe.json()["reasons"], probe.headers["connection"]) == (["stopping"], "close")
+            assert (await client.get(pixel)).status_code == 200
+            probed.set()
+            await load
+            assert await asyncio.to_thread(process.wait, PATIENCE) == 0
+    assert set(statuses) == {200}

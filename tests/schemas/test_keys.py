@@ -7,8 +7,8 @@ import pytest
 from schemas.errors import Misconfigured
 from schemas.keys import find, new_key, parse
 from schemas.settings import load
+from tests.commands.test_command import sendlens
 from tests.docs.command import complaint
-from tests.test_command import sendlens
 
 
 def test_a_key_is_found_among_others_and_its_hash_is_no_key() -> None:

@@ -46,7 +46,7 @@ def test_a_dot_env_file_is_read_and_the_environment_comes_first(
 
 def test_a_cluster_without_signing_keys_refuses() -> None:
     with pytest.raises(Misconfigured, match="SENDLENS_TOKEN_KEYS"):
-        load(mode="cluster", api_key="k")
+        load(mode="cluster", api_key="k" * 22)
 
 
 def test_a_cluster_without_an_api_key_refuses() -> None:
@@ -55,7 +55,7 @@ def test_a_cluster_without_an_api_key_refuses() -> None:
 
 
 def test_a_cluster_makes_no_key_up(tmp_path: Path) -> None:
-    load(mode="cluster", token_keys=KEYS, api_key="k")
+    load(mode="cluster", token_keys=KEYS, api_key="k" * 22)
     assert not (tmp_path / "var").exists()
 
 
@@ -63,7 +63,7 @@ def test_a_cluster_makes_no_key_up(tmp_path: Path) -> None:
 def test_beyond_loopback_nothing_starts_without_an_api_key(host: str) -> None:
     with pytest.raises(Misconfigured, match="SENDLENS_API_KEY"):
         load(ingest_host=host)
-    assert load(ingest_host=host, api_key="k").ingest_host == host
+    assert load(ingest_host=host, api_key="k" * 22).ingest_host == host
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
@@ -80,8 +80,9 @@ def test_the_made_up_key_is_the_same_at_the_next_start(tmp_path: Path) -> None:
 
 def test_the_made_up_key_is_for_its_owner_alone(tmp_path: Path) -> None:
     load(data_dir=tmp_path / "data")
-    (file,) = (tmp_path / "data").iterdir()  # and nothing is left beside it
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    files = {file.name: stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "data").iterdir()}
+    # And nothing is left beside them.
+    assert files == dict.fromkeys(("token_keys", "clickhouse_password", "clickhouse_reader_password"), 0o600)
 
 
 def test_processes_that_start_at_once_get_the_same_key(tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.support.waiting import PATIENCE, wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,15 +21,6 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def wait_until(predicate: Callable[[], bool], deadline: float, what: str = "the condition") -> None:
-    """Polls until `predicate` holds; fails after `deadline` seconds."""
-    ends = time.monotonic() + deadline
-    while not predicate():
-        if time.monotonic() > ends:
-            raise AssertionError(f"{what} did not come true within {deadline} s")
-        time.sleep(0.02)
 
 
 @dataclass(slots=True)
@@ -52,7 +43,7 @@ class Process:
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
-    def stop(self, deadline: float = 20) -> int:
+    def stop(self, deadline: float = PATIENCE) -> int:
         """Asks the process to end (SIGTERM) and returns its exit code; one that does not end is killed and fails."""
         if self.popen.poll() is None:
             self.popen.send_signal(signal.SIGTERM)
@@ -80,13 +71,21 @@ class ClickHouseProcess(Process):
         return f"http://127.0.0.1:{self.port}"
 
 
-def start(command: list[str], log: Path, env: dict[str, str] | None = None, *, new_session: bool = False) -> Process:
-    """Starts a Python command (`-m module ...`) from the project's root, in a process group of its own when asked."""
+def start(
+    command: list[str],
+    log: Path,
+    env: dict[str, str] | None = None,
+    *,
+    new_session: bool = False,
+    root: Path = ROOT,
+) -> Process:
+    """Starts a Python command (`-m module ...`) from the project's root or another, in a process group of its own when
+    asked."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
         popen = subprocess.Popen(
             [sys.executable, *command],
-            cwd=ROOT,
+            cwd=root,
             stdout=out,
             stderr=subprocess.STDOUT,
             env=os.environ | (env or {}),
@@ -98,17 +97,24 @@ def start(command: list[str], log: Path, env: dict[str, str] | None = None, *, n
 def start_clickhouse(
     path: Path, *, port: int | None = None, password: str = "", readonly_user: str = "", readonly_password: str = ""
 ) -> ClickHouseProcess:
-    """Starts an embedded ClickHouse on the data directory `path` and returns when it is ready."""
+    """Starts an embedded ClickHouse on the data directory `path` and returns when it is ready.
+
+    Without a password anybody may log in as `default`.
+    """
     port = port or free_port()
     command = ["-m", "clickhouse.embedded", "--port", str(port), "--path", str(path)]
+    if not password:
+        command.append("--open")
     if readonly_user:
         command += ["--readonly-user", readonly_user]
     env = {"CLICKHOUSE_PASSWORD": password, "CLICKHOUSE_READONLY_PASSWORD": readonly_password}
-    started = start(command, path.parent / f"{path.name}.{port}.log", env)
+    log = path.parent / f"{path.name}.{port}.log"
+    before = log.read_text("utf-8", "replace").count("ready on") if log.exists() else 0  # it may have run before
+    started = start(command, log, env)
     process = ClickHouseProcess(started.popen, started.log, port)
     try:
         wait_until(
-            lambda: "ready on" in process.output() or process.popen.poll() is not None,
+            lambda: process.output().count("ready on") > before or process.popen.poll() is not None,
             30,
             "the ready line of ClickHouse",
         )

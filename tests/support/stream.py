@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,26 +15,28 @@ import msgspec
 from clickhouse_connect.driver.client import Client
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from agents.lag import lag
 from agents.pipeline import Stage
-from agents.restore import restore
-from agents.topics import create_topics
+from agents.runtime.lag_monitor import lag
 from agents.worker import stages_named
 from clickhouse.migrate import migrate
 from clickhouse.store import connect
+from commands.backup.refill import refill
 from schemas.events import Dead, Hit, lines
 from schemas.settings import Settings, load
 from schemas.tokens import delivery_id
 from schemas.topics import DEAD, HITS, Topic, delivery_partition
+from stream.topic_admin import create_topics
 from tests.support.broker import Broker, drop_topics
-from tests.support.processes import ClickHouseProcess, Process, free_port, start, start_clickhouse, wait_until
+from tests.support.migrated import start_migrated
+from tests.support.processes import ROOT, ClickHouseProcess, Process, start, start_clickhouse
+from tests.support.waiting import PATIENCE, wait_until
 
 SETTLE = 1.0
 
 _TOLD = (
     "mode", "token_keys", "api_key", "kafka", "topic_prefix", "partitions", "clickhouse_url", "data_dir",
     "settle_seconds", "store_seconds", "smtp_port", "ingest_port", "answer_within_ms", "webhooks_private",
-    "relay_list_url",
+    "relay_list_url", "senders", "session_seconds", "spool_mb", "replication",
 )  # fmt: skip
 
 
@@ -48,6 +50,7 @@ class Stream:
     clickhouse: ClickHouseProcess
     workers: list[Process] = field(default_factory=list)
     stages: set[Stage] = field(default_factory=set)  # that a worker was started for
+    code: Path = ROOT  # what it was migrated by
 
     @property
     def environment(self) -> dict[str, str]:
@@ -55,19 +58,19 @@ class Stream:
         return {f"SENDLENS_{name.upper()}": str(getattr(self.settings, name)) for name in _TOLD}
 
     def migrate(self) -> dict[str, int]:
-        """What `sendlens migrate` does; returns what was restored."""
+        """What `sendlens migrate` does; returns what was refilled."""
         migrate(self.settings)
         create_topics(self.settings)
         with self.client() as client:
-            return restore(self.settings, client)
+            return refill(self.settings, client)
 
-    def start_worker(self, *options: str) -> Process:
-        """`sendlens work`, waited for until it is ready."""
+    def start_worker(self, *options: str, environment: Mapping[str, str] | None = None, root: Path = ROOT) -> Process:
+        """`sendlens work`, waited for until it is ready; with a further environment, or with the code in `root`."""
         self.stages |= set(stages_named([name for name in options if name != "--stage" and not name.startswith("-")]))
         log = self.folder / f"worker-{len(self.workers)}.log"
-        worker = start(["-m", "sendlens", "work", *options], log, self.environment)
+        worker = start(["-m", "sendlens", "work", *options], log, self.environment | dict(environment or {}), root=root)
         self.workers.append(worker)
-        wait_until(lambda: "worker is ready" in worker.output() or worker.popen.poll() is not None, 40, "the worker")
+        wait_until(lambda: "worker is ready" in worker.output() or worker.popen.poll() is not None, 120, "the worker")
         assert worker.popen.poll() is None, worker.output()
         return worker
 
@@ -131,7 +134,7 @@ class Stream:
         finally:
             consumer.close(autocommit=False)
 
-    def wait_until_drained(self, deadline: float = 60) -> None:
+    def wait_until_drained(self, deadline: float = 4 * PATIENCE) -> None:
         """Wait until every record has been acknowledged by every stage that a worker was started for."""
         ends = time.monotonic() + deadline
         while left := {stage: count for stage, count in lag(self.settings, tuple(self.stages)).items() if count}:
@@ -141,16 +144,20 @@ class Stream:
 
 
 @contextmanager
-def running_stream(folder: Path, broker: Broker, **overrides: Any) -> Iterator[Stream]:
-    """A migrated stream without workers, with topics of its own on the broker."""
-    clickhouse = start_clickhouse(folder / "clickhouse", port=free_port())
+def running_stream(folder: Path, broker: Broker, *, code: Path = ROOT, **overrides: Any) -> Iterator[Stream]:
+    """A migrated stream without workers, with topics of its own on the broker; migrated by the project in `code`."""
+    clickhouse = start_migrated(folder / "clickhouse") if code == ROOT else start_clickhouse(folder / "clickhouse")
     stream = None
     try:
         options = {"settle_seconds": SETTLE, "store_seconds": 0.2, "partitions": 4, "data_dir": folder}
         options |= {"topic_prefix": f"t{uuid.uuid4().hex[:8]}-", **broker.surroundings, **overrides}
         settings = load(kafka=broker.bootstrap, clickhouse_url=clickhouse.url, **options)
-        stream = Stream(folder, settings, broker, clickhouse)
-        stream.migrate()
+        stream = Stream(folder, settings, broker, clickhouse, code=code)
+        if code == ROOT:
+            create_topics(settings)
+        else:
+            migrated = start(["-m", "sendlens", "migrate"], folder / "migrate.log", stream.environment, root=code)
+            assert migrated.popen.wait(120) == 0, migrated.output()
         yield stream
     finally:
         for worker in stream.workers if stream else []:

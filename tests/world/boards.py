@@ -56,7 +56,7 @@ def overview(board: Json) -> Said:
         "Overview": {
             "headline": _now(board, "headline", _COUNTS),
             "activity": _sum(rows(board, "activity"), HAPPENED),
-            "hits": _whose(_now_rows(board, "hits")),
+            "hits": _whose(_now_rows(board, "hit_headline")),
             "verdicts by reason": {whose: by_reason[whose] for whose in _WHOSE},
             **hits,
             **funnel,
@@ -73,7 +73,7 @@ def campaign(board: Json) -> Said:
             "headline": _now(board, "campaign_headline", _COUNTS),
             "activity": _sum(rows(board, "campaign_activity"), HAPPENED),
             **_variants(rows(board, "by_variant")),
-            **{f"link {row['link']}": _of(row, _LINK) for row in rows(board, "links")},
+            **{f"link {row['link']}": _of(row, _LINK) for row in rows(board, "followed_links")},
             "replies": {
                 "listed": len(replies),
                 "in the person's words": sum(

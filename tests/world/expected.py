@@ -1,6 +1,6 @@
 """What each board and each answer of `/v1` must say of a campaign, worked out from the truth alone.
 
-`Said` is by who says it, then by which row or panel, then by the name of the number. Pure.
+`SpanText` is by who says it, then by which row or panel, then by the name of the number. Pure.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ def counts(truth: Truth) -> Numbers:
         "hard_bounced": len(truth.hard_bounced),
         "soft_bounced": len(truth.soft_bounced),
         "blocked": len(truth.blocked),
-        "opened": len(truth.openers),
-        "raw_opened": _emails(hit for hit in truth.done if hit.kind == "open"),
+        # Who follows a link has opened the email.
+        "opened": len(truth.openers | truth.clickers),
+        "raw_opened": _emails(truth.done),
         "machine_opened": _emails(hit for hit in truth.done if (hit.kind, hit.verdict) == ("open", "machine")),
         "clicked": len(truth.clickers),
         "raw_clicked": _emails(hit for hit in truth.done if hit.kind == "click"),
@@ -44,6 +45,7 @@ def of_campaign(campaign: str, domain: str, truths: Mapping[Part, Truth], pauses
     total = _sum(counts(truth) for truth in truths.values())
     variants = {where: counts(truth) for where, truth in truths.items()}
     activity = {name: total[name] for name in HAPPENED}
+    opened = {"opened": total["opened"]}
     whose = _whose(truths)
     tests = _tests(truths)
     return {
@@ -62,7 +64,7 @@ def of_campaign(campaign: str, domain: str, truths: Mapping[Part, Truth], pauses
             **variants,
             **_links(truths),
             "replies": dict.fromkeys(("listed", "in the person's words"), min(MOST_REPLIES, total["replied"])),
-            **{panel: {"opened": total["opened"]} for panel in ("time to open", "open delays", "open hours")},
+            **dict.fromkeys(("time to open", "open delays", "open hours"), opened),
             "distance to the pause": {
                 **{name: total[name] for name in ("sent", "hard_bounced")},
                 "paused": int(pauses > 0),

@@ -10,7 +10,7 @@ import pytest
 
 from schemas.settings import Settings
 from tests.ingest.inbox.house import ANNA, House
-from tests.support.broker import Broker, create_topics, start_broker
+from tests.support.broker import Broker, create_topics, drop_topics, start_broker
 from tests.support.imap import KINDS, ImapServer, missing
 
 
@@ -64,3 +64,4 @@ def _house(kind: str, bootstrap: str, folder: Path, mailboxes: tuple[str, ...]) 
         yield house
     finally:
         house.close()
+        drop_topics(house.settings)

@@ -11,11 +11,13 @@ from pathlib import Path
 import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
-from schemas.events import Mail, Position
+from schemas.events import Mail
 from schemas.settings import Settings
+from schemas.state.positions import Position
 from schemas.topics import MAIL, POSITIONS, Topic
 from tests.support.imap import PASSWORD, ImapServer
-from tests.support.processes import Process, start, wait_until
+from tests.support.processes import Process, start
+from tests.support.waiting import wait_until
 
 ANNA = "anna@example.com"
 _decode_lines = msgspec.json.Decoder(Mail).decode_lines

@@ -6,21 +6,23 @@ import asyncio
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 import httpx
 import pytest
 
-from ingest.inbox.handover import Handover, Stop, Stopped
-from ingest.inbox.mailbox import Mailbox
-from ingest.inbox.metrics import Metrics
+from ingest.inbox.follower import MailboxFollower
+from ingest.inbox.imap import connect
+from ingest.inbox.inbox_metrics import InboxMetrics
+from ingest.inbox.mail_publisher import InboxStopped, MailPublisher, StopSignal
 from ingest.inbox.position import BATCH_BYTES, SMALL_BYTES
 from ingest.inbox.positions import PositionFile
-from ingest.publisher import Publisher
-from schemas.events import Position
 from schemas.senders import load
 from schemas.settings import Settings
-from schemas.state import StateTopic
+from schemas.state.positions import Position
 from schemas.topics import MAIL, POSITIONS
+from stream.publisher import Publisher
+from stream.state import StateTopic
 from tests.ingest.inbox.conftest import settings_on
 from tests.ingest.inbox.house import ANNA, House, a_mail, accounts, subjects
 from tests.support.broker import Broker, create_topics
@@ -35,11 +37,11 @@ MANY = {"dovecot": 50, "pymap": 6}
 BACKLOG = 5 * BATCH_BYTES // SMALL_BYTES
 
 
-class Dies(Handover):
+class Dies(MailPublisher):
     """Ends where a kill between Kafka's answer for the mails and the writing of the position would end it."""
 
     def position(self, position: Position) -> None:
-        raise Stopped
+        raise InboxStopped
 
 
 async def test_killed_between_a_mail_and_its_position_the_same_mail_comes_again_with_the_same_id(
@@ -51,15 +53,15 @@ async def test_killed_between_a_mail_and_its_position_the_same_mail_comes_again_
     senders = load(Settings(_env_file=None, senders=house.folder / "senders.toml"))  # type: ignore[call-arg]
     (account,) = senders.mailboxes
     assert account.imap
-    publisher, metrics, stop = Publisher(house.settings, [MAIL, POSITIONS]), Metrics(), Stop()
+    publisher, metrics, stop = Publisher(house.settings, [MAIL, POSITIONS]), InboxMetrics(), StopSignal()
     view = StateTopic(house.settings, POSITIONS, Position, lambda position: position.key)
     publisher.start()
     dies = Dies(publisher, view, PositionFile(house.folder / "elsewhere" / "file"), metrics, stop)
-    mailbox = Mailbox(
-        account, account.imap, senders, dies, metrics, stop,
+    follower = MailboxFollower(
+        account.address, account.imap.folders, partial(connect, account, senders), dies, metrics, stop,
         days=2, poll_seconds=1, clock=lambda: datetime.now(UTC), share=lambda: 0.5,
     )  # fmt: skip
-    await asyncio.to_thread(mailbox.run)
+    await asyncio.to_thread(follower.run)
     await publisher.stop(5)
     (before,) = await asyncio.to_thread(house.mails, 1)
     assert house.positions() == []

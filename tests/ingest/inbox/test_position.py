@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from ingest.inbox.imap import criteria_of
 from ingest.inbox.position import (
     BATCH_BYTES,
     RECORD_MAILS,
     SMALL_BYTES,
-    Fetched,
-    Folder,
-    Found,
+    FetchedMail,
+    FolderState,
+    FoundMail,
     again,
     batches,
     here,
@@ -27,21 +28,22 @@ from ingest.inbox.position import (
     shared,
     wanted,
 )
-from schemas.events import Position, lines
+from schemas.events import lines
+from schemas.state.positions import Position
 from schemas.topics import MAIL, MAX_MAIL_BYTES
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
-FOLDER = Folder("anna@example.com", "INBOX", uidvalidity=7, uidnext=101, last=100)
+FOLDER = FolderState("anna@example.com", "INBOX", uidvalidity=7, uidnext=101, last=100)
 
 
-def at(days: float, uid: int) -> Fetched:
-    return Fetched(uid, NOW - days * DAY, 1000, b"x" * 1000)
+def at(days: float, uid: int) -> FetchedMail:
+    return FetchedMail(uid, NOW - days * DAY, 1000, b"x" * 1000)
 
 
 def read_to(uid: int, **more: Any) -> Position:
     """A folder that was followed for a while."""
-    first = here(None, Folder("anna@example.com", "INBOX", 7, 1, 0), NOW - 30 * DAY, NOW)
+    first = here(None, FolderState("anna@example.com", "INBOX", 7, 1, 0), NOW - 30 * DAY, NOW)
     return replace(first, uid=uid, newest=NOW - DAY, **more)
 
 
@@ -66,8 +68,8 @@ def test_what_is_passed_is_not_wanted_again() -> None:
     assert here(position, FOLDER, NOW, NOW) == position
 
 
-@pytest.mark.parametrize("folder", [Folder("a", "INBOX", 8, 101, 100), Folder("a", "INBOX", 7, 90, 89)])
-def test_a_folder_numbered_anew_is_read_from_a_day_before_the_newest_mail(folder: Folder) -> None:
+@pytest.mark.parametrize("folder", [FolderState("a", "INBOX", 8, 101, 100), FolderState("a", "INBOX", 7, 90, 89)])
+def test_a_folder_numbered_anew_is_read_from_a_day_before_the_newest_mail(folder: FolderState) -> None:
     position = here(read_to(100), folder, NOW - 2 * DAY, NOW)
     assert (position.uidvalidity, position.uid) == (folder.uidvalidity, 0)
     assert wanted(position, at(1.5, 3))
@@ -77,7 +79,7 @@ def test_a_folder_numbered_anew_is_read_from_a_day_before_the_newest_mail(folder
 
 def test_a_folder_numbered_anew_in_the_middle_of_old_mail_loses_none_of_it() -> None:
     half = passed(here(None, FOLDER, NOW - 20 * DAY, NOW), 50, [at(1, 50)], NOW)
-    position = here(half, Folder("a", "INBOX", 8, 101, 100), NOW - 2 * DAY, NOW)
+    position = here(half, FolderState("a", "INBOX", 8, 101, 100), NOW - 2 * DAY, NOW)
     assert wanted(position, at(19, 60))
 
 
@@ -89,15 +91,15 @@ def test_when_kafka_has_lost_its_records_the_last_days_are_wanted_again_and_all_
 
 
 def test_the_searches_ask_for_days_that_hold_all_that_is_wanted() -> None:
-    (old, above), (new, after) = searches(here(None, FOLDER, NOW - 2 * DAY, NOW))
-    assert old == ["UID", "1:100", "SINCE", (NOW - 3 * DAY).date()]
-    assert (new, above, after) == (["UID", "101:*"], 0, 100)
-    assert [criteria for criteria, _ in searches(read_to(100))] == [["UID", "101:*"]]
+    old, new = searches(here(None, FOLDER, NOW - 2 * DAY, NOW))
+    assert criteria_of(old) == ["UID", "1:100", "SINCE", (NOW - 3 * DAY).date()]
+    assert (criteria_of(new), old.above, new.above) == (["UID", "101:*"], 0, 100)
+    assert [criteria_of(search) for search in searches(read_to(100))] == [["UID", "101:*"]]
 
 
 @given(st.lists(st.tuples(st.integers(1, 5000), st.integers(0, 3 * MAX_MAIL_BYTES)), unique_by=lambda pair: pair[0]))
 def test_batches_hold_every_mail_once_in_order_and_never_too_much(pairs: list[tuple[int, int]]) -> None:
-    mails = [Found(uid, size) for uid, size in pairs]
+    mails = [FoundMail(uid, size) for uid, size in pairs]
     made = list(batches(mails))
     assert [mail for batch in made for mail in batch] == sorted(mails, key=lambda mail: mail.uid)
     for batch in made:
@@ -107,7 +109,9 @@ def test_batches_hold_every_mail_once_in_order_and_never_too_much(pairs: list[tu
 
 @given(st.lists(st.integers(0, MAX_MAIL_BYTES), max_size=30), st.integers(0, 3 * RECORD_MAILS))
 def test_records_hold_every_mail_once_in_order_and_fit_the_topic(sizes: list[int], small: int) -> None:
-    mails = [mail_of(FOLDER, Fetched(uid, NOW, 0, b"x" * size)) for uid, size in enumerate([*sizes, *[5] * small], 1)]
+    mails = [
+        mail_of(FOLDER, FetchedMail(uid, NOW, 0, b"x" * size)) for uid, size in enumerate([*sizes, *[5] * small], 1)
+    ]
     made = list(shared(mails))
     assert [mail.uid for some in made for mail in some] == [mail.uid for mail in mails]
     for some in made:
@@ -118,21 +122,21 @@ def test_records_hold_every_mail_once_in_order_and_fit_the_topic(sizes: list[int
 
 
 def test_a_mails_id_is_that_of_its_place() -> None:
-    found = Fetched(5, NOW, 3, b"abc")
+    found = FetchedMail(5, NOW, 3, b"abc")
     mail = mail_of(FOLDER, found)
     assert mail_of(FOLDER, replace_raw(found, b"other")).id == mail.id
-    assert mail_of(Folder("anna@example.com", "Junk", 7, 9, 8), found).id != mail.id
-    assert mail_of(Folder("anna@example.com", "INBOX", 8, 9, 8), found).id != mail.id
-    assert mail_of(FOLDER, Fetched(6, NOW, 3, b"abc")).id != mail.id
+    assert mail_of(FolderState("anna@example.com", "Junk", 7, 9, 8), found).id != mail.id
+    assert mail_of(FolderState("anna@example.com", "INBOX", 8, 9, 8), found).id != mail.id
+    assert mail_of(FOLDER, FetchedMail(6, NOW, 3, b"abc")).id != mail.id
 
 
-def replace_raw(mail: Fetched, raw: bytes) -> Fetched:
-    return Fetched(mail.uid, mail.received_at, len(raw), raw)
+def replace_raw(mail: FetchedMail, raw: bytes) -> FetchedMail:
+    return FetchedMail(mail.uid, mail.received_at, len(raw), raw)
 
 
 @pytest.mark.parametrize("size", [0, 5, MAX_MAIL_BYTES, MAX_MAIL_BYTES + 1])
 def test_a_server_that_is_wrong_about_a_size_makes_no_mail_too_large(size: int) -> None:
-    mail = mail_of(FOLDER, Fetched(5, NOW, size, b"x" * (MAX_MAIL_BYTES + 1)))
+    mail = mail_of(FOLDER, FetchedMail(5, NOW, size, b"x" * (MAX_MAIL_BYTES + 1)))
     assert len(mail.raw) == MAX_MAIL_BYTES
     assert mail.truncated
     assert mail.size == MAX_MAIL_BYTES + 1

@@ -1,0 +1,1 @@
+"""What all stages share. The only folder that knows Faust."""

@@ -1,0 +1,1 @@
+"""What takes an email away: SMTP, its dialogue, and the signature that goes with it."""

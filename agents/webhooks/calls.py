@@ -1,0 +1,222 @@
+"""The webhook stage: events in, payloads out over HTTP; a call that fails is kept and retried.
+
+An event is acknowledged when every endpoint subscribed to it has accepted it, or when the calls left over are on the
+topic `calls`. A failing endpoint is probed with one call only: the others wait until it accepts one again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from heapq import nsmallest
+
+import msgspec
+import structlog
+
+from agents.runtime.metrics import WEBHOOK_CALLS, WEBHOOK_ENDPOINTS
+from agents.webhooks.http import EndpointClient, EndpointResponse
+from decisions.effects.webhook_messages import WebhookMessage, next_attempt, report, signed
+from schemas.errors import UNREADABLE, Reject, Retry
+from schemas.events import WebhookDisabled, lines, to_ms
+from schemas.settings import Settings
+from schemas.state.webhook_calls import Call, Endpoint
+from schemas.tokens import event_id
+from schemas.topics import CALLS, EVENTS, WEBHOOKS
+from stream.endpoints_view import endpoints_view
+from stream.records import Handler, HandleResult, OutRecord, Record, Write, poison
+from stream.state import StateTopic
+
+log = structlog.get_logger()
+
+_LOOK_SECONDS = 0.3
+_AT_ONCE = 50  # calls of one endpoint that are tried again together
+_VIEW_PATIENCE = 5.0
+
+
+class WebhookCaller(Handler):
+    """Calls the endpoints for each event, and retries the waiting calls of the partitions assigned to it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        luck: Callable[[], float] = random.random,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._luck = luck
+        self._endpoints = endpoints_view(settings)
+        self._calls = StateTopic(settings, CALLS, Call, key=lambda call: call.key, over=lambda c: c.state != "waiting")
+        self._down: dict[str, datetime] = {}  # endpoints that did not answer, and when to ask again
+        self._owned: set[int] = set()
+        self._owned_since = clock().timestamp()
+        self._stopping = asyncio.Event()
+        self._again: asyncio.Task[None] | None = None
+        for state in ("enabled", "disabled"):
+            WEBHOOK_ENDPOINTS.labels(state).set_function(partial(self._count, state))
+
+    def _count(self, state: str) -> int:
+        return sum(1 for endpoint in self._endpoints if endpoint.state == state)
+
+    async def start(self, write: Write) -> None:
+        self._write = write
+        self._http = EndpointClient(private=self._settings.webhooks_private, ca_file=self._settings.ca_file)
+        self._endpoints.start()
+        self._calls.start()
+        self._again = asyncio.create_task(self._try_again(), name="webhooks-again")
+
+    def assigned(self, partitions: Collection[tuple[str, int]]) -> None:
+        self._owned = {number for topic, number in partitions if topic == EVENTS.name}
+        self._owned_since = self._clock().timestamp()
+
+    async def revoked(self) -> None:
+        self._owned = set()
+
+    def interrupt(self) -> None:
+        self._stopping.set()
+
+    async def stop(self) -> None:
+        self._stopping.set()
+        if self._again is not None:
+            await asyncio.wait([self._again])
+        await self._http.close()
+        self._endpoints.stop()
+        self._calls.stop()
+
+    async def handle(self, records: Sequence[Record]) -> HandleResult:
+        """Tell every endpoint of every event it wants. Raises Retry while Kafka does not answer."""
+        # An endpoint gets events from the moment it was added, not from when this process learned of it.
+        if not await self._endpoints.wait_until_current(max(one.written_at for one in records), _VIEW_PATIENCE):
+            raise Retry("the list of endpoints is not up to date")
+        handled = HandleResult()
+        if not len(self._endpoints):
+            return handled
+        telling = []
+        for record in records:
+            for line in filter(None, record.value.split(b"\n")):
+                try:
+                    told = report(line)
+                except UNREADABLE as error:
+                    handled.dead.append(poison(record, Reject("unreadable", str(error))))
+                    break
+                telling += [self._tell(one, told, record.partition) for one in self._endpoints if one.wants(told.kind)]
+        handled.out += self._kept([call for call in await asyncio.gather(*telling) if call is not None])
+        return handled
+
+    async def _tell(self, endpoint: Endpoint, told: WebhookMessage, partition: int) -> Call | None:
+        """Hand it over; else what is left to do."""
+        now = self._clock()
+        call = Call(
+            endpoint=endpoint.id,
+            event=told.id,
+            kind=told.kind,
+            partition=partition,
+            attempt=0,
+            first_at=to_ms(now),
+            due_at=to_ms(now),
+            body=told.body.decode(),
+        )
+        if endpoint.id in self._down:
+            return msgspec.structs.replace(call, due_at=max(to_ms(now), to_ms(self._down[endpoint.id])))
+        after = await self._attempt(endpoint, call)
+        return None if after.state == "taken" else after
+
+    async def _attempt(self, endpoint: Endpoint, call: Call) -> Call:
+        """Try once; the call as it then stands."""
+        headers = signed(
+            self._settings.keyring.webhook_secrets(endpoint.id), call.event, self._clock(), call.body.encode()
+        )
+        answer = await self._http.post(endpoint.url, headers, call.body.encode())
+        now, attempt = self._clock(), call.attempt + 1
+        if answer.taken:
+            self._down.pop(endpoint.id, None)
+            return self._settled(call, "taken", attempt=attempt)
+        due = None if answer.gone else next_attempt(attempt, call.first_at, now, self._luck(), answer.asked)
+        said = f"{answer.status or ''} {answer.words}".strip()[:200]
+        if due is None:
+            return self._settled(call, "given-up", attempt=attempt, answer=said)
+        WEBHOOK_CALLS.labels("failed").inc()
+        if _is_down(answer):
+            self._down[endpoint.id] = due
+        return msgspec.structs.replace(call, attempt=attempt, due_at=to_ms(due), answer=said)
+
+    def _settled(self, call: Call, state: str, **changes: object) -> Call:
+        WEBHOOK_CALLS.labels(state).inc()
+        return msgspec.structs.replace(call, state=state, body="", **changes)
+
+    async def _try_again(self) -> None:
+        """Until the stage stops: what is due, of the partitions that are ours."""
+        while not self._stopping.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _LOOK_SECONDS)
+                return
+            try:
+                # What another worker has settled must be seen before its partitions are ours.
+                if await self._calls.wait_until_current(self._owned_since, _VIEW_PATIENCE):
+                    await self._round()
+            except Retry as error:
+                log.warning("webhooks wait for Kafka", why=str(error)[:200])
+            except Exception:
+                log.exception("webhooks could not be tried again")
+
+    async def _round(self) -> None:
+        now = self._clock()
+        due: dict[str, list[Call]] = {}
+        for call in self._calls:
+            down = self._down.get(call.endpoint)
+            if call.due_at <= now and call.partition in self._owned and (down is None or down <= now):
+                due.setdefault(call.endpoint, []).append(call)
+        for id_, calls in due.items():
+            endpoint = self._endpoints.get(id_)
+            if endpoint is None or endpoint.state != "enabled":
+                await self._write(self._kept([self._settled(call, "dropped") for call in calls]))
+            else:
+                # An endpoint that failed gets one call at a time until it accepts one.
+                some = nsmallest(1 if id_ in self._down else _AT_ONCE, calls, key=lambda call: call.first_at)
+                await self._write(self._kept(await asyncio.gather(*(self._attempt(endpoint, call) for call in some))))
+
+    def _kept(self, calls: Iterable[Call]) -> list[OutRecord]:
+        """The records of the calls' state. An endpoint that accepted nothing for 24 hours, or is gone, is disabled."""
+        out = []
+        for call in calls:
+            out.append(call_record(self._settings, call))
+            endpoint = self._endpoints.get(call.endpoint)
+            if call.state == "given-up" and endpoint is not None and endpoint.state == "enabled":
+                out += self._disabled(endpoint, call)
+            self._calls.put(call)
+        return out
+
+    def _disabled(self, endpoint: Endpoint, call: Call) -> list[OutRecord]:
+        now = to_ms(self._clock())
+        disabled = msgspec.structs.replace(endpoint, state="disabled", since=call.first_at, reason=call.answer)
+        self._endpoints.put(disabled)
+        log.warning(
+            "webhook disabled: it is gone, or took nothing for 24 hours", endpoint=endpoint.id, answer=call.answer
+        )
+        event = WebhookDisabled(
+            id=str(event_id(call.event, f"webhook_disabled\x1f{endpoint.id}")),
+            at=now,
+            endpoint=endpoint.id,
+            reason=call.answer,
+        )
+        return [
+            endpoint_record(self._settings, disabled),
+            OutRecord.keyed(self._settings, EVENTS, endpoint.id, lines([event])),
+        ]
+
+
+def call_record(settings: Settings, call: Call) -> OutRecord:
+    return OutRecord.keyed(settings, CALLS, call.key, msgspec.json.encode(call))
+
+
+def endpoint_record(settings: Settings, endpoint: Endpoint) -> OutRecord:
+    return OutRecord.keyed(settings, WEBHOOKS, endpoint.id, msgspec.json.encode(endpoint))
+
+
+def _is_down(answer: EndpointResponse) -> bool:
+    """Whether the response is about the endpoint as a whole, not about this one event."""
+    return answer.status == 0 or answer.status == 429 or answer.status >= 500

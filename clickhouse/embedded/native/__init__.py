@@ -1,0 +1,1 @@
+"""ClickHouse's Native format: blocks of columns, compressed or not."""

@@ -1,0 +1,1 @@
+"""Who may run which statement, decided from its tree."""

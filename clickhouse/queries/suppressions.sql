@@ -1,0 +1,39 @@
+-- The suppression list: the facts for which leads, addresses and domains get no mail, as operators read it.
+
+-- name: suppressions
+-- A page of what holds, in the table's own order, after the row that :after_ names; of these names alone when there are
+-- some (:ids), of one kind, reason or source when one is given.
+SELECT
+    toString(of) AS of,
+    lead AS id,
+    toString(fact) AS reason,
+    source,
+    at AS since
+FROM lead_facts FINAL
+WHERE holds AND fact IN ('unsubscribed', 'invalid', 'complained', 'suppressed', 'erased')
+    AND lead >= {after_id:String}
+    AND (lead, toString(fact), toString(of)) > ({after_id:String}, {after_reason:String}, {after_of:String})
+    AND (empty({ids:Array(String)}) OR lead IN {ids:Array(String)})
+    AND (empty({of:Array(String)}) OR of IN {of:Array(String)})
+    AND ({reason:String} = '' OR fact = {reason:String})
+    AND ({source:String} = '' OR lead_facts.source = {source:String})
+ORDER BY lead, fact, of
+LIMIT {limit:UInt32}
+
+-- name: every_suppression
+-- All that holds, in the table's own order, for `sendlens suppressions export`.
+SELECT
+    toString(of) AS of,
+    lead AS id,
+    toString(fact) AS reason,
+    source,
+    at AS since
+FROM lead_facts FINAL
+WHERE holds AND fact IN ('unsubscribed', 'invalid', 'complained', 'suppressed', 'erased')
+
+-- name: suppressed_leads_of
+-- Of the leads that were mailed at an address, given by its keyed hashes, those of which a fact of their own holds.
+SELECT DISTINCT lead
+FROM lead_facts FINAL
+WHERE of = 'lead' AND holds AND fact IN ('unsubscribed', 'invalid', 'complained', 'suppressed')
+    AND lead IN (SELECT lead FROM events WHERE kind = 'sent' AND address IN {addresses:Array(String)})

@@ -1,0 +1,1 @@
+"""How long rows are kept, and what of them is blanked before."""

@@ -1,0 +1,162 @@
+"""One `sendlens migrate` at a time, by a lock in ClickHouse itself, on one server (without a Keeper) and on a cluster.
+
+The holder is the process that created the table `migrating`, whose comment is its token. Of several that create a table
+at once one succeeds, and on a cluster the queue of DDL decides for all nodes alike. The holder reports every few
+seconds that it lives. The lock of one that was killed is taken by renaming its table to a name with its token in it: of
+several that do so at once one succeeds as well, and none can rename the next holder's table by mistake, because that
+name is taken.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import structlog
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from clickhouse.store import connect, error_code
+from schemas.errors import Retry
+from schemas.settings import Settings
+
+log = structlog.get_logger()
+BEAT_SECONDS = 3.0
+DEAD_SECONDS = 30  # without a sign of life, by the server's clock
+_POLL_SECONDS = 0.3
+_LEFT_OVER_SECONDS = 3600  # by then nobody believes that a killed holder still has the lock
+_TABLE_EXISTS, _UNKNOWN_TABLE = 57, 60
+
+# Who has the lock, and for how many seconds it has not said that it lives.
+_HOLDER = """
+SELECT comment, dateDiff('second', greatest(metadata_modification_time, last), now())
+FROM system.tables
+CROSS JOIN (SELECT toDateTime(max(applied_at)) AS last FROM migrations WHERE name = 'lock') AS beat
+WHERE database = currentDatabase() AND name = 'migrating'
+"""
+_WHOSE = "SELECT comment FROM system.tables WHERE database = currentDatabase() AND name = 'migrating'"
+_LEFT_OVER = """
+SELECT name FROM system.tables
+WHERE database = currentDatabase() AND match(name, '^migrating_[0-9a-f]{32}$')
+    AND metadata_modification_time < now() - {seconds:UInt32}
+"""
+
+
+class MigrationLock:
+    """The lock, held by us until it is found to be another's."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.token = secrets.token_hex(16)
+
+    def check(self) -> None:
+        """Raises Retry when another has taken the lock: this process stood still for too long."""
+        if self._client.query(_WHOSE).result_rows != [(self.token,)]:
+            raise Retry("another `sendlens migrate` has taken over")
+
+
+@contextmanager
+def migrating(settings: Settings, client: Client) -> Iterator[MigrationLock]:
+    """Wait for the lock and hold it. The table `migrations` must be there."""
+    lock = MigrationLock(client)
+    _acquire(client, lock.token)
+    heartbeat = _Heartbeat(settings, lock.token)
+    heartbeat.start()
+    try:
+        _drop_left_over(client)
+        yield lock
+    finally:
+        heartbeat.stop()
+        _release(client, lock.token, was_silent=heartbeat.was_silent)
+
+
+def _acquire(client: Client, token: str) -> None:
+    is_said = False
+    while not _make(client, token):
+        holder, silent = _holder(client)
+        if holder and silent > DEAD_SECONDS:
+            log.info("taking over from a `sendlens migrate` that was killed", silent_seconds=silent)
+            _rename(client, holder)
+            continue
+        if not is_said:
+            log.info("waiting for another `sendlens migrate`")
+            is_said = True
+        time.sleep(_POLL_SECONDS)
+
+
+def _make(client: Client, token: str) -> bool:
+    try:
+        client.command(f"CREATE TABLE migrating (holder String) ENGINE = Memory COMMENT '{token}'")
+    except ClickHouseError as error:
+        if error_code(error) != _TABLE_EXISTS:
+            raise
+        return False
+    return True
+
+
+def _holder(client: Client) -> tuple[str, int]:
+    """The holder's token and for how long it has been silent; ('', 0) when the lock is free."""
+    for comment, silent in client.query(_HOLDER).result_rows:
+        return str(comment), int(silent)
+    return "", 0
+
+
+def _rename(client: Client, holder: str) -> bool:
+    """Take the lock from this holder and from no other; whether it was so."""
+    try:
+        client.command(f"RENAME TABLE migrating TO migrating_{holder}")
+    except ClickHouseError as error:
+        if error_code(error) not in (_TABLE_EXISTS, _UNKNOWN_TABLE):
+            raise
+        return False
+    return True
+
+
+def _release(client: Client, token: str, *, was_silent: bool) -> None:
+    """Give the lock back, if it still is ours. Where ClickHouse is away, the next one waits until it is taken for dead.
+
+    The renamed table stays where another may have taken us for dead, and be about to rename one to that name.
+    """
+    with suppress(ClickHouseError):
+        if _rename(client, token) and not was_silent:
+            client.command(f"DROP TABLE IF EXISTS migrating_{token}")
+
+
+def _drop_left_over(client: Client) -> None:
+    """Drop the tables of holders that were killed, once nobody can be about to rename another to that name."""
+    for (name,) in client.query(_LEFT_OVER, parameters={"seconds": _LEFT_OVER_SECONDS}).result_rows:
+        client.command(f"DROP TABLE IF EXISTS {name}")
+
+
+class _Heartbeat(threading.Thread):
+    """Says again and again that the holder lives, on a connection of its own."""
+
+    def __init__(self, settings: Settings, token: str) -> None:
+        super().__init__(name="migration-lock", daemon=True)
+        self._settings = settings
+        self._token = token
+        self._stopped = threading.Event()
+        self._last = time.monotonic()
+        self.was_silent = False
+
+    def run(self) -> None:
+        while not self._stopped.is_set():
+            with suppress(ClickHouseError, Retry), connect(self._settings) as client:
+                while not self._stopped.is_set():
+                    client.insert("migrations", [["lock", self._token]], column_names=["name", "sha256"])
+                    self._note()
+                    self._last = time.monotonic()
+                    self._stopped.wait(BEAT_SECONDS)
+            self._stopped.wait(_POLL_SECONDS)
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self.join()
+        self._note()
+
+    def _note(self) -> None:
+        """Whether there was no sign of life for so long that another may have seen it."""
+        self.was_silent |= time.monotonic() - self._last > DEAD_SECONDS / 2

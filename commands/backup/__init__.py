@@ -1,0 +1,1 @@
+"""`sendlens backup`, `restore` and `rewind`: what ClickHouse holds and the secrets, in a folder and back."""

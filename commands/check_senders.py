@@ -1,0 +1,251 @@
+"""`sendlens senders`: the accounts of senders.toml, tried on their real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from commands.edge import BAD_INPUT, explained, read_settings
+from schemas.certificates import advice_on
+from schemas.errors import Misconfigured, Retry
+from schemas.senders import Account, Credential, Dkim, Imap, Login, Senders, Smtp
+from schemas.text import one_line
+
+app = typer.Typer(no_args_is_help=True, help="The accounts that send and are read: try them.")
+
+_AT_ONCE = 8
+_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What came of one check of one account. `todo` is empty when all is well."""
+
+    account: str
+    check: str
+    said: str
+    todo: str = ""
+
+    def line(self) -> str:
+        verdict = "wrong" if self.todo else "ok"
+        return one_line(
+            f"{self.account}  {self.check}  {verdict}  {self.said}" + (f": {self.todo}" if self.todo else "")
+        )
+
+
+@app.command("check")
+def senders_check(
+    address: Annotated[list[str] | None, typer.Argument(help="Accounts to check, by address. Default: all.")] = None,
+    send_mail: Annotated[
+        bool, typer.Option("--mail/--no-mail", help="Send mail to ourselves and wait for it, or don't.")
+    ] = True,
+    wait: Annotated[float, typer.Option(min=1, max=600, help="Seconds that this mail may take.")] = 60.0,
+) -> None:
+    """Connect and log in to every account's servers, send mail to the addresses that every email names, and say what is
+    wrong and what to do. Exits 1 if anything is."""
+    with explained():
+        from schemas.senders import load
+
+        settings = read_settings()
+        senders = load(settings)
+        if not settings.senders.exists():
+            print(f"{settings.senders} is not there: mail leaves through SENDLENS_SMTP_HOST, no mailbox is read")
+        chosen = _chosen(senders, address or [])
+        wrong = 0
+        for finding in check_accounts(senders, chosen):
+            print(finding.line(), flush=True)
+            wrong += bool(finding.todo)
+        if send_mail and not address:
+            from commands.doctor.probe import return_mail
+
+            for told in return_mail(senders, settings.keyring, wait):
+                verdict = "ok" if told.verdict == "ok" else "wrong"
+                print(
+                    one_line(f"everybody  {told.check}  {verdict}  {told.said}{f': {told.todo}' if told.todo else ''}")
+                )
+                wrong += told.verdict == "fail"
+        if wrong:
+            raise typer.Exit(BAD_INPUT)
+
+
+def _chosen(senders: Senders, addresses: list[str]) -> list[Account]:
+    everyone = [*senders.accounts, *([senders.fallback] if senders.fallback else [])]
+    known = {account.address for account in everyone}
+    for address in addresses:
+        if address.lower() not in known:
+            raise Misconfigured(f"there is no account {address}: known are {', '.join(sorted(filter(None, known)))}")
+    wanted = {address.lower() for address in addresses} or known
+    return [account for account in everyone if account.address in wanted]
+
+
+def check_accounts(senders: Senders, accounts: list[Account] | None = None) -> Iterator[CheckResult]:
+    """Every account, or these, on its servers."""
+    chosen = _chosen(senders, []) if accounts is None else accounts
+    for results in asyncio.run(_check_all(senders, chosen)):
+        yield from results
+
+
+async def _check_all(senders: Senders, accounts: list[Account]) -> list[list[CheckResult]]:
+    """The findings of each account, several accounts at a time."""
+    turn = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(account: Account) -> list[CheckResult]:
+        async with turn:
+            name = account.address or "everybody"
+            findings = [CheckResult(name, check, said, todo) for check, said, todo in _limits(account)]
+            if account.smtp is not None:
+                findings += [CheckResult(name, *found) for found in await _smtp(senders, account.smtp)]
+            if account.imap is not None:
+                imap = await asyncio.to_thread(lambda login: list(_imap(senders, login)), account.imap)
+                findings += [CheckResult(name, *found) for found in imap]
+            if account.dkim is not None:
+                findings.append(CheckResult(name, *_dkim(account.dkim)))
+            return findings
+
+    return await asyncio.gather(*map(one, accounts))
+
+
+Found = tuple[str, str, str]  # check, what was found, what to do
+
+
+def _limits(account: Account) -> Iterator[Found]:
+    daily, hourly = account.daily_limit, account.hourly_limit
+    if daily is None and hourly is None:
+        return
+    said = f"{daily or 'any number'} a day, {hourly or 'any number'} an hour"
+    if daily and hourly and hourly * 24 < daily:
+        yield "limits", said, f"{hourly} an hour are {hourly * 24} a day at the most: mend one of the two"
+    else:
+        yield "limits", said, ""
+
+
+def _place(login: Login) -> str:
+    return f"{login.host}:{login.port}"
+
+
+def _resolved(login: Login) -> str:
+    """What to do when the host's name says nothing; empty when it does."""
+    try:
+        socket.getaddrinfo(login.host, login.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return "no such name: check `host`"
+    return ""
+
+
+def _secret(senders: Senders, login: Login) -> tuple[Credential | None, str]:
+    """What to log in with, or what to do to have it."""
+    try:
+        return senders.credential(login), ""
+    except Misconfigured as error:
+        return None, str(error)
+
+
+def _refused(login: Login) -> str:
+    variable = login.password_env or login.oauth2_token_env
+    return f"check `user` ({login.user}) and what {variable} holds; some providers want an app password or OAuth 2.0"
+
+
+async def _smtp(senders: Senders, login: Smtp) -> list[Found]:
+    import aiosmtplib
+
+    todo = await asyncio.to_thread(_resolved, login)
+    if todo:
+        return [("smtp", _place(login), todo)]
+    client = aiosmtplib.SMTP(
+        hostname=login.host,
+        port=login.port,
+        use_tls=login.tls == "tls",
+        start_tls=login.tls == "starttls",
+        tls_context=login.tls_context() if login.tls != "none" else None,
+        timeout=_SECONDS,
+    )
+    try:
+        await client.connect()
+    except (aiosmtplib.SMTPException, OSError) as error:
+        advice = "; ".join(filter(None, (_line(error), advice_on(error))))
+        return [("smtp", _place(login), f"{advice}; check `host`, `port` and `tls` ({login.tls})")]
+    found = [("smtp", f"{_place(login)}, tls {login.tls}", "")]
+    try:
+        credential, todo = _secret(senders, login)
+        if credential is None:
+            found.append(("smtp login", "not tried" if todo else "none wanted", todo))
+            return found
+        try:
+            if credential.kind == "oauth2":
+                await client.auth_xoauth2(credential.user, credential.secret)
+            else:
+                await client.login(credential.user, credential.secret)
+            found.append(("smtp login", credential.user, ""))
+        except (aiosmtplib.SMTPException, OSError) as error:
+            said = _line(error).replace(credential.secret, "...")
+            found.append(("smtp login", said, _refused(login)))
+    finally:
+        client.close()
+    return found
+
+
+def _imap(senders: Senders, login: Imap) -> Iterator[Found]:
+    from ingest.inbox.imap import ImapMailbox, hang_up, log_in, open_line
+    from ingest.inbox.mailbox import FolderRefused
+
+    todo = _resolved(login)
+    if todo:
+        yield "imap", _place(login), todo
+        return
+    try:
+        client = open_line(login)
+    except Retry as error:
+        yield "imap", str(error), f"check `host`, `port` and `tls` ({login.tls})"
+        return
+    try:
+        yield "imap", f"{_place(login)}, tls {login.tls}", ""
+        credential, todo = _secret(senders, login)
+        if credential is None:
+            yield "imap login", "not tried", todo
+            return
+        try:
+            log_in(client, credential)
+        except Retry as error:
+            yield "imap login", str(error), _refused(login)
+            return
+        yield "imap login", credential.user, ""
+        mailbox = ImapMailbox(login.user, client)
+        yield "imap idle", "new mail is told of at once" if mailbox.tells else "none: the mailbox is polled", ""
+        for name in mailbox.names_of(login.folders):
+            try:
+                mailbox.examine(name)
+                yield "imap folder", name, ""
+            except FolderRefused as error:
+                there = ", ".join(mailbox.all_names())
+                yield "imap folder", f"{name}: {error}", f"put into `folders` what is there: {there}"
+    except Retry as error:
+        yield "imap", str(error), "try again"
+    finally:
+        hang_up(client)
+
+
+def _dkim(dkim: Dkim) -> Found:
+    """The key's form. What DNS holds is not asked for."""
+    name = f"{dkim.selector}._domainkey.{dkim.domain}"
+    try:
+        pem = dkim.key()
+        inner = b"".join(
+            line for line in pem.splitlines() if line and not line.startswith(b"-----") and b":" not in line
+        )
+        base64.b64decode(inner, validate=True)
+    except Misconfigured as error:
+        return "dkim", name, str(error)
+    except binascii.Error:
+        return "dkim", name, f"{dkim.key_file} is damaged: make it anew with `openssl genrsa -out FILE 2048`"
+    return "dkim", f"{name}, whose TXT record must hold the public key (`sendlens doctor` looks)", ""
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

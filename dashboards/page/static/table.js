@@ -1,0 +1,126 @@
+// Tables: real ones, sorted by their headings, the longest ones shortened until asked.
+
+import { el } from "./dom.js";
+import { moment, value } from "./format.js";
+import { listed } from "./lists.js";
+
+const SHOWN = 10;
+const BADGES = new Set(["human", "machine", "bot", "paused", "active"]);
+
+/** The highest threshold that a number has reached, or null. */
+export function reached(field, number) {
+  return field.thresholds.findLast((step) => number !== null && number >= step.value) ?? null;
+}
+
+const isText = (field) => field.unit === "string" || field.unit === "dateTimeAsIso";
+
+/** A row's label: a link, if it leads somewhere. */
+export function labelled({ link }, row, choose, text) {
+  const to = link ? row[link.column] : null;
+  if (to === null || to === undefined || to === "") return text;
+  const there = choose.href({ ...(link.board && { board: link.board }), of: { [link.sets]: [String(to)] } });
+  return el("a", { href: there, "data-row": to }, text);
+}
+
+/** A count or rate leads to the emails behind it. Not by Tab, of which a row would need a dozen: by the arrow keys. */
+function counted(field, row, text) {
+  return field.outcome && row[field.column] > 0 ? el("a", { class: "list", href: listed(field.outcome, row), tabindex: "-1", "data-tip": "List these emails" }, text) : text;
+}
+
+function cell(field, row) {
+  const content = row[field.column];
+  const text = content === null && field.missing ? field.missing : value(content, field.unit);
+  const kinds = [isText(field) ? "text" : "number", field.color === "grey" ? "raw" : "", text.length > 30 ? "long" : ""].join(" ").trim();
+  const warning = isText(field) ? null : reached(field, content);
+  if (field.column === "finding") return el("td", { class: kinds }, el("span", { class: `finding ${/ better /.test(text) ? "good" : ""}` }, text));
+  const badge = ["verdict", "state"].includes(field.column) && BADGES.has(text.toLowerCase());
+  if (badge) return el("td", { class: kinds }, el("span", { class: `badge ${text.toLowerCase()}` }, text));
+  if (warning) return el("td", { class: kinds }, el("strong", { class: `warning is-${warning.color}` }, counted(field, row, text)));
+  return el("td", { class: kinds }, counted(field, row, text));
+}
+
+/**
+ * A table of the panel's columns; `update(rows)` draws again only what changed, and keeps the focus. With `all` every row is
+ * shown, in the order in which it comes, and columns that are empty in all of them are not.
+ */
+export function table(panel, choose, { all: every = false } = {}) {
+  const columns = panel.label ? [panel.label, ...panel.fields] : panel.fields;
+  let sorted = null;
+  let rows = [];
+  let all = every;
+  let drawn = "";
+
+  const headings = columns.map((field) => {
+    const button = every ? el("span", { "data-tip": field.about || null }, field.title)
+      : el("button", { type: "button", "data-tip": field.about || null, on: { click: () => sort(field) } }, field.title);
+    return el("th", { scope: "col", class: isText(field) || field === panel.label ? "text" : "number" }, button);
+  });
+  const body = el("tbody");
+  const node = el("table", {}, el("caption", { class: "sr-only" }, `${panel.title}. ${panel.description}`), el("thead", {}, el("tr", {}, ...headings)), body);
+  const more = el("button", { type: "button", class: "plain more", hidden: true, on: { click: () => { all = !all; draw(true); } } });
+  const wrap = el("div", { class: "scroll", role: "region", "aria-label": panel.title, tabindex: "0" }, node);
+
+  function sort(field) {
+    const down = sorted?.field === field ? !sorted.down : field.unit !== "string";
+    sorted = { field, down };
+    headings.forEach((heading, at) => {
+      if (columns[at] === field) heading.setAttribute("aria-sort", down ? "descending" : "ascending");
+      else heading.removeAttribute("aria-sort");
+    });
+    draw(true);
+  }
+
+  function inOrder() {
+    if (!sorted) return rows;
+    const { field, down } = sorted;
+    return [...rows].sort((one, other) => {
+      const [a, b] = [one[field.column], other[field.column]];
+      if (a === b) return 0;
+      if (a === null) return 1; // what has no value comes last either way
+      if (b === null) return -1;
+      const order = isText(field) ? String(a).localeCompare(String(b), "en", { numeric: true }) : a - b;
+      return down ? -order : order;
+    });
+  }
+
+  function draw(force) {
+    const text = JSON.stringify([rows, moment(0), location.search]); // times and links say the present choice
+    if (!force && text === drawn) return;
+    drawn = text;
+    const focused = body.contains(document.activeElement) ? document.activeElement.dataset.row : null;
+    const shown = all ? inOrder() : inOrder().slice(0, SHOWN);
+    const heading = (row, text) => el("th", { scope: "row", class: text.length > 22 ? "text long" : "text" }, labelled(panel, row, choose, text));
+    body.replaceChildren(...shown.map((row) => el("tr", {}, ...columns.map((field) =>
+      field === panel.label ? heading(row, value(row[field.column], field.unit)) : cell(field, row)))));
+    if (focused) [...body.querySelectorAll("a")].find((link) => link.dataset.row === focused)?.focus();
+    if (every) sparse();
+    more.hidden = every || rows.length <= SHOWN;
+    more.textContent = all ? `Show the first ${SHOWN}` : `Show all ${rows.length}`;
+  }
+
+  function sparse() {
+    columns.forEach((field, at) => {
+      const empty = rows.every((row) => row[field.column] === null || row[field.column] === "");
+      headings[at].hidden = empty;
+      for (const line of body.rows) line.cells[at].hidden = empty;
+    });
+  }
+
+  node.addEventListener("keydown", ({ key, target }) => {
+    const across = { ArrowRight: 1, ArrowLeft: -1 }[key], down = { ArrowDown: 1, ArrowUp: -1 }[key];
+    const [line, column] = [target.closest("tbody tr"), target.closest("td, th")];
+    if (!line || !(across || down)) return;
+    const links = [...line.querySelectorAll("a")];
+    const to = across ? links[links.indexOf(target) + across] : body.rows[line.sectionRowIndex + down]?.cells[column.cellIndex].querySelector("a");
+    to?.focus();
+  });
+
+  return {
+    node: el("div", { class: "table" }, wrap, more),
+    shown: () => (all ? inOrder() : inOrder().slice(0, SHOWN)),
+    update(next) {
+      rows = next;
+      draw(false);
+    },
+  };
+}

@@ -1,0 +1,66 @@
+"""For which facts a lead or its address gets no more mail, and which event makes each known.
+
+A fact of the lead holds for that id of the platform; a fact of the address holds for every lead with it, in every list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from schemas.events import Bounced, Complained, EmailEvent, Lead, Replied, Resubscribed, Unsubscribed
+
+
+def of_lead(event: EmailEvent) -> Lead | None:
+    """The fact that an event makes known of its lead. Those of unsubscribing over HTTP,
+    ingest has written before it answered."""
+    match event:
+        case Bounced(bounce_class="hard"):
+            return Lead(lead=event.lead, fact="invalid", at=event.at, source="bounce")
+        case Complained():
+            return Lead(lead=event.lead, fact="complained", at=event.at, source="complaint")
+        case Replied():
+            return Lead(lead=event.lead, fact="replied", at=event.at, campaign=event.campaign, source="reply")
+        case Unsubscribed(via="mail" | "provider"):
+            return Lead(lead=event.lead, fact="unsubscribed", at=event.at, source=event.via)
+        case _:
+            return None
+
+
+def concerns_address(event: EmailEvent) -> bool:
+    """Whether the event makes something known of the address that the email went to.
+
+    A bounce that is soft or a block says nothing lasting of it: a listed IP makes every address look dead.
+    """
+    match event:
+        case Bounced():
+            return event.bounce_class == "hard"
+        case Complained() | Unsubscribed() | Resubscribed():
+            return True
+        case _:
+            return False
+
+
+def of_address(event: EmailEvent, address: str) -> Lead | None:
+    """The fact that an event makes known of the address, which is a keyed hash. None when there is none."""
+    match event:
+        case Bounced(bounce_class="hard"):
+            return Lead(lead=address, fact="invalid", at=event.at, of="address", source="bounce")
+        case Complained():
+            return Lead(lead=address, fact="complained", at=event.at, of="address", source="complaint")
+        case Unsubscribed():
+            return Lead(lead=address, fact="unsubscribed", at=event.at, of="address", source=event.via)
+        case Resubscribed():
+            return Lead(lead=address, fact="unsubscribed", at=event.at, of="address", holds=False, source="page")
+        case _:
+            return None
+
+
+def news(facts: Iterable[Lead], known: Callable[[str], Lead | None]) -> list[Lead]:
+    """The facts that change something, the last word on each: what is known already, or known better since, is not
+    said again. `known` finds a fact under its key."""
+    last: dict[str, Lead] = {}
+    for fact in facts:
+        before = last.get(fact.key) or known(fact.key)
+        if before is None or (before.holds != fact.holds and fact.at > before.at):
+            last[fact.key] = fact
+    return [fact for fact in last.values() if (was := known(fact.key)) is None or was.holds != fact.holds]

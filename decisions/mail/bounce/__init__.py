@@ -1,0 +1,1 @@
+"""What a bounce or a refusal says, and of which recipients."""

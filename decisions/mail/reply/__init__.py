@@ -1,0 +1,1 @@
+"""What a person wrote in a reply, without quotes and signatures."""

@@ -1,0 +1,1 @@
+"""Programs that answer for a person, told by what they say."""

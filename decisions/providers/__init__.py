@@ -1,0 +1,1 @@
+"""What mail providers report of emails, in one shape: a file a provider, one table of their words."""

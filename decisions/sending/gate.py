@@ -1,0 +1,125 @@
+"""Whether an email may go out, asked right before it does. A `skipped` event tells why not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+from schemas.events import Campaign, Pause, Send, lead_key
+from schemas.state.attempts import Attempt
+
+SkipReason = Literal[
+    "unknown-campaign",
+    "paused",
+    "unsubscribed",
+    "invalid",
+    "complained",
+    "suppressed",
+    "erased",
+    "replied",
+    "duplicate",
+]
+_FACTS: tuple[SkipReason, ...] = ("erased", "unsubscribed", "complained", "invalid", "suppressed")
+
+
+class Fact(Protocol):
+    """What is known under a `lead_key`: whether it holds."""
+
+    @property
+    def holds(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PriorSend:
+    """The email was handed to its mail server before, or waits to be, for the request `request_id`; None when that is
+    unknown. `taken_at` is when the server took it, where its delivery's record is still there."""
+
+    request_id: str | None = None
+    taken_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proceed:
+    """Send it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The same request was redelivered (at-least-once delivery) after it was carried out: do nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedUnrecorded:
+    """The server took it, and the worker died before its events were written: write them again."""
+
+    attempt: Attempt
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Don't send it, and say why."""
+
+    reason: SkipReason
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeUnknown:
+    """It was handed to its mail server and the outcome is unknown: an operator decides."""
+
+    attempt: Attempt
+
+
+def gate(
+    send: Send,
+    campaign: Campaign | None,
+    pause: Pause | None,
+    fact: Callable[[str], Fact | None],
+    addresses: Sequence[str],
+    already: PriorSend | None,
+    open_attempt: Attempt | None = None,
+    lead_ids: Sequence[str] = (),
+    domains: Sequence[str] = (),
+) -> Proceed | Skip | Replay | AcceptedUnrecorded | OutcomeUnknown:
+    """Decide. What has been sent stays sent, so that is asked first: a later pause makes no skip of it.
+
+    `open_attempt` is one whose outcome nobody wrote.
+    `fact` finds what is known under a `lead_key`; `addresses` are the keyed hashes of the recipient's address,
+    `lead_ids` those of the lead's id: of one who was erased nothing else is kept; `domains` those of its domain and of
+    the domains above it.
+    """
+
+    if already is not None:
+        return _again(send, already, open_attempt)
+    if open_attempt is not None:
+        return OutcomeUnknown(open_attempt)
+    if campaign is None:
+        return Skip("unknown-campaign")
+    if pause is not None and pause.paused:
+        return Skip("paused")
+
+    def holds(key: str) -> bool:
+        found = fact(key)
+        return found is not None and found.holds
+
+    if any(holds(lead_key(hashed, "erased", of="hashed-lead")) for hashed in lead_ids):
+        return Skip("erased")
+    for reason in _FACTS:
+        if holds(lead_key(send.lead, reason)) or any(holds(lead_key(a, reason, of="address")) for a in addresses):
+            return Skip(reason)
+    if any(holds(lead_key(domain, "suppressed", of="domain")) for domain in domains):
+        return Skip("suppressed")
+    if campaign.check_reply and holds(lead_key(send.lead, "replied", campaign=send.campaign)):
+        return Skip("replied")
+    return Proceed()
+
+
+def _again(send: Send, already: PriorSend, open_attempt: Attempt | None) -> Skip | Replay | AcceptedUnrecorded:
+    """What a request is when its email was sent before, by it or by another."""
+    if already.request_id != send.request_id:
+        return Skip("duplicate")
+    if already.taken_at is not None and open_attempt is not None and open_attempt.request_id == send.request_id:
+        return AcceptedUnrecorded(open_attempt, already.taken_at)
+    return Replay()

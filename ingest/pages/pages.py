@@ -1,0 +1,111 @@
+"""The few pages a recipient may see: plain HTML, one small style sheet, nothing from anywhere else.
+
+They work without JavaScript and without images, follow the reader's colour scheme and language, and say one thing
+each. Their words are those of schemas/languages.py.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable
+from html import escape
+
+from schemas.languages import DEFAULT, Language, PageWords, languages
+from schemas.settings import Settings
+
+_LONGEST_WISH = 200  # characters of Accept-Language that are read
+
+_STYLE = """
+:root{color-scheme:light dark;--ink:#1c1c1e;--paper:#fff;--quiet:#5c5c61;--act:#0b57d0;--on-act:#fff}
+@media (prefers-color-scheme:dark){:root{--ink:#f2f2f4;--paper:#17171a;--quiet:#a9a9b0;--act:#9cc0ff;--on-act:#10203c}}
+body{margin:0;background:var(--paper);color:var(--ink);font:1.0625rem/1.6 system-ui,sans-serif}
+main{max-width:34rem;margin:14vh auto 0;padding:0 1.5rem}
+.brand{font-weight:600;color:var(--ink);margin:0 0 2rem}
+h1{font-size:1.5rem;line-height:1.3;margin:0 0 .75rem}
+p{margin:0 0 1.25rem;color:var(--quiet)}
+button{font:inherit;font-weight:600;padding:.7rem 1.4rem;border:0;border-radius:.5rem;background:var(--act);
+color:var(--on-act);cursor:pointer}
+button.link{padding:.7rem 0;background:none;color:var(--ink);font-weight:400;text-decoration:underline}
+button:focus-visible{outline:3px solid var(--ink);outline-offset:3px}
+""".strip()
+
+
+class Pages:
+    """The pages as bytes, made once at the start: a language, then a page, by the names of `Language`."""
+
+    def __init__(self, settings: Settings) -> None:
+        style = _STYLE + _accent(settings.brand_color)
+        self.headers = _headers(style)
+        self._made = {
+            code: {
+                name: _page(code, settings.brand, style, getattr(language, name), _FORMS.get(name, ""))
+                for name in Language.__struct_fields__
+            }
+            for code, language in languages(settings).items()
+        }
+
+    def page(self, name: str, wish: str = "") -> bytes:
+        """A page in the language that `wish` (an Accept-Language header) likes best, in English when there is none."""
+        return self._made[_chosen(wish, self._made)][name]
+
+
+def _form(name: str, style: str = "") -> str:
+    # Not a link: a client that follows links without reading, as scanners do, must change nothing.
+    return f'<form method="post"><button{style} type="submit" name="{name}" value="1">{{button}}</button></form>'
+
+
+_FORMS = {"confirm": _form("confirm"), "unsubscribed": _form("undo", ' class="link"'), "resubscribed": _form("confirm")}
+
+
+def _page(code: str, brand: str, style: str, words: PageWords, form: str) -> bytes:
+    above = f'<p class="brand">{escape(brand)}</p>' if brand else ""
+    return (
+        f'<!doctype html><html lang="{escape(code)}"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{escape(words.title)}</title><style>{style}</style></head>"
+        f"<body><main>{above}<h1>{escape(words.title)}</h1><p>{escape(words.text)}</p>"
+        f"{form.format(button=escape(words.button))}</main></body></html>\n"
+    ).encode()
+
+
+def _headers(style: str) -> dict[str, str]:
+    """What every page of ours is sent with."""
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return {
+        "Cache-Control": "no-store",
+        "Content-Security-Policy": (
+            f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; base-uri 'none'; "
+            "frame-ancestors 'none'"
+        ),
+        "Referrer-Policy": "no-referrer",
+        "Vary": "Accept-Language",
+        "X-Content-Type-Options": "nosniff",
+        "X-Robots-Tag": "noindex, nofollow",
+    }
+
+
+def _accent(color: str) -> str:
+    """The brand's colour on buttons, with whichever of black and white is read better on it (WCAG 2.2, 1.4.3)."""
+    if not color:
+        return ""
+    shares = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares)
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    on = "#fff" if 1.05 / (luminance + 0.05) >= (luminance + 0.05) / 0.05 else "#000"
+    return f"\nbutton:not(.link){{background:{color};color:{on}}}"
+
+
+def _chosen(wish: str, there: Iterable[str]) -> str:
+    """The code that an Accept-Language header likes best (RFC 9110, 12.5.4), by its first subtag if need be."""
+    best, best_quality = DEFAULT, 0.0
+    for part in wish[:_LONGEST_WISH].split(","):
+        code, _, parameter = part.strip().lower().partition(";")
+        try:
+            quality = float(parameter.strip().removeprefix("q=")) if parameter else 1.0
+        except ValueError:
+            continue
+        for known in (code.strip(), code.strip().partition("-")[0]):
+            if known in there and quality > best_quality:
+                best, best_quality = known, quality
+    return best

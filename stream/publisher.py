@@ -1,0 +1,258 @@
+"""The one way from ingest to Kafka: a producer that connects by itself, answers on the event loop and never blocks it.
+
+kafka-python's futures call back on its own thread, and its accumulator has no bound. Both are mended here: answers
+cross to the loop in one wake-up for however many there are, and what awaits an answer is bounded in bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import structlog
+from kafka import KafkaProducer
+from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError, RetriableError
+
+from schemas.errors import Misconfigured, Reject, Retry
+from schemas.settings import Settings
+from schemas.topics import Topic
+from stream.record_limits import RecordLimits
+
+log = structlog.get_logger()
+
+# None: Kafka has the record. Reject: it takes none of this size. Retry: it may not have it, send it again.
+Answer = Reject | Retry | None
+Done = Callable[[Answer], None]
+
+# What `publish` may have awaiting Kafka's answer; kafka-python keeps it in memory until it is delivered or given up.
+_OUTSTANDING_BYTES = 64 * 1024 * 1024
+# Above Kafka's own default for a record: the topic's limit decides, not ours.
+_REQUEST_BYTES = 8 * 1024 * 1024
+# Metadata is fetched before a producer is used, so a send that would wait for it means the topic is gone just now.
+_METADATA_MS = 2
+_CONNECT_MS = 2000
+_RECONNECT_SECONDS = 0.5
+
+
+class Publisher:
+    """Publishes records with acks=all by an idempotent producer.
+
+    Connects in a thread of its own and again whenever the producer has failed for good, whatever the reason. Call
+    everything but the constructor on the event loop. `limits` are those of its topics.
+    """
+
+    def __init__(self, settings: Settings, topics: Sequence[Topic]) -> None:
+        self.problem: str | None = "not connected to Kafka yet"
+        self.unreachable = False  # it was tried
+        self.limits = RecordLimits(settings, topics)
+        self._settings = settings
+        self._topics = topics
+        self._producer: KafkaProducer | None = None
+        self._stopping = threading.Event()
+        self._answers: deque[tuple[Done, Exception | None, KafkaProducer]] = deque()
+        self._waking = False
+        self._outstanding = 0
+
+    def start(self) -> None:
+        """Begin to connect. Returns at once; `problem` is None when connected."""
+        self._loop = asyncio.get_running_loop()
+        self._connect_soon()
+
+    async def stop(self, patience: float) -> None:
+        """Wait up to `patience` seconds for what was handed to Kafka, then close."""
+        self._stopping.set()
+        self.limits.stop()
+        producer, self._producer, self.problem = self._producer, None, "stopping"
+        if producer is not None:
+            await asyncio.to_thread(_close, producer, patience)
+
+    def send(self, topic: Topic, partition: int, key: bytes | None, value: bytes, done: Done) -> None:
+        """Hand a record to Kafka; `done` is called on the loop, once, with the answer.
+
+        Raises Retry when it is away, and Reject when the topic takes no record of this size.
+        """
+        producer = self._producer
+        if producer is None:
+            raise Retry(self.problem or "not connected to Kafka")
+        self.limits.check(topic, key, value)
+        try:
+            future = producer.send(self._settings.topic(topic), value=value, key=key, partition=partition)
+        except MessageSizeTooLargeError as error:
+            raise Reject("too-large", str(error)) from error
+        except KafkaError as error:
+            self._replace_if_failed(producer, error)
+            raise Retry(f"Kafka did not take the record: {error!r}") from error
+        except ValueError as error:  # the partition is not there: the topic was made with fewer than we are set to use
+            raise Retry(str(error)) from error
+        future.add_both(lambda result: self._answered(done, result, producer))
+
+    async def publish(self, topic: Topic, key: str, value: bytes, within: float) -> None:
+        """Publish one record on its key's own partition, and return when it is safe.
+
+        Raises Retry when Kafka has not confirmed it `within` seconds, and then it may still arrive: publish only what
+        may arrive twice. Raises Reject when the broker will never take it.
+        """
+        if self._outstanding + len(value) > _OUTSTANDING_BYTES:
+            raise Retry("too much is waiting for Kafka")
+        answer: asyncio.Future[None] = self._loop.create_future()
+
+        def done(error: Answer) -> None:
+            self._outstanding -= len(value)
+            if answer.done():
+                return
+            if error is None:
+                answer.set_result(None)
+            else:
+                answer.set_exception(error)
+
+        self.send(topic, self._settings.partition_of(topic, key), key.encode(), value, done)
+        self._outstanding += len(value)
+        try:
+            await asyncio.wait_for(answer, within)
+        except TimeoutError:
+            raise Retry("Kafka has not confirmed the record in time") from None
+
+    def _answered(self, done: Done, result: object, producer: KafkaProducer) -> None:
+        """Kafka's answer, on the producer's thread: queue it, and wake the loop unless a wake-up is under way."""
+        self._answers.append((done, result if isinstance(result, Exception) else None, producer))
+        if not self._waking:
+            self._waking = True
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to hear it
+                self._loop.call_soon_threadsafe(self._hear)
+
+    def _hear(self) -> None:
+        self._waking = False  # before the queue is read: what comes after wakes us again
+        while self._answers:
+            done, error, producer = self._answers.popleft()
+            done(None if error is None else self._said_of(error, producer))
+
+    def _said_of(self, error: Exception, producer: KafkaProducer) -> Reject | Retry:
+        """What an error says of its record.
+
+        kafka-python's idempotent producer is of no use after any error but one of time, also after a record that was
+        too large, and then gives that error to every record it holds: only the first that hears it is meant.
+        """
+        meant = producer is self._producer
+        self._replace_if_failed(producer, error)
+        if meant and isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
+            self.limits.look()
+            return Reject("too-large", "larger than the broker takes")
+        return Retry(repr(error))
+
+    def _replace_if_failed(self, producer: KafkaProducer, error: Exception) -> None:
+        """Make another when this one has failed for good: by its own word, or its id is unknown to the broker, say."""
+        if producer is not self._producer or (isinstance(error, RetriableError) and not _is_fatal(producer)):
+            return
+        log.warning("producer failed, making another", error=repr(error))
+        self._producer, self.problem = None, "connecting to Kafka again"
+        threading.Thread(target=_close, args=(producer, 0), daemon=True).start()
+        self._connect_soon()
+
+    def _connect_soon(self) -> None:
+        threading.Thread(target=self._connect, name="kafka-connect", daemon=True).start()
+
+    def _connect(self) -> None:
+        problem = ""
+        while not self._stopping.is_set():
+            producer = None
+            try:
+                producer = self._make()
+                self._warm(producer)
+            except (KafkaError, Misconfigured) as error:
+                if repr(error) != problem:
+                    problem = repr(error)
+                    log.warning("waiting for Kafka", servers=self._settings.kafka, why=str(error))
+                self.unreachable = not isinstance(error, Misconfigured)
+                self.problem = "Kafka can't be reached" if self.unreachable else str(error)
+                if producer is not None:
+                    _close(producer, 0)
+                self._stopping.wait(_RECONNECT_SECONDS)
+                continue
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._connected, producer)
+            return
+
+    def _connected(self, producer: KafkaProducer) -> None:
+        if self._stopping.is_set():
+            _close(producer, 0)
+            return
+        self._wake_once_a_turn(producer)
+        self._producer, self.problem, self.unreachable = producer, None, False
+        self.limits.start()
+        log.info("connected to Kafka", servers=self._settings.kafka)
+
+    def _wake_once_a_turn(self, producer: KafkaProducer) -> None:
+        """Let what is sent in one turn of the loop wake the producer's thread once, and so share a request to Kafka.
+
+        kafka-python wakes it at every record. Each time it takes the interpreter from us and sends that record alone.
+        """
+        loop_thread, wake, due = threading.get_ident(), producer._sender.wakeup, False
+
+        def wake_now() -> None:
+            nonlocal due
+            due = False
+            wake()
+
+        def wake_soon() -> None:
+            nonlocal due
+            if threading.get_ident() != loop_thread:  # it is being closed
+                wake()
+            elif not due:
+                due = True
+                self._loop.call_soon(wake_now)
+
+        producer._sender.wakeup = wake_soon
+
+    def _make(self) -> KafkaProducer:
+        producer = KafkaProducer(
+            bootstrap_servers=self._settings.kafka_servers,
+            client_id="sendlens-ingest",
+            # Said outright: a conflicting setting would otherwise turn idempotence off without a word.
+            enable_idempotence=True,
+            acks="all",
+            linger_ms=0,
+            max_request_size=_REQUEST_BYTES,
+            max_block_ms=_METADATA_MS,
+            bootstrap_timeout_ms=_CONNECT_MS,
+            reconnect_backoff_max_ms=1000,
+            metrics_enabled=False,
+        )
+        # A topic made in passing would have the broker's number of partitions. kafka-python 3.0.12 does not hand its
+        # setting allow_auto_create_topics on to where the requests are made.
+        producer._metadata.config["allow_auto_create_topics"] = False
+        return producer
+
+    def _warm(self, producer: KafkaProducer) -> None:
+        """Fetch what `send` would otherwise wait for. Raises Misconfigured when a topic is not as we are set."""
+        for topic in self._topics:
+            name, want = self._settings.topic(topic), self._settings.partitions_of(topic)
+            found = None
+            for _ in range(_CONNECT_MS // 20):
+                with contextlib.suppress(RetriableError):
+                    found = producer.partitions_for(name)
+                if found or self._stopping.wait(0.02):
+                    break
+            if not found:
+                raise Misconfigured(f"topic {name} is not there yet: `sendlens migrate` makes it")
+            if len(found) != want:
+                raise Misconfigured(f"topic {name} has {len(found)} partitions, SENDLENS_PARTITIONS says {want}")
+
+
+def _is_fatal(producer: KafkaProducer) -> bool:
+    """Whether it says itself that it will never send again."""
+    return bool(producer._transaction_manager.has_fatal_error())
+
+
+def _close(producer: KafkaProducer, patience: float) -> None:
+    try:
+        producer.close(timeout=patience)
+    except KafkaError as error:
+        if patience:
+            log.warning("Kafka did not take everything before the end", error=repr(error))
+        # kafka-python leaves its thread running then. Ended, it answers for all that it holds; the mark spares its
+        # destructor another try.
+        producer._sender.force_close()
+        producer._closed = True

@@ -1,0 +1,44 @@
+"""Writes records to Kafka outside the stream: for commands and for the restore, which have no stage's producer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
+from schemas.errors import Retry
+from schemas.settings import Settings
+from schemas.topics import DEAD
+from stream.records import OutRecord
+
+_SECONDS = 60.0
+
+
+def write_all(settings: Settings, records: Iterable[OutRecord]) -> int:
+    """Write them all and return how many, when Kafka has them (acks=all); those of a partition in their order.
+
+    Raises Retry when the broker did not take them all; some may have been written.
+    """
+    left = iter(records)
+    first = next(left, None)
+    if first is None:
+        return 0
+    try:
+        producer = KafkaProducer(
+            bootstrap_servers=settings.kafka_servers, acks="all", max_request_size=DEAD.max_record_bytes
+        )
+        try:
+            sent = [
+                producer.send(settings.topic(one.topic), key=one.key or None, value=one.value, partition=one.partition)
+                for one in chain((first,), left)
+            ]
+            producer.flush(timeout=_SECONDS)
+            for one in sent:
+                one.get(timeout=0)
+        finally:
+            producer.close()
+    except (KafkaError, OSError) as error:
+        raise Retry(f"Kafka at {settings.kafka} did not take every record: {error!r}") from error
+    return len(sent)

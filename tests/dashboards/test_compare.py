@@ -1,0 +1,45 @@
+"""The period that one is compared with."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import get_args
+
+import pytest
+
+from clickhouse.query_parameters import QueryParameters
+from dashboards.page.compare import Compare, earlier
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("compare", "since", "until", "timezone", "begins", "ends"),
+    [
+        ("before", "2026-03-02", "2026-03-09", "UTC", "2026-02-23", "2026-03-02"),
+        ("weekdays", "2026-03-02", "2026-03-09", "UTC", "2026-02-23", "2026-03-02"),
+        # Ten days: of two weeks before, so that a Monday lies beside a Monday.
+        ("weekdays", "2026-03-02", "2026-03-12", "UTC", "2026-02-16", "2026-02-26"),
+        # Midnights stay midnights, though the clocks went forward on 8 March.
+        (
+            "weekdays",
+            "2026-03-09T04:00",
+            "2026-03-10T04:00",
+            "America/New_York",
+            "2026-03-02T05:00",
+            "2026-03-03T05:00",
+        ),
+        ("year", "2026-03-02", "2026-03-09", "UTC", "2025-03-02", "2025-03-09"),
+        ("year", "2028-02-29", "2028-03-01", "UTC", "2027-02-28", "2027-03-01"),
+    ],
+)
+def test_the_other_period(compare: Compare, since: str, until: str, timezone: str, begins: str, ends: str) -> None:
+    other = earlier(QueryParameters(at(since), at(until), ("spring",), timezone), compare)
+    assert other == QueryParameters(at(begins), at(ends), ("spring",), timezone)
+
+
+def test_nothing_is_compared_unasked() -> None:
+    assert earlier(QueryParameters(at("2026-03-02"), at("2026-03-09"), (), "UTC"), "") is None
+    assert len(get_args(Compare)) == 4
