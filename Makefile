@@ -8,10 +8,10 @@ BIN := .venv/bin
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
-demo: .venv/ready ## Start everything on this machine and play a mail world against it (ARGS=--check: compare and exit)
+demo: .venv/demo ## Start everything on this machine and play a mail world against it (ARGS=--check: compare and exit)
 	@exec $(BIN)/sendlens demo $(ARGS)
 
-up: .venv/ready ## Start everything on this machine, without the mail world
+up: .venv/demo ## Start everything on this machine, without the mail world
 	@exec $(BIN)/sendlens up
 
 # Four files of tests at a time on two cores, for half of their time they wait; in the order that tests/conftest.py gives.
@@ -67,17 +67,31 @@ lock: .venv/ready ## Pin today's newest versions of what pyproject.toml names
 		--all-extras pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		-c requirements.lock pyproject.toml -o requirements-cluster.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--extra embedded --extra world --extra checkout $(UNUSED:%=--no-emit-package %) \
+		-c requirements.lock pyproject.toml -o requirements-demo.lock
 
 clean: ## Remove what was built and what the demo left
 	rm -rf .venv .kafka var build *.egg-info
 
-.venv/ready: requirements.lock pyproject.toml
+# What the embedded ClickHouse's package asks for, for data frames, and nothing here imports: a third of a GB.
+UNUSED := numpy pandas pyarrow
+
+PIP_INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
+
+# What the demo runs on; all other targets bring the rest on top of it.
+.venv/demo: requirements-demo.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Sendlens needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }
 	@$(PYTHON) -m venv .venv || { echo "No venv module: on Debian, apt-get install python3-venv"; exit 1; }
-	@echo "Installing into .venv (about 1.3 GB, most of it the embedded ClickHouse)"
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo "Installing into .venv (about 820 MB, most of it the embedded ClickHouse)"
+	$(PIP_INSTALL) --require-hashes -r requirements-demo.lock
+	$(PIP_INSTALL) --no-build-isolation -e .
+	@touch $@
+
+.venv/ready: requirements.lock .venv/demo
+	@echo "Installing what tests and checks need as well (about 790 MB more)"
+	$(PIP_INSTALL) --require-hashes -r requirements.lock
 	@touch $@
 
 # Each brings what its lock file names, and nothing into the sources.

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.support.processes import ROOT
 
-LOCKS = ("requirements.lock", "requirements-cluster.lock")
+LOCKS = ("requirements.lock", "requirements-cluster.lock", "requirements-demo.lock")
 # In an environment of its own, which uv makes: none of what it needs is ours to ship.
 TOOL = ("uv", "tool", "run", "--from", "pip-audit==2.10.1", "pip-audit")
 SECONDS = 600

