@@ -12,6 +12,7 @@ COPY commands /app/commands
 COPY dashboards /app/dashboards
 COPY decisions /app/decisions
 COPY ingest /app/ingest
+COPY oauth2 /app/oauth2
 COPY schemas /app/schemas
 COPY stream /app/stream
 COPY sendlens.py LICENSE /app/
