@@ -74,7 +74,7 @@ class NotRenewed:
     wait: float = 0.0
 
 
-class _Answer(Struct):
+class _TokenResponse(Struct):
     """RFC 6749, 5.1 and 5.2. Old endpoints write the number as text."""
 
     access_token: str = ""
@@ -101,7 +101,7 @@ def ask(grant: GrantSecrets, ca_file: str = "", seconds: float = SECONDS) -> Ren
 def read(grant: GrantSecrets, status: int, body: bytes, wait: float = 0.0) -> Renewed | GrantRefused | NotRenewed:
     """What the server says. Of its description only a code is repeated: the rest may name people."""
     try:
-        answer = msgspec.json.decode(body, type=_Answer)
+        answer = msgspec.json.decode(body, type=_TokenResponse)
     except UNREADABLE:
         return NotRenewed(f"status {status}, and no answer of a token endpoint", wait)
     if answer.error or status != 200:

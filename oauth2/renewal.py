@@ -13,6 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import structlog
@@ -48,7 +49,7 @@ class TokenRenewal:
         clock: Callable[[], float] = time.time,
         share: Callable[[], float] = random.random,
     ) -> None:
-        self._folder = settings.data_dir / "oauth2"
+        self._folder = Path(settings.access_tokens_dir) if settings.access_tokens_dir else settings.data_dir / "oauth2"
         self._ask = ask or _asking(settings.ca_file)
         self._clock = clock
         self._share = share

@@ -1,7 +1,7 @@
-"""The file of a grant's tokens: `oauth2/VARIABLE.json` in the data folder, mode 0600, replaced whole.
+"""The file of a grant's tokens: `VARIABLE.json` in the folder of SENDLENS_ACCESS_TOKENS_DIR, mode 0600, replaced whole.
 
-All processes of a machine that share the data folder share its tokens, and one of them at a time asks for new ones: it
-holds the lock of the file beside it, which dies with its process.
+All processes that share the folder share its tokens, and one of them at a time asks for new ones: it holds the lock of
+the file beside it, which dies with its process.
 """
 
 from __future__ import annotations

@@ -58,19 +58,18 @@ class OAuth2Grant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             raise ValueError('tenant: only with provider = "microsoft"')
         if self.tenant and not _TENANT.fullmatch(self.tenant):
             raise ValueError("tenant: want the directory's id or domain, common, organizations or consumers")
-        known = self._known_url()
-        if not (known or self.token_url) or (known and self.token_url not in ("", known)):
-            raise ValueError('want provider = "google", provider = "microsoft" or a token_url, one of the three')
-        if not known:
-            _check_url(self.token_url)
-        force_setattr(self, "token_url", self.token_url or known)
+        force_setattr(self, "token_url", self._endpoint())
         if self.provider == "microsoft":
             force_setattr(self, "scope", self.scope or _MICROSOFT_SCOPE)
 
-    def _known_url(self) -> str:
-        if self.provider == "microsoft":
-            return _MICROSOFT.format(tenant=self.tenant or "common")
-        return _GOOGLE if self.provider == "google" else ""
+    def _endpoint(self) -> str:
+        """The provider's, or the one that is named. Raises ValueError for both and for neither."""
+        known = {"google": _GOOGLE, "microsoft": _MICROSOFT.format(tenant=self.tenant or "common")}
+        url = known.get(self.provider or "", self.token_url)
+        if not url or self.token_url not in ("", url):
+            raise ValueError('want provider = "google", provider = "microsoft" or a token_url, one of the three')
+        _check_url(url)
+        return url
 
 
 def _check_url(url: str) -> None:

@@ -108,13 +108,11 @@ class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def _share_grant(self) -> None:
         """Give each server that says nothing else the account's OAuth 2.0 grant."""
+        for name in ("smtp", "imap"):
+            login = getattr(self, name)
+            if login is not None and not login.has_secret and self.oauth2 is not None:
+                force_setattr(self, name, replace(login, oauth2=self.oauth2))
         smtp, imap = self.smtp, self.imap
-        if smtp is not None and not smtp.has_secret and self.oauth2 is not None:
-            smtp = replace(smtp, oauth2=self.oauth2)
-            force_setattr(self, "smtp", smtp)
-        if imap is not None and not imap.has_secret and self.oauth2 is not None:
-            imap = replace(imap, oauth2=self.oauth2)
-            force_setattr(self, "imap", imap)
         if smtp is not None and smtp.user and not smtp.has_secret:
             raise ValueError("smtp: user without password_env, oauth2_token_env or [account.oauth2]")
         if imap is not None and not imap.has_secret:
