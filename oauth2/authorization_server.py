@@ -15,7 +15,7 @@ from schemas.errors import UNREADABLE, Misconfigured
 from schemas.senders import GrantSecrets
 from schemas.text import one_line
 
-SECONDS = 15.0  # for the whole of it
+SECONDS = 10.0  # for the whole of it
 _MOST_BYTES = 64 * 1024
 _MOST_SECONDS = 30 * 86_400.0
 # RFC 6749, 5.1 only recommends `expires_in`. Without it a token is renewed often, which harms nothing.

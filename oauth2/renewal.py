@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 Ask = Callable[[GrantSecrets], Renewed | GrantRefused | NotRenewed]
 # Another process that asks has an answer by then, or a deadline behind it.
-_PATIENCE = 2 * SECONDS
+_PATIENCE = SECONDS + 2.0
 
 
 def load_senders(settings: Settings) -> Senders:

@@ -172,13 +172,13 @@ class Senders:
         token = tokens.get(grant)
         return Credential(login.user, "oauth2", token.secret, lambda: tokens.refused(grant, token.secret))
 
-    def access(self, login: Login) -> AccessToken | None:
-        """The access token of a login by a grant, asked for even if the server refused before; None without a grant.
+    def access(self, login: Login, *, insist: bool) -> AccessToken | None:
+        """The access token of a login by a grant; None without one. `insist`: ask even if the server refused before.
 
         Raises as `credential` does.
         """
         grant = self.grant(login)
-        return None if grant is None else self._renewing.get(grant, insist=True)
+        return None if grant is None else self._renewing.get(grant, insist=insist)
 
     def grant(self, login: Login) -> GrantSecrets | None:
         """What access tokens of this login are renewed with, None for another kind. Raises Misconfigured when a
