@@ -94,7 +94,7 @@ def ask(grant: GrantSecrets, ca_file: str = "", seconds: float = SECONDS) -> Ren
     except Misconfigured as error:
         return NotRenewed(str(error))
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        return NotRenewed(one_line(f"{type(error).__name__}: {with_advice(error)}")[:300])
+        return NotRenewed(one_line(f"{type(error).__name__}: {with_advice(error)}")[:500])
     return read(grant, status, body, wait)
 
 

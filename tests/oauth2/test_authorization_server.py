@@ -11,6 +11,7 @@ import pytest
 
 from oauth2.authorization_server import GrantRefused, NotRenewed, Renewed, ask, read
 from tests.oauth2.granted import Granted, granted
+from tests.support.authority import Authority, tls_in_front
 from tests.support.processes import free_port
 
 GOOD: dict[str, object] = {"access_token": "ya29.a0-_/+=~", "token_type": "Bearer", "expires_in": 3599}
@@ -104,6 +105,17 @@ def test_a_bad_file_of_authorities_is_told(anna: Granted, tmp_path: Path) -> Non
     assert isinstance(said, NotRenewed)
     assert "SENDLENS_CA_FILE" in said.why
     assert anna.asked == 0
+
+
+def test_a_private_authority_is_believed_where_it_is_named(anna: Granted, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    with tls_in_front(int(anna.server.url.split(":")[2].split("/")[0]), authority.signed("DNS:localhost")) as port:
+        anna.changes = {"token_url": f"https://localhost:{port}/token"}
+        assert isinstance(ask(anna.grant, str(authority.file)), Renewed)
+        said = ask(anna.grant)
+    assert isinstance(said, NotRenewed)
+    assert "SENDLENS_CA_FILE" in said.why
+    assert anna.asked == 1
 
 
 def test_no_secret_is_in_what_is_said(anna: Granted) -> None:
