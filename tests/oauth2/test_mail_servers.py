@@ -9,7 +9,6 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -151,17 +150,22 @@ async def test_several_connections_that_open_at_once_ask_for_one_token(
     await pool.close()
 
 
-async def check(folder: Path, refresh: str, **more: Any) -> tuple[int, list[list[str]]]:
+async def sendlens(folder: Path, refresh: str, *words: str) -> subprocess.CompletedProcess[str]:
     env = {
         "SENDLENS_SENDERS": str(folder / "senders.toml"), "SENDLENS_DATA_DIR": str(folder / "data"),
         "T_ID": CLIENT_ID, "T_SECRET": CLIENT_SECRET, "T_REFRESH": refresh,
     }  # fmt: skip
     done = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-m", "sendlens", "senders", "check", "--no-mail"],
-        cwd=ROOT, env=os.environ | env | more, capture_output=True, text=True, timeout=60,
+        subprocess.run, [sys.executable, "-m", "sendlens", *words],
+        cwd=ROOT, env=os.environ | env, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert refresh not in done.stdout + done.stderr
     assert "access." not in done.stdout + done.stderr
+    return done
+
+
+async def check(folder: Path, refresh: str) -> tuple[int, list[list[str]]]:
+    done = await sendlens(folder, refresh, "senders", "check", "--no-mail")
     return done.returncode, [line.split("  ")[1:] for line in done.stdout.splitlines() if line.startswith(ANNA)]
 
 
@@ -186,3 +190,10 @@ async def test_the_check_says_how_the_grant_is(
     assert "put the new refresh token into T_REFRESH" in told["oauth2"][2]
     assert told["smtp login"][1:] == ["wrong", "not tried: see oauth2 above"]
     assert told["imap login"][1:] == ["wrong", "not tried: see oauth2 above"]
+    asked = len(tokens.requests)
+    doctor = await sendlens(tmp_path, refresh, "doctor", "--only", "accounts", "--no-mail")
+    assert f"{ANNA} oauth2: no access token: " in doctor.stdout
+    assert "put the new refresh token into T_REFRESH" in doctor.stdout
+    assert len(tokens.requests) == asked, "the doctor may look every few minutes"
+    await check(tmp_path, refresh)
+    assert len(tokens.requests) == asked + 1
