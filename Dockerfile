@@ -12,6 +12,7 @@ COPY commands /app/commands
 COPY dashboards /app/dashboards
 COPY decisions /app/decisions
 COPY ingest /app/ingest
+COPY oauth2 /app/oauth2
 COPY schemas /app/schemas
 COPY stream /app/stream
 COPY sendlens.py LICENSE /app/
@@ -23,9 +24,9 @@ FROM python:3.11.15-slim-bookworm
 LABEL org.opencontainers.image.title="Sendlens" \
       org.opencontainers.image.licenses="Apache-2.0"
 
-# The folder's owner becomes that of the volume that is mounted on it.
+# A folder's owner becomes that of the volume that is mounted on it.
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin sendlens \
-    && install -d -o 10001 -g 10001 -m 0700 /var/lib/sendlens
+    && install -d -o 10001 -g 10001 -m 0700 /var/lib/sendlens /var/lib/sendlens-oauth2
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app
 

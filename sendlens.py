@@ -302,10 +302,10 @@ def inbox() -> None:
     """Read the senders' mailboxes: every mail goes to the topic mail, and nothing changes in the mailbox."""
     with explained():
         from ingest.inbox.serve import serve
-        from schemas.senders import load
+        from oauth2.renewal import load_senders
 
         settings = read_settings()
-        asyncio.run(serve(settings, load(settings)))
+        asyncio.run(serve(settings, load_senders(settings)))
 
 
 @app.command()

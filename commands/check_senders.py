@@ -8,6 +8,7 @@ import binascii
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -51,15 +52,15 @@ def senders_check(
     """Connect and log in to every account's servers, send mail to the addresses that every email names, and say what is
     wrong and what to do. Exits 1 if anything is."""
     with explained():
-        from schemas.senders import load
+        from oauth2.renewal import load_senders
 
         settings = read_settings()
-        senders = load(settings)
+        senders = load_senders(settings)
         if not settings.senders.exists():
             print(f"{settings.senders} is not there: mail leaves through SENDLENS_SMTP_HOST, no mailbox is read")
         chosen = _chosen(senders, address or [])
         wrong = 0
-        for finding in check_accounts(senders, chosen):
+        for finding in check_accounts(senders, chosen, insist=True):
             print(finding.line(), flush=True)
             wrong += bool(finding.todo)
         if send_mail and not address:
@@ -85,14 +86,16 @@ def _chosen(senders: Senders, addresses: list[str]) -> list[Account]:
     return [account for account in everyone if account.address in wanted]
 
 
-def check_accounts(senders: Senders, accounts: list[Account] | None = None) -> Iterator[CheckResult]:
-    """Every account, or these, on its servers."""
+def check_accounts(
+    senders: Senders, accounts: list[Account] | None = None, *, insist: bool = False
+) -> Iterator[CheckResult]:
+    """Every account, or these, on its servers. `insist`: an OAuth 2.0 grant that was refused before is asked again."""
     chosen = _chosen(senders, []) if accounts is None else accounts
-    for results in asyncio.run(_check_all(senders, chosen)):
+    for results in asyncio.run(_check_all(senders, chosen, insist)):
         yield from results
 
 
-async def _check_all(senders: Senders, accounts: list[Account]) -> list[list[CheckResult]]:
+async def _check_all(senders: Senders, accounts: list[Account], insist: bool) -> list[list[CheckResult]]:
     """The findings of each account, several accounts at a time."""
     turn = asyncio.Semaphore(_AT_ONCE)
 
@@ -100,6 +103,8 @@ async def _check_all(senders: Senders, accounts: list[Account]) -> list[list[Che
         async with turn:
             name = account.address or "everybody"
             findings = [CheckResult(name, check, said, todo) for check, said, todo in _limits(account)]
+            for grant in await asyncio.to_thread(_grants, senders, account, insist):
+                findings.append(CheckResult(name, *grant))
             if account.smtp is not None:
                 findings += [CheckResult(name, *found) for found in await _smtp(senders, account.smtp)]
             if account.imap is not None:
@@ -139,17 +144,42 @@ def _resolved(login: Login) -> str:
     return ""
 
 
+def _access(senders: Senders, login: Login, insist: bool) -> Found | None:
+    """The state of an OAuth 2.0 grant; None for another login."""
+    grant = login.oauth2
+    try:
+        token = senders.access(login, insist=insist)
+    except (Misconfigured, Retry) as error:
+        return "oauth2", "no access token", str(error)
+    if grant is None or token is None:
+        return None
+    until = datetime.fromtimestamp(token.expires_at, UTC)
+    return "oauth2", f"access token of {grant.refresh_token_env} until {until:%Y-%m-%d %H:%M} UTC", token.trouble
+
+
+def _grants(senders: Senders, account: Account, insist: bool) -> list[Found]:
+    """Each OAuth 2.0 grant of the account once."""
+    logins = {login.oauth2: login for login in (account.imap, account.smtp) if login is not None and login.oauth2}
+    return [found for login in logins.values() if (found := _access(senders, login, insist)) is not None]
+
+
 def _secret(senders: Senders, login: Login) -> tuple[Credential | None, str]:
     """What to log in with, or what to do to have it."""
     try:
         return senders.credential(login), ""
-    except Misconfigured as error:
-        return None, str(error)
+    except (Misconfigured, Retry) as error:
+        return None, "see oauth2 above" if login.oauth2 else str(error)
 
 
 def _refused(login: Login) -> str:
-    variable = login.password_env or login.oauth2_token_env
-    return f"check `user` ({login.user}) and what {variable} holds; some providers want an app password or OAuth 2.0"
+    if login.oauth2:
+        return (
+            f"check that {login.oauth2.refresh_token_env} is of `user` ({login.user}), that its scope has this "
+            "protocol, and that the provider lets the mailbox use it"
+        )
+    return (
+        f"check `user` ({login.user}) and what {login.variable} holds; some providers want an app password or OAuth 2.0"
+    )
 
 
 async def _smtp(senders: Senders, login: Smtp) -> list[Found]:
@@ -173,7 +203,7 @@ async def _smtp(senders: Senders, login: Smtp) -> list[Found]:
         return [("smtp", _place(login), f"{advice}; check `host`, `port` and `tls` ({login.tls})")]
     found = [("smtp", f"{_place(login)}, tls {login.tls}", "")]
     try:
-        credential, todo = _secret(senders, login)
+        credential, todo = await asyncio.to_thread(_secret, senders, login)
         if credential is None:
             found.append(("smtp login", "not tried" if todo else "none wanted", todo))
             return found
@@ -184,6 +214,8 @@ async def _smtp(senders: Senders, login: Smtp) -> list[Found]:
                 await client.login(credential.user, credential.secret)
             found.append(("smtp login", credential.user, ""))
         except (aiosmtplib.SMTPException, OSError) as error:
+            if isinstance(error, aiosmtplib.SMTPAuthenticationError):
+                await asyncio.to_thread(credential.refused)
             said = _line(error).replace(credential.secret, "...")
             found.append(("smtp login", said, _refused(login)))
     finally:

@@ -26,6 +26,7 @@ from agents.runtime.metrics import GUARD_FACTS, GUARD_PAUSES, GUARD_UNKNOWN_ADDR
 from clickhouse.ask import StageQueries
 from decisions.effects import suppress as facts
 from decisions.effects.pause import BounceCounts, detail, may_be_near, must_pause
+from oauth2.renewal import load_senders
 from schemas.errors import UNREADABLE, Retry
 from schemas.events import (
     AnyEvent,
@@ -40,7 +41,6 @@ from schemas.events import (
     Sent,
     lines,
 )
-from schemas.senders import load as load_senders
 from schemas.settings import Settings
 from schemas.state.pauses import paused, running_since
 from schemas.topics import CAMPAIGNS, EVENTS, LEADS, PAUSES

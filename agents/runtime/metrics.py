@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import get_args
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import REGISTRY, Counter, Gauge
 
 from agents.pipeline import STORE, Stage
 from clickhouse.samples import from_zero
 from decisions.mail.verdict import MailKind, MatchedBy
 from decisions.sending.gate import SkipReason
+from oauth2.renewal_metrics import register
 from schemas.events import Fact, FactOwner
 from schemas.state.attempts import WaitState
 
+register(REGISTRY)
 HANDLED = Counter("sendlens_records_handled", "Records that a stage took, handled and acknowledged.", ["stage"])
 LAG = Gauge("sendlens_stage_lag_records", "Records of a stage's topics that no worker has acknowledged yet.", ["stage"])
 OWN_LAG = Gauge("sendlens_own_lag_records", "Of these, the ones in this worker's own partitions.", ["stage"])

@@ -19,9 +19,9 @@ from agents.sender.sender_state import SenderState
 from agents.sender.wait_queue import WaitQueue, waits_view
 from clickhouse.ask import Questions, StageQueries
 from decisions.sending.gate import PriorSend
+from oauth2.renewal import load_senders
 from schemas.errors import UNREADABLE, Reject, Retry
 from schemas.events import Campaign, Delivery, Lead, Link, Pause, Send, lines
-from schemas.senders import load as load_senders
 from schemas.settings import Settings
 from schemas.state.attempts import Attempt, Waiting
 from schemas.topics import (

@@ -38,7 +38,8 @@ def no_login() -> None:
 class SmtpPool:
     """At most `connections` connections to one mail server, opened when needed and used again.
 
-    `credential` is asked at each login. `verdict` is how long the server may take to answer a whole email, in seconds.
+    `credential` is asked at each login, in a thread of its own: it may renew an access token. `verdict` is how long the
+    server may take to answer a whole email, in seconds.
     """
 
     def __init__(
@@ -102,7 +103,8 @@ class SmtpPool:
             self._local_hostname = await asyncio.to_thread(socket.getfqdn)
         try:
             context = None if server.tls == "none" else await asyncio.to_thread(server.tls_context)
-        except Misconfigured as error:
+            credential = await asyncio.to_thread(self._credential)
+        except (Misconfigured, Retry) as error:
             raise self.unreachable(str(error)) from None
         client = SMTP(
             hostname=server.host,
@@ -117,10 +119,9 @@ class SmtpPool:
             await client.connect()
             if client.is_ehlo_or_helo_needed:
                 await client.ehlo()
-            await self._log_in(client)
+            await _log_in(client, credential)
         except aiosmtplib.SMTPAuthenticationError as error:
-            name = server.password_env or server.oauth2_token_env
-            raise self.unreachable(f"login refused, see {name}: {error}", client) from None
+            raise self.unreachable(f"login refused, see {server.variable}: {error}", client) from None
         except (SMTPException, OSError, ValueError, Misconfigured) as error:
             raise self.unreachable(with_advice(error), client) from None
         except BaseException:
@@ -131,15 +132,6 @@ class SmtpPool:
             cast(asyncio.Transport, client.transport),
             extensions=frozenset(name for name in ("size", "pipelining") if client.supports_extension(name)),
         )
-
-    async def _log_in(self, client: SMTP) -> None:
-        credential = self._credential()
-        if credential is None:
-            return
-        if credential.kind == "oauth2":
-            await client.auth_xoauth2(credential.user, credential.secret)
-        else:
-            await client.login(credential.user, credential.secret)
 
     def unreachable(self, why: str, connection: SMTP | Dialogue | None = None) -> Retry:
         if connection is not None:
@@ -261,6 +253,19 @@ class _Transaction:
             except NoReply:
                 return
         self._pool._idle.append(dialogue)
+
+
+async def _log_in(client: SMTP, credential: Credential | None) -> None:
+    if credential is None:
+        return
+    try:
+        if credential.kind == "oauth2":
+            await client.auth_xoauth2(credential.user, credential.secret)
+        else:
+            await client.login(credential.user, credential.secret)
+    except aiosmtplib.SMTPAuthenticationError:
+        await asyncio.to_thread(credential.refused)
+        raise
 
 
 def _clean(text: str) -> str:

@@ -13,6 +13,7 @@ import dns.resolver
 from agents.transport.dkim import signer
 from commands.doctor.diagnosis import Diagnosis, Examination
 from commands.doctor.probe import return_mail as probe
+from oauth2.renewal import load_senders
 from schemas.errors import Misconfigured
 from schemas.senders import Account, Senders, load
 from schemas.settings import is_loopback
@@ -141,7 +142,7 @@ def accounts(given: Examination) -> Iterator[Diagnosis]:
     """Every account on its servers, as `sendlens senders check` has it."""
     from commands.check_senders import check_accounts
 
-    for result in check_accounts(load(given.settings)):
+    for result in check_accounts(load_senders(given.settings)):
         said = f"{result.account} {result.check}: {result.said}"
         yield Diagnosis("accounts", "fail" if result.todo else "ok", said, result.todo)
 
@@ -151,7 +152,7 @@ def return_mail(given: Examination) -> Iterator[Diagnosis]:
     if given.mail_seconds <= 0:
         yield Diagnosis("return mail", "ok", "not tried (--no-mail)")
         return
-    yield from probe(load(given.settings), given.settings.keyring, given.mail_seconds)
+    yield from probe(load_senders(given.settings), given.settings.keyring, given.mail_seconds)
 
 
 def _is_nobodys(domain: str) -> bool:

@@ -73,6 +73,7 @@ def log_in(client: IMAPClient, credential: Credential) -> None:
             else:
                 client.login(credential.user, credential.secret)
         except LoginError as error:
+            credential.refused()
             raise LoginRefused(f"login refused: {_line(error).replace(credential.secret, '...')}") from None
 
 

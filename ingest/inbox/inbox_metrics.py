@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from clickhouse.samples import from_zero
+from oauth2.renewal_metrics import register
 
 
 class InboxMetrics:
@@ -15,6 +16,7 @@ class InboxMetrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        register(self.registry)
         self.mails = Counter(
             "sendlens_inbox_mails",
             "Mails read: published (Kafka has it, whole), truncated (Kafka has the first part of it), refused (Kafka "

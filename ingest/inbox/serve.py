@@ -52,7 +52,7 @@ async def serve(settings: Settings, senders: Senders) -> None:
         return
     for account in senders.mailboxes:
         if account.imap is not None:
-            senders.credential(account.imap)  # raises now, with the variable to set
+            senders.check_variables(account.imap)  # raises now, with the variable to set
     with _alone(settings.data_dir / "inbox"):
         sampler = Sampler(settings, "inbox", metrics.registry)
         sampler.start()

@@ -131,6 +131,11 @@ class Settings(BaseSettings):
         description="File of the accounts that send and are read, see `senders.example.toml`. Not there: mail leaves "
         "through `SENDLENS_SMTP_HOST`, and no mailbox is read.",
     )
+    access_tokens_dir: str = Field(
+        "",
+        description="Where renewed OAuth 2.0 tokens are kept, best in one folder for worker and inbox; empty: `oauth2` "
+        "in `SENDLENS_DATA_DIR`.",
+    )
 
     ses_topics: str = Field(
         "",

@@ -189,7 +189,7 @@ def test_each_waits_for_what_it_needs(services: dict[str, dict[str, Any]]) -> No
 def test_workers_can_be_many(services: dict[str, dict[str, Any]]) -> None:
     assert not {"container_name", "ports", "hostname"} & set(services["worker"])
     # What they keep is the same for all, and written as a whole.
-    assert [mount["type"] for mount in services["worker"]["volumes"]] == ["volume"]
+    assert [mount["type"] for mount in services["worker"]["volumes"]] == ["volume", "volume"]
 
 
 def test_nothing_listens_beyond_this_host_unless_you_say_so(services: dict[str, dict[str, Any]]) -> None:
@@ -229,10 +229,14 @@ def test_data_is_kept_on_named_volumes(config: dict[str, Any]) -> None:
     # Answered hits that Kafka does not have yet outlive their container.
     assert kept["ingest"] == [config["services"]["ingest"]["environment"]["SENDLENS_DATA_DIR"]]
     assert f"install -d -o 10001 -g 10001 -m 0700 {kept['ingest'][0]}" in (ROOT / "Dockerfile").read_text()
-    assert kept["inbox"] == [config["services"]["inbox"]["environment"]["SENDLENS_DATA_DIR"]]
+    # Tokens of mailboxes, which worker and inbox share, and how far each mailbox is read.
+    tokens = config["services"]["inbox"]["environment"]["SENDLENS_ACCESS_TOKENS_DIR"]
+    assert kept["inbox"] == [tokens, config["services"]["inbox"]["environment"]["SENDLENS_DATA_DIR"]]
+    assert f"/var/lib/sendlens {tokens}\n" in (ROOT / "Dockerfile").read_text()
     # The relay list of the worker, for a restart without a network.
-    assert kept["worker"] == [config["services"]["worker"]["environment"]["SENDLENS_DATA_DIR"]] == kept["ingest"]
-    assert len(config["volumes"]) == 6
+    assert kept["worker"] == [tokens, config["services"]["worker"]["environment"]["SENDLENS_DATA_DIR"]]
+    assert kept["worker"][1:] == kept["ingest"]
+    assert len(config["volumes"]) == 7
 
 
 def test_grafana_gets_the_plugin_that_the_boards_are_written_for(services: dict[str, dict[str, Any]]) -> None:

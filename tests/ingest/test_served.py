@@ -52,7 +52,7 @@ def test_the_main_path_over_real_http(settings: Settings) -> None:
 
 def test_a_folder_with_names_of_our_packages_hides_none_of_them(settings: Settings, tmp_path: Path) -> None:
     """A data folder has some: `clickhouse`, and in it ClickHouse's own `store`."""
-    for package in ("clickhouse", "dashboards", "decisions", "ingest", "schemas", "stream"):
+    for package in ("clickhouse", "dashboards", "decisions", "ingest", "oauth2", "schemas", "stream"):
         for module in (ROOT / package).glob("[a-z]*"):
             (tmp_path / package / module.stem).mkdir(parents=True, exist_ok=True)
     (tmp_path / "sendlens.py").write_text("raise SystemExit('not ours')")

@@ -44,16 +44,27 @@ def written(text: str, **settings: object) -> Senders:
 
 def test_the_example_is_a_file_that_is_read_and_uses_every_key() -> None:
     path = ROOT / "senders.example.toml"
-    anna, ben, bounces = parse(path.read_text(), path, "bounces.example.com")
+    anna, ben, carla, dora, bounces = parse(path.read_text(), path, "bounces.example.com")
     assert (anna.daily_limit, anna.hourly_limit) == (200, 20)
     assert ben.smtp
-    assert ben.smtp.oauth2_token_env == "BEN_TOKEN"
+    assert ben.imap
+    assert ben.smtp.oauth2 == ben.imap.oauth2 == ben.oauth2 is not None
+    assert carla.smtp
+    assert not carla.smtp.has_secret
+    assert dora.imap
+    assert dora.imap.oauth2_token_env == "DORA_TOKEN"
     assert bounces.smtp is None
     shown = tomllib.loads(path.read_text())["account"]
-    for name, struct in (("smtp", anna.smtp), ("imap", anna.imap), ("dkim", anna.dkim), (None, anna)):
+    structs = (("smtp", anna.smtp), ("imap", anna.imap), ("dkim", anna.dkim), ("oauth2", ben.oauth2), (None, anna))
+    for name, struct in structs:
         tables = [entry[name] for entry in shown if name in entry] if name else shown
         assert struct
-        assert {key for table in tables for key in table} == set(struct.__struct_fields__), name
+        keys = {key for table in tables for key in table}
+        if name == "oauth2":
+            keys |= set(shown[2]["imap"]["oauth2"])  # which has what [account.oauth2] may have
+        if name == "smtp":
+            keys |= {"oauth2"}  # shown in [account.imap]
+        assert keys == set(struct.__struct_fields__), name
 
 
 def test_what_the_example_calls_a_default_is_one() -> None:
@@ -175,9 +186,12 @@ def test_a_signing_key_is_found_beside_the_file(tmp_path: Path) -> None:
         (account(SMTP + "port = 70000"), "smtp.port"),
         (account(SMTP.replace("smtp.example.com", "smtp.example.com:25")), "smtp: host"),
         (account(SMTP.replace("smtp.example.com", "https://smtp.example.com")), "smtp: host"),
-        (account(SMTP + 'user = "u"'), "smtp: user without password_env"),
+        (account(SMTP + 'user = "u"'), "smtp: user without password_env, oauth2_token_env or [account.oauth2]"),
         (account(SMTP + 'password_env = "A"\noauth2_token_env = "B"'), "not both"),
-        (account('[account.imap]\nhost = "imap.example.com"'), "imap: password_env or oauth2_token_env is missing"),
+        (
+            account('[account.imap]\nhost = "imap.example.com"'),
+            "imap: password_env, oauth2_token_env or [account.oauth2] is missing",
+        ),
         (account(IMAP + "folders = []"), "imap.folders"),
         (account(IMAP + 'folders = ["INBOX", "inbox"]'), "imap: folders: each a name, none twice"),
         (account(SMTP + '[account.dkim]\nselector = "a b"\nkey_file = "k"'), "dkim: selector"),
@@ -197,6 +211,96 @@ def test_a_secret_that_was_put_into_the_file_is_refused_and_not_repeated() -> No
         with pytest.raises(Misconfigured) as error:
             one(account(SMTP + wrong))
         assert SECRET not in str(error.value)
+
+
+OAUTH2 = (
+    '[account.oauth2]\nprovider = "google"\nclient_id_env = "SL_ID"\nclient_secret_env = "SL_SECRET"\n'
+    'refresh_token_env = "SL_REFRESH"\n'
+)
+BARE_IMAP = '[account.imap]\nhost = "imap.example.com"\n'
+
+
+@pytest.mark.parametrize(
+    ("place", "url", "scope"),
+    [
+        ('provider = "google"', "https://oauth2.googleapis.com/token", ""),
+        (
+            'provider = "microsoft"',
+            "https://login.microsoftonline.com/common/oauth2/v2.0/token",
+            "IMAP.AccessAsUser.All",
+        ),
+        (
+            'provider = "microsoft"\ntenant = "t.example"\nscope = "a b"',
+            "https://login.microsoftonline.com/t.example/oauth2/v2.0/token",
+            "a b",
+        ),
+        ('token_url = "https://login.example.com/token"', "https://login.example.com/token", ""),
+        ('token_url = "http://127.0.0.1:8080/token"', "http://127.0.0.1:8080/token", ""),
+    ],
+)
+def test_the_token_endpoint_is_the_providers_or_the_one_that_is_named(place: str, url: str, scope: str) -> None:
+    found = one(account(OAUTH2.replace('provider = "google"', place) + SMTP + BARE_IMAP))
+    assert found.oauth2
+    assert found.oauth2.token_url == url
+    assert scope in found.oauth2.scope
+    assert found.smtp
+    assert found.imap
+    assert found.smtp.oauth2 == found.imap.oauth2 == found.oauth2
+
+
+def test_a_password_of_one_server_leaves_the_grant_to_the_other() -> None:
+    found = one(account(OAUTH2 + SMTP + 'password_env = "SL_PASSWORD"\n' + BARE_IMAP))
+    assert found.smtp
+    assert found.imap
+    assert found.smtp.oauth2 is None
+    assert found.imap.oauth2 == found.oauth2
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (OAUTH2.replace('provider = "google"', 'provider = "yahoo"') + BARE_IMAP, "oauth2.provider"),
+        (OAUTH2.replace('provider = "google"\n', "") + BARE_IMAP, 'provider = "microsoft" or a token_url'),
+        (OAUTH2 + 'token_url = "https://login.example.com/token"\n' + BARE_IMAP, "one of the three"),
+        (OAUTH2 + 'tenant = "t.example"\n' + BARE_IMAP, "tenant: only with"),
+        (OAUTH2.replace("google", "microsoft") + 'tenant = "a/b"\n' + BARE_IMAP, "tenant: want"),
+        (OAUTH2 + 'scope = "a  b"\n' + BARE_IMAP, "scope: want"),
+        (OAUTH2.replace('provider = "google"', 'token_url = "http://login.example.com/"') + BARE_IMAP, "want https://"),
+        (
+            OAUTH2.replace('provider = "google"', 'token_url = "https://u:p@example.com/"') + BARE_IMAP,
+            "token_url: want",
+        ),
+        (OAUTH2.replace('provider = "google"', 'token_url = "https://[::1"') + BARE_IMAP, "oauth2"),
+        (OAUTH2 + IMAP, "oauth2: no server uses it"),
+        (OAUTH2.replace("SL_ID", f"{SECRET} ") + BARE_IMAP, "name variables, not the secrets"),
+        (IMAP + OAUTH2.replace("account.oauth2", "account.imap.oauth2"), "one of them, not both"),
+    ],
+)
+def test_a_mistake_in_a_grant_is_explained_with_its_place(text: str, says: str) -> None:
+    with pytest.raises(Misconfigured) as error:
+        one(account(text))
+    assert "account 1 (anna@example.com)" in str(error.value)
+    assert says in str(error.value)
+    assert SECRET not in str(error.value)
+
+
+def test_two_grants_do_not_share_the_variable_of_a_refresh_token() -> None:
+    other = account(OAUTH2.replace("google", "microsoft") + SMTP, "ben@example.com")
+    with pytest.raises(Misconfigured, match="SL_REFRESH is the refresh token of two different grants"):
+        parse(account(OAUTH2 + SMTP) + other, Path("senders.toml"), "bounces.example.com")
+    assert len(parse(account(OAUTH2 + SMTP) + account(OAUTH2 + SMTP, "ben@example.com"), Path("senders.toml"), "")) == 2
+
+
+def test_every_variable_of_a_grant_must_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    senders = written(account(OAUTH2 + BARE_IMAP))
+    (mailbox,) = senders.mailboxes
+    assert mailbox.imap
+    for name in ("SL_ID", "SL_SECRET", "SL_REFRESH"):
+        with pytest.raises(Misconfigured, match=f"{name} is not set"):
+            senders.check_variables(mailbox.imap)
+        monkeypatch.setenv(name, SECRET)
+    senders.check_variables(mailbox.imap)
+    assert SECRET not in repr(senders.grant(mailbox.imap)).replace(f"client_id='{SECRET}'", "")
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ def test_what_is_no_toml_is_told_with_its_line(text: str, why: str, at: int | No
     [
         ("address", ""), ("name", ""), ("envelope_domain", ""), ("host", "smtp"), ("user", "smtp"),
         ("password_env", "smtp"), ("host", "imap"), ("user", "imap"), ("folders", "imap"), ("authserv_id", "imap"),
+        ("token_url", "oauth2"), ("scope", "oauth2"), ("tenant", "oauth2"), ("refresh_token_env", "oauth2"),
         ("selector", "dkim"), ("domain", "dkim"), ("key_file", "dkim"),
     ],
 )  # fmt: skip
@@ -63,6 +64,7 @@ def test_a_control_character_in_a_value_is_told_with_its_key(key: str, table: st
         "": {"address": '"anna@example.com"'},
         "smtp": {"host": '"smtp.example.com"', "password_env": '"P"'},
         "imap": {"host": '"imap.example.com"', "password_env": '"P"'},
+        "oauth2": {"client_id_env": '"I"', "refresh_token_env": '"R"', "provider": '"microsoft"'},
         "dkim": {"selector": '"s"', "key_file": '"k.pem"'},
     }
     value = keys[table].get(key, '"anna"')[1:-1]

@@ -70,14 +70,35 @@ service imap-login {{
 service imap {{
   process_limit = 200
 }}
+auth_mechanisms = plain login{oauth2_mechanism}
+{oauth2}
 passdb {{
   driver = static
+  mechanisms = plain login
   args = password={password}
 }}
 userdb {{
   driver = static
   args = uid={uid} gid={gid} home={folder}/mail/%u
 }}
+"""
+
+_OAUTH2 = """
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2
+  args = {folder}/oauth2.conf
+}}
+"""
+
+# RFC 7662: Dovecot asks whose the token is, and whether it still lets in.
+_INTROSPECTION = """
+introspection_mode = post
+introspection_url = {url}
+force_introspection = yes
+username_attribute = username
+active_attribute = active
+active_value = true
 """
 
 
@@ -104,7 +125,9 @@ class ImapServer:
         *,
         port: int = 0,
         password: str = PASSWORD,
+        introspection: str = "",
     ) -> None:
+        """`introspection` is where Dovecot asks about access tokens; then it takes XOAUTH2 too."""
         self.kind = kind
         self.port = port or free_port()
         self.password = password
@@ -113,6 +136,7 @@ class ImapServer:
         # Not pytest's folder: that is its owner's alone, and the paths of Unix sockets must be short.
         self.folder = Path(tempfile.mkdtemp(prefix="sendlens-imap-"))
         self._certificate = certificate
+        self._introspection = introspection
         self._process: subprocess.Popen[bytes] | None = None
         self._mails = 0
         (_write_dovecot if kind == "dovecot" else _write_pymap)(self)
@@ -271,6 +295,9 @@ def _write_dovecot(server: ImapServer) -> None:
         certificate = "ssl_cert = <{}\nssl_key = <{}".format(*server._certificate)
     (server.folder / "mail").mkdir()
     server.folder.chmod(0o755)
+    asks = bool(server._introspection)
+    if asks:
+        (server.folder / "oauth2.conf").write_text(_INTROSPECTION.format(url=server._introspection))
     server._give_away(server.folder / "mail")
     (server.folder / "dovecot.conf").write_text(
         _DOVECOT.format(
@@ -285,6 +312,8 @@ def _write_dovecot(server: ImapServer) -> None:
             ssl="yes" if certificate else "no",
             certificate=certificate,
             password=server.password,
+            oauth2_mechanism=" xoauth2" if asks else "",
+            oauth2=_OAUTH2.format(folder=server.folder) if asks else "",
         )
     )
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-import ssl
 import tomllib
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from dotenv import dotenv_values
@@ -25,104 +24,23 @@ from msgspec.structs import force_setattr, replace
 from schemas.addresses import mailbox
 from schemas.certificates import tls_context
 from schemas.errors import Misconfigured, Reject
-from schemas.providers import Provider
+from schemas.senders.credential import AccessToken, AccessTokens, Credential, GrantSecrets
+from schemas.senders.mail_servers import Imap, Login, Smtp, no_control
+from schemas.senders.oauth2_grant import OAuth2Grant
 from schemas.settings import Settings
-from schemas.text import first_control, one_line
+from schemas.text import one_line
 
-Tls = Literal["none", "starttls", "tls"]
 Limit = Annotated[int, Meta(ge=1)]
-Port = Annotated[int, Meta(ge=0, le=65535)]
 Environment = Mapping[str, str]
 
 # A file, and what the environment is at a moment: read at every login, so that a token renewed in `.env` is used.
 ReadEnvironment = Callable[[], Environment]
 
-# RFC 8314, 3.3 and 7.3, and RFC 9051, 2.1: submission and IMAP, by how the connection is secured.
-_SMTP_PORTS = {"none": 25, "starttls": 587, "tls": 465}
-_IMAP_PORTS = {"none": 143, "starttls": 143, "tls": 993}
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"(?:{_LABEL}\.)+{_LABEL}")
 _SELECTOR = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLACE = re.compile(r"^(.*?)(?: - at `\$(.*)`)?$", re.DOTALL)
 _ACCOUNT = re.compile(r"\.account\[(\d+)\](.*)")
-
-
-class Login(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a server is and who logs in to it. `user` is the account's address unless it says otherwise.
-
-    `ca_file` has the certificates (PEM) of the authorities that vouch for the server, SENDLENS_CA_FILE unless it says
-    otherwise; a relative path starts at the folder of the file that names it.
-    """
-
-    host: Annotated[str, Meta(min_length=1, max_length=253)]
-    port: Port = 0
-    user: str = ""
-    password_env: str = ""
-    oauth2_token_env: str = ""
-    ca_file: str = ""
-
-    def __post_init__(self) -> None:
-        _no_control("host", self.host)
-        _no_control("user", self.user)
-        _no_control("ca_file", self.ca_file)
-        if re.search(r"[\s/@]", self.host) or self.host.count(":") == 1:  # an IPv6 address has more
-            raise ValueError("host: want a name or an IP address, without port")
-        if self.password_env and self.oauth2_token_env:
-            raise ValueError("password_env or oauth2_token_env, not both")
-        for name in (self.password_env, self.oauth2_token_env):
-            if name and not _VARIABLE.fullmatch(name):
-                # Not repeated: it may be the secret itself.
-                raise ValueError("password_env and oauth2_token_env name a variable, they are not the secret itself")
-
-    def tls_context(self) -> ssl.SSLContext:
-        """What the server's certificate is verified with, read again at each call. Raises Misconfigured."""
-        return tls_context(self.ca_file)
-
-    @property
-    def has_secret(self) -> bool:
-        """Whether there is anything to log in with."""
-        return bool(self.password_env or self.oauth2_token_env)
-
-
-class Smtp(Login, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The server that the account's mail leaves through. Without a secret it is used without login. `provider` is whose
-    it is, if its webhooks come to us: an email is sent with what they need to name it."""
-
-    tls: Tls = "starttls"
-    provider: Provider | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.user and not self.has_secret:
-            raise ValueError("user without password_env or oauth2_token_env")
-        force_setattr(self, "port", self.port or _SMTP_PORTS[self.tls])
-
-
-class Imap(Login, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The mailbox that replies and bounces come to. Without `tls = "none"` no login goes over a readable line.
-
-    `authserv_id` is what the mailbox's server calls itself in Authentication-Results (RFC 8601, 2.5); empty, the
-    topmost of these headers is taken for the server's own.
-    """
-
-    tls: Tls = "tls"
-    folders: Annotated[tuple[str, ...], Meta(min_length=1, max_length=50)] = ("INBOX", "Junk")
-    authserv_id: Annotated[str, Meta(max_length=253)] = ""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _no_control("authserv_id", self.authserv_id)
-        if not self.has_secret:
-            raise ValueError("password_env or oauth2_token_env is missing")
-        # RFC 9051, 5.1: INBOX is the one name whose case means nothing.
-        folders = tuple("INBOX" if folder.upper() == "INBOX" else folder for folder in self.folders)
-        for folder in folders:
-            _no_control("folders", folder)
-        if not all(folders) or len(set(folders)) < len(folders):
-            raise ValueError("folders: each a name, none twice")
-        force_setattr(self, "folders", folders)
-        force_setattr(self, "port", self.port or _IMAP_PORTS[self.tls])
 
 
 class Dkim(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -140,7 +58,7 @@ class Dkim(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError("selector: want letters, digits, dashes and dots")
         if self.domain and not _DOMAIN.fullmatch(self.domain):
             raise ValueError("domain: want a name like example.com")
-        _no_control("key_file", self.key_file)
+        no_control("key_file", self.key_file)
         if not self.key_file:
             raise ValueError("key_file: want the path of a private key in PEM")
 
@@ -169,28 +87,38 @@ class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     hourly_limit: Limit | None = None
     smtp: Smtp | None = None
     imap: Imap | None = None
+    oauth2: OAuth2Grant | None = None
     dkim: Dkim | None = None
 
     def __post_init__(self) -> None:
-        _no_control("address", self.address)
-        _no_control("name", self.name)
+        no_control("address", self.address)
+        no_control("name", self.name)
         if self.address:
             force_setattr(self, "address", _address(self.address))
         if self.envelope_domain and not _DOMAIN.fullmatch(self.envelope_domain):
             raise ValueError("envelope_domain: want a name like bounces.example.com")
         if self.daily_limit and self.hourly_limit and self.hourly_limit > self.daily_limit:
             raise ValueError("hourly_limit is more than daily_limit")
+        self._share_grant()
 
     @property
     def domain(self) -> str:
         """The domain of the address."""
         return self.address.rpartition("@")[2]
 
-
-def _no_control(key: str, text: str) -> None:
-    control = first_control(text)
-    if control:
-        raise ValueError(f"{key}: no control characters ({control})")
+    def _share_grant(self) -> None:
+        """Give each server that says nothing else the account's OAuth 2.0 grant."""
+        for name in ("smtp", "imap"):
+            login = getattr(self, name)
+            if login is not None and not login.has_secret and self.oauth2 is not None:
+                force_setattr(self, name, replace(login, oauth2=self.oauth2))
+        smtp, imap = self.smtp, self.imap
+        if smtp is not None and smtp.user and not smtp.has_secret:
+            raise ValueError("smtp: user without password_env, oauth2_token_env or [account.oauth2]")
+        if imap is not None and not imap.has_secret:
+            raise ValueError("imap: password_env, oauth2_token_env or [account.oauth2] is missing")
+        if self.oauth2 and not any(one and one.oauth2 == self.oauth2 for one in (smtp, imap)):
+            raise ValueError("oauth2: no server uses it: take password_env or oauth2_token_env out, or the table")
 
 
 def _address(text: str) -> str:
@@ -204,15 +132,6 @@ def _address(text: str) -> str:
     return found.address.lower()
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """What to log in with, now. Never put it into a log; its text form does not tell the secret."""
-
-    user: str
-    kind: Literal["password", "oauth2"]
-    secret: str = field(repr=False)
-
-
 @dataclass(frozen=True)
 class Senders:
     """The accounts, in the file's order. `fallback` sends for everybody when no account of the file sends at all."""
@@ -220,6 +139,7 @@ class Senders:
     accounts: tuple[Account, ...]
     fallback: Account | None
     environment: ReadEnvironment = field(repr=False)
+    tokens: AccessTokens | None = field(default=None, repr=False)
 
     def sending(self, address: str) -> Account | None:
         """The account that mail from this address leaves by; None when no account may send as it.
@@ -239,23 +159,69 @@ class Senders:
     def credential(self, login: Login) -> Credential | None:
         """What to log in with, read from the environment at this moment; None for a server without login.
 
-        Raises Misconfigured when the variable is not set.
+        With an OAuth 2.0 grant this may ask the authorization server: keep it off an event loop. Raises Misconfigured
+        when a variable is not set or the grant is refused, Retry when an access token can't be renewed now.
         """
         if not login.has_secret:
             return None
-        variable = login.password_env or login.oauth2_token_env
-        secret = self.environment().get(variable)
-        if not secret:
-            raise Misconfigured(f"{variable} is not set: {login.user or login.host} can't log in to {login.host}")
-        return Credential(login.user, "password" if login.password_env else "oauth2", secret)
+        grant = self.grant(login)
+        if grant is None:
+            secret = self._variable(login.variable, login)
+            return Credential(login.user, "password" if login.password_env else "oauth2", secret)
+        tokens = self._renewing
+        token = tokens.get(grant)
+        return Credential(login.user, "oauth2", token.secret, lambda: tokens.refused(grant, token.secret))
+
+    def access(self, login: Login, *, insist: bool) -> AccessToken | None:
+        """The access token of a login by a grant; None without one. `insist`: ask even if the server refused before.
+
+        Raises as `credential` does.
+        """
+        grant = self.grant(login)
+        return None if grant is None else self._renewing.get(grant, insist=insist)
+
+    def grant(self, login: Login) -> GrantSecrets | None:
+        """What access tokens of this login are renewed with, None for another kind. Raises Misconfigured when a
+        variable is not set."""
+        grant = login.oauth2
+        if grant is None:
+            return None
+        return GrantSecrets(
+            name=grant.refresh_token_env,
+            token_url=grant.token_url,
+            scope=grant.scope,
+            client_id=self._variable(grant.client_id_env, login),
+            client_secret=self._variable(grant.client_secret_env, login) if grant.client_secret_env else "",
+            refresh_token=self._variable(grant.refresh_token_env, login),
+        )
+
+    def check_variables(self, login: Login) -> None:
+        """Raise Misconfigured, with the variable to set, unless everything that the login needs is set."""
+        if login.has_secret and self.grant(login) is None:
+            self._variable(login.variable, login)
+
+    @property
+    def _renewing(self) -> AccessTokens:
+        if self.tokens is None:
+            raise AssertionError("loaded without what renews access tokens: see oauth2.renewal.load_senders")
+        return self.tokens
+
+    def _variable(self, name: str, login: Login) -> str:
+        value = self.environment().get(name)
+        if not value:
+            raise Misconfigured(f"{name} is not set: {login.user or login.host} can't log in to {login.host}")
+        return value
 
 
 class _SendersFile(Struct, forbid_unknown_fields=True):
     account: list[Account] = []
 
 
-def load(settings: Settings) -> Senders:
-    """Read the file that SENDLENS_SENDERS names. Raises Misconfigured with what is wrong, where, and what to do."""
+def load(settings: Settings, tokens: AccessTokens | None = None) -> Senders:
+    """Read the file that SENDLENS_SENDERS names; `tokens` renews access tokens, for who logs in.
+
+    Raises Misconfigured with what is wrong, where, and what to do.
+    """
     path = settings.senders
     try:
         accounts = parse(path.read_text("utf-8"), path, settings.envelope_domain, settings.ca_file)
@@ -272,7 +238,7 @@ def load(settings: Settings) -> Senders:
         found = {name: value for name, value in dotenv_values(".env").items() if value}
         return found | {"SENDLENS_SMTP_PASSWORD": settings.smtp_password} | os.environ
 
-    return Senders(accounts, fallback, environment)
+    return Senders(accounts, fallback, environment, tokens)
 
 
 def parse(text: str, path: Path, envelope_domain: str, ca_file: str = "") -> tuple[Account, ...]:
@@ -297,7 +263,21 @@ def parse(text: str, path: Path, envelope_domain: str, ca_file: str = "") -> tup
                     f"{path}: {other.address} and {account.address} read the same mailbox, and every mail would come "
                     "twice: leave [account.imap] out of one"
                 )
+    _check_grants(accounts, path)
     return accounts
+
+
+def _check_grants(accounts: tuple[Account, ...], path: Path) -> None:
+    """A refresh token is renewed and kept under its variable's name, so that belongs to one grant."""
+    known: dict[str, OAuth2Grant] = {}
+    for account in accounts:
+        for login in (account.smtp, account.imap):
+            grant = None if login is None else login.oauth2
+            if grant is not None and known.setdefault(grant.refresh_token_env, grant) != grant:
+                raise Misconfigured(
+                    f"{path}: {account.address}: {grant.refresh_token_env} is the refresh token of two different "
+                    "grants: make them the same, or give each a variable of its own"
+                )
 
 
 def _document(text: str, path: Path) -> dict[str, object]:
