@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import ceil
 
 from schemas.settings import Settings
 from schemas.tokens import Claim, Purpose, delivery_id
@@ -80,6 +81,7 @@ class Load:
         self._settings = settings
         self._rate = rate
         self._started = 0.0
+        self._held_from = total
         self._next: Iterator[int] = iter(range(total))
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="load", daemon=True)
@@ -97,6 +99,10 @@ class Load:
         )
         if self._failure is not None:
             raise self._failure
+
+    def hold(self, share: float) -> None:
+        """Ask for no more than this share of the hits until another is named; what was due meanwhile comes at once."""
+        self._held_from = ceil(share * self.total)
 
     def finish(self) -> None:
         """Wait for the last answer."""
@@ -152,6 +158,8 @@ class Load:
             due = self._started + number / self._rate
             if (early := due - time.monotonic()) > 0:
                 await asyncio.sleep(early)
+        while number >= self._held_from:
+            await asyncio.sleep(0.02)
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         deadline = time.monotonic() + _ANSWER_SECONDS
