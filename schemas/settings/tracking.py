@@ -31,7 +31,7 @@ def tracking_url(text: str) -> str:
 
 def host_name(text: str) -> str:
     """A host's name in lower case, without a dot at its end. Raises ValueError."""
-    name = text.strip().removesuffix(".").lower()
+    name = text.removesuffix(".").lower()
     if len(name) > _MAX_HOST or not _HOST.fullmatch(name):
         raise ValueError("want a host's name like t.example.com, without scheme and port")
     return name
