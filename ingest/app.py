@@ -45,11 +45,11 @@ from ingest.hits.replay import SpoolReplay
 from ingest.hits.source import RealClient, Source
 from ingest.hits.source_rate import SourceRateLimit
 from ingest.hits.spool import Spool
-from ingest.known_hosts import CampaignHosts, HostCheck, KnownHosts, tls_routes
 from ingest.metrics import IngestMetrics
 from ingest.origin import SameOrigin
 from ingest.pages.pages import Pages
 from ingest.pages.unsubscribe import unsubscribe_routes
+from ingest.tracking_hosts import CampaignHosts, HostGate, TrackingHosts, tls_routes
 from schemas.events import Campaign, Link, Pause
 from schemas.senders import Senders
 from schemas.settings import Settings
@@ -91,7 +91,7 @@ def create_app(settings: Settings, senders: Senders, *routers: APIRouter) -> App
     links = StateTopic(settings, LINKS, Link, lambda link: link.link_id, snapshot=kept)
     of_campaigns = CampaignHosts()
     campaigns = StateTopic(settings, CAMPAIGNS, Campaign, lambda campaign: campaign.id, seen=of_campaigns.saw)
-    hosts = KnownHosts(settings, senders, campaigns, of_campaigns)
+    hosts = TrackingHosts(settings, senders, campaigns, of_campaigns)
     pauses = StateTopic(settings, PAUSES, Pause, lambda pause: pause.campaign)
     endpoints = endpoints_view(settings)
     facts = ActiveFacts(settings)
@@ -161,7 +161,7 @@ def create_app(settings: Settings, senders: Senders, *routers: APIRouter) -> App
     source = Source(settings.proxies)
     behind = RealClient(KeyGuesses(SameOrigin(BodyDeadline(app), settings), metrics.wrong_keys), source)
     front = Hits(behind, settings.keyring, links, commit, source, rate_limit, pages, metrics)
-    return HostCheck(front, hosts, source, pages, metrics) if hosts.checked else front
+    return HostGate(front, hosts, source, pages, metrics) if hosts.checked else front
 
 
 def _keep_kafka_quiet() -> None:

@@ -53,7 +53,7 @@ def test_its_braces_are_closed_and_it_names_what_it_says_it_does() -> None:
 def test_caddy_takes_it() -> None:
     done = subprocess.run(
         [caddy(), "validate", "--config", str(FILE), "--adapter", "caddyfile"],
-        env={"SENDLENS_HOST": "t.example.com", "HOME": "/nonexistent"},
+        env={"PUBLIC_HOST": "t.example.com", "HOME": "/nonexistent"},
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -96,7 +96,7 @@ def front(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with served(settings) as (url, _):
         process = subprocess.Popen(
             [program, "run", "--config", str(config), "--adapter", "caddyfile"],
-            env={"SENDLENS_HOST": OWN, "SENDLENS_INGEST": url.removeprefix("http://"), "HOME": str(folder)},
+            env={"PUBLIC_HOST": OWN, "INGEST_ADDRESS": url.removeprefix("http://"), "HOME": str(folder)},
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:

@@ -65,7 +65,7 @@ class CampaignHosts:
                 self._campaigns[host] = self._campaigns.get(host, 0) + 1
 
 
-class KnownHosts:
+class TrackingHosts:
     """Which hosts are ours. `campaigns` is the view that tells `of_campaigns`.
 
     `checked` says whether others are refused; `*` in SENDLENS_TRACKING_HOSTS never refuses any, and allows no
@@ -82,7 +82,7 @@ class KnownHosts:
         self._campaigns = campaigns
         self._of_campaigns = of_campaigns
         self._waiting: asyncio.Future[bool] | None = None
-        self.checked = not any_host and len(self._own) > 1
+        self.checked = not any_host and bool(listed or accounts)
 
     async def knows(self, host: str) -> bool:
         """Whether the host is one of ours. Raises Retry while that can't be said."""
@@ -103,14 +103,16 @@ class KnownHosts:
         return await asyncio.shield(self._waiting)
 
 
-class HostCheck:
+class HostGate:
     """The ASGI application in front of recipients' routes: 404 for a host that is not ours.
 
-    A hit is never refused on a guess: while campaigns can't be read, any host is answered. So is whoever asks by an
-    address or by a name without a dot, which nobody outside can have.
+    A hit is never refused on a guess: while campaigns can't be read, any host is answered. So is an address, and a name
+    without a dot, which nobody outside can have.
     """
 
-    def __init__(self, app: ASGIApp, hosts: KnownHosts, source: Source, pages: Pages, metrics: IngestMetrics) -> None:
+    def __init__(
+        self, app: ASGIApp, hosts: TrackingHosts, source: Source, pages: Pages, metrics: IngestMetrics
+    ) -> None:
         self._app = app
         self._hosts = hosts
         self._source = source
@@ -182,7 +184,7 @@ def asked_host(headers: Iterable[tuple[bytes, bytes]], forwarded: bool) -> str |
         return None if "." in host else ""
 
 
-def tls_routes(hosts: KnownHosts) -> APIRouter:
+def tls_routes(hosts: TrackingHosts) -> APIRouter:
     """The router of `/tls/allowed`, which a proxy asks before it has a certificate made."""
     router = APIRouter(tags=["operation"])
 

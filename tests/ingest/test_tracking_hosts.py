@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ingest.known_hosts import CampaignHosts, asked_host
+from ingest.tracking_hosts import CampaignHosts, asked_host
 from schemas.events import Campaign
 from schemas.settings import Settings
 from schemas.tokens import Purpose
@@ -142,6 +142,14 @@ async def test_a_proxy_of_ours_says_by_which_host_it_was_asked_and_nobody_else_d
         assert await statuses(room, STRANGER, x_forwarded_host=SHOP) == [404, 404, 404]
 
 
+async def test_to_list_the_public_host_alone_is_enough_to_refuse_others(named: Callable[..., Settings]) -> None:
+    async with running(named(senders=Path("none.toml"), tracking_hosts=PUBLIC)) as room:
+        await room.until_ready()
+        await declare(room, tracking_url=f"https://{SPRING}")
+        assert [await statuses(room, host) for host in (PUBLIC, SPRING)] == [[200, 302, 200]] * 2
+        assert await statuses(room, SHOP) == [404, 404, 404]
+
+
 async def test_with_a_star_every_host_is_answered_and_none_more_gets_a_certificate(
     named: Callable[..., Settings],
 ) -> None:
@@ -209,7 +217,7 @@ async def test_a_campaigns_former_host_is_known_no_more_unless_it_is_listed(name
 async def test_while_campaigns_cannot_be_read_no_hit_is_refused_on_a_guess(
     settings_for: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingest.known_hosts._PATIENCE", 0.1)
+    monkeypatch.setattr("ingest.tracking_hosts._PATIENCE", 0.1)
     (tmp_path / "senders.toml").write_text(SENDERS)
     away = settings_for(f"127.0.0.1:{free_port()}", senders=tmp_path / "senders.toml")
     async with running(away) as room:
