@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import ipaddress
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,10 +14,13 @@ from typing import Annotated
 
 import typer
 
+from commands.doctor.diagnosis import Diagnosis
 from commands.edge import BAD_INPUT, explained, read_settings
-from schemas.certificates import advice_on
+from schemas.certificates import advice_on, tls_context
 from schemas.errors import Misconfigured, Retry
 from schemas.senders import Account, Credential, Dkim, Imap, Login, Senders, Smtp
+from schemas.settings import Settings
+from schemas.settings.tracking import tracking_url as tracking_address
 from schemas.text import one_line
 
 app = typer.Typer(no_args_is_help=True, help="The accounts that send and are read: try them.")
@@ -48,9 +52,16 @@ def senders_check(
         bool, typer.Option("--mail/--no-mail", help="Send mail to ourselves and wait for it, or don't.")
     ] = True,
     wait: Annotated[float, typer.Option(min=1, max=600, help="Seconds that this mail may take.")] = 60.0,
+    dns: Annotated[bool, typer.Option("--dns/--no-dns", help="Look at DNS and at tracking domains, or don't.")] = True,
+    name_server: Annotated[
+        str, typer.Option(metavar="ADDRESS[:PORT]", help="Whom to ask for DNS. Default: whom this machine asks.")
+    ] = "",
+    tracking_url: Annotated[
+        list[str] | None, typer.Option(help="Look at this tracking address too, before a campaign is declared with it.")
+    ] = None,
 ) -> None:
-    """Connect and log in to every account's servers, send mail to the addresses that every email names, and say what is
-    wrong and what to do. Exits 1 if anything is."""
+    """Connect and log in to every account's servers, look at DNS and follow tracking domains, send mail to the
+    addresses that every email names, and say what is wrong and what to do. Exits 1 if anything is."""
     with explained():
         from oauth2.renewal import load_senders
 
@@ -63,17 +74,57 @@ def senders_check(
         for finding in check_accounts(senders, chosen, insist=True):
             print(finding.line(), flush=True)
             wrong += bool(finding.todo)
+        if dns:
+            for told in _records(settings, chosen, name_server, tracking_url or []):
+                wrong += _print(told)
         if send_mail and not address:
             from commands.doctor.probe import return_mail
 
             for told in return_mail(senders, settings.keyring, wait):
-                verdict = "ok" if told.verdict == "ok" else "wrong"
-                print(
-                    one_line(f"everybody  {told.check}  {verdict}  {told.said}{f': {told.todo}' if told.todo else ''}")
-                )
-                wrong += told.verdict == "fail"
+                wrong += _print(told)
         if wrong:
             raise typer.Exit(BAD_INPUT)
+
+
+def _print(told: Diagnosis) -> bool:
+    """Print what concerns no account alone; whether it is wrong now."""
+    verdict = "ok" if told.verdict == "ok" else "wrong"
+    said = f"everybody  {told.check}  {verdict}  {told.said}{f': {told.todo}' if told.todo else ''}"
+    print(one_line(said), flush=True)
+    return told.verdict == "fail"
+
+
+def _records(settings: Settings, accounts: list[Account], name_server: str, urls: list[str]) -> Iterator[Diagnosis]:
+    """DNS of the accounts' domains, and whether recipients reach us by their tracking addresses and by these."""
+    from dns.exception import DNSException
+
+    from commands.doctor.dns_records import Names, mail_records, no_answer
+    from commands.doctor.tracking_domain import tracking_records, tracking_urls
+
+    try:
+        more = list(map(tracking_address, urls))
+        names = Names.of_server(*_name_server(name_server)) if name_server else Names()
+    except ValueError as error:
+        raise Misconfigured(str(error)) from None
+    context = tls_context(settings.ca_file)
+    try:
+        yield from mail_records(accounts, names)
+        for url in tracking_urls(settings, accounts, more):
+            yield from tracking_records(url, settings.public_url, settings.keyring, names, context)
+    except (DNSException, OSError) as error:
+        yield no_answer(error)
+
+
+def _name_server(text: str) -> tuple[str, int]:
+    """Address and port of `192.0.2.1`, `192.0.2.1:5353` or `[2001:db8::1]:5353`. Raises ValueError."""
+    has_port = text.count(":") == 1 or "]:" in text  # an IPv6 address without brackets has none
+    address, port = text.rsplit(":", 1) if has_port else (text, "53")
+    try:
+        found = str(ipaddress.ip_address(address.strip("[]")))
+        number = int(port)
+    except ValueError:
+        raise ValueError(f"--name-server: want an address like 192.0.2.1 or 192.0.2.1:5353, not {text!r}") from None
+    return found, number
 
 
 def _chosen(senders: Senders, addresses: list[str]) -> list[Account]:

@@ -49,6 +49,7 @@ from ingest.metrics import IngestMetrics
 from ingest.origin import SameOrigin
 from ingest.pages.pages import Pages
 from ingest.pages.unsubscribe import unsubscribe_routes
+from ingest.tracking_hosts import CampaignHosts, HostGate, TrackingHosts, tls_routes
 from schemas.events import Campaign, Link, Pause
 from schemas.senders import Senders
 from schemas.settings import Settings
@@ -88,7 +89,9 @@ def create_app(settings: Settings, senders: Senders, *routers: APIRouter) -> App
     rate_limit = SourceRateLimit(settings.source_hits_per_second)
     kept = Snapshot(settings.data_dir / "links" / "snapshot", settings.topic(LINKS))
     links = StateTopic(settings, LINKS, Link, lambda link: link.link_id, snapshot=kept)
-    campaigns = StateTopic(settings, CAMPAIGNS, Campaign, lambda campaign: campaign.id)
+    of_campaigns = CampaignHosts()
+    campaigns = StateTopic(settings, CAMPAIGNS, Campaign, lambda campaign: campaign.id, seen=of_campaigns.saw)
+    hosts = TrackingHosts(settings, senders, campaigns, of_campaigns)
     pauses = StateTopic(settings, PAUSES, Pause, lambda pause: pause.campaign)
     endpoints = endpoints_view(settings)
     facts = ActiveFacts(settings)
@@ -151,12 +154,14 @@ def create_app(settings: Settings, senders: Senders, *routers: APIRouter) -> App
     app.include_router(api_routes(settings, senders, publisher, campaigns, pauses, metrics, *others))
     readiness = Readiness(publisher, commit, spool, (links, campaigns, pauses))
     app.include_router(health_routes(settings, readiness, metrics))
+    app.include_router(tls_routes(hosts))
     app.include_router(docs_routes(app))
     for router in routers:
         app.include_router(router)
     source = Source(settings.proxies)
     behind = RealClient(KeyGuesses(SameOrigin(BodyDeadline(app), settings), metrics.wrong_keys), source)
-    return Hits(behind, settings.keyring, links, commit, source, rate_limit, pages, metrics)
+    front = Hits(behind, settings.keyring, links, commit, source, rate_limit, pages, metrics)
+    return HostGate(front, hosts, source, pages, metrics) if hosts.checked else front
 
 
 def _keep_kafka_quiet() -> None:

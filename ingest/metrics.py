@@ -22,8 +22,8 @@ KINDS: tuple[HitKind, ...] = ("open", "click")
 # Why hits, sends and other emails are rejected. tests/ingest/test_metrics.py compares them with the code.
 _BAD_TOKEN = ("malformed", "key", "purpose", "signature")
 HIT_REASONS: dict[HitKind, tuple[str, ...]] = {
-    "open": (*_BAD_TOKEN, "method", "error", "in-flight"),
-    "click": (*_BAD_TOKEN, "link", "link-url", "links-behind", "method", "error", "in-flight"),
+    "open": (*_BAD_TOKEN, "method", "error", "in-flight", "host"),
+    "click": (*_BAD_TOKEN, "link", "link-url", "links-behind", "method", "error", "in-flight", "host"),
 }
 _ITEM_REASONS = (
     *("malformed", "control-character", "id-too-long", "step-out-of-range", "too-large", "address-invalid"),
@@ -166,7 +166,7 @@ class IngestMetrics:
         from_zero(
             self.unsubscribes,
             ("page", "one-click", "undo", "none"),
-            ("recorded", "unavailable", "unclear", *_BAD_TOKEN),
+            ("recorded", "unavailable", "unclear", "host", *_BAD_TOKEN),
         )
         from_zero(self.sends, ("accepted", "rejected"))
         from_zero(self.sends_rejected, SEND_REASONS)

@@ -21,7 +21,8 @@ from ingest.api.http.problems import Problem, answer
 from schemas.settings import Settings, is_loopback
 
 _RECIPIENTS = ("/o/", "/c/", "/u/")
-_PROBES = ("/healthz", "/readyz")  # load balancers ask by address; the answer is no secret
+# Load balancers and proxies ask by address, or by a name of their network; the answers are no secret.
+_PROBES = ("/healthz", "/readyz", "/tls/allowed")
 _PAGES = ("/", "/login", "/docs")
 # Where Amazon SNS posts JSON as text/plain; a form of another site's has no signature of Amazon's.
 _AS_TEXT = ("/v1/providers/ses",)

@@ -270,7 +270,8 @@ class Campaign(Struct, frozen=True, kw_only=True):
 
     `check_reply`: who has replied gets no later step. `bounce_limit`: the share of hard bounces, of emails sent, beyond
     which it is paused, once `bounce_min_sends` were sent. The `utm_` fields are put into its links, where they say
-    something; `{campaign}`, `{step}`, `{variant}` and `{link}` in them are filled in.
+    something; `{campaign}`, `{step}`, `{variant}` and `{link}` in them are filled in. `tracking_url` is where its
+    pixels, links and unsubscribes lead; empty, that of the account.
     """
 
     id: Name
@@ -287,6 +288,7 @@ class Campaign(Struct, frozen=True, kw_only=True):
     utm_medium: str = ""
     utm_campaign: str = ""
     utm_content: str = ""
+    tracking_url: str = ""
 
 
 class Pause(Struct, frozen=True, kw_only=True):

@@ -42,9 +42,7 @@ class Routes:
         outage: Callable[[str], Outage],
         transport: MakeTransport | None = None,
     ) -> None:
-        sending = [a for a in (senders.fallback, *senders.accounts) if a is not None and a.smtp is not None]
-        if senders.fallback is not None:
-            sending = [senders.fallback]
+        sending = senders.leaving
         self.limits = AccountLimits(sending)
         make = transport or _smtp(senders, connections, clock)
         self.alone = len(sending) == 1  # nobody else waits while its server is away

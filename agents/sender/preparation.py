@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -13,6 +13,7 @@ from agents.sender.outage import Outage
 from agents.sender.sender_state import SenderState
 from decisions.sending.footer import FooterWords
 from decisions.sending.instrument import Instrumented, instrument
+from decisions.sending.tracking import tracking_url
 from decisions.sending.utm import tags_of
 from schemas.errors import Reject
 from schemas.events import Send
@@ -37,17 +38,19 @@ class PreparedEmail:
 
 
 class EmailPreparer:
-    """`views` is what waits while the state topics lag."""
+    """`views` is what waits while the state topics lag; `tracking` are the accounts' own tracking addresses."""
 
     def __init__(
         self,
         settings: Settings,
+        tracking: Mapping[str, str],
         sender_state: SenderState,
         links: AnnouncedLinks,
         views: Outage,
         clock: Callable[[], datetime],
     ) -> None:
         self._settings = settings
+        self._tracking = tracking
         self._sender_state = sender_state
         self._links = links
         self._views = views
@@ -80,7 +83,7 @@ class EmailPreparer:
         return instrument(
             send,
             settings.keyring,
-            public_url=settings.public_url,
+            public_url=tracking_url(send, campaign, self._tracking, settings.public_url),
             envelope_domain=route.account.envelope_domain,
             now=now,
             unsubscribe_word=self._words.of(send.html),

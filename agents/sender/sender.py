@@ -25,6 +25,7 @@ from agents.sender.preparation import EmailPreparer, PreparedEmail
 from agents.sender.sender_state import SenderState
 from decisions.sending.answers import attempted, skipped
 from decisions.sending.gate import AcceptedUnrecorded, OutcomeUnknown, PriorSend, Proceed, Replay, Skip
+from decisions.sending.tracking import account_urls
 from schemas.addresses import mailbox
 from schemas.errors import Reject
 from schemas.events import Link, Send
@@ -70,7 +71,7 @@ class Sender:
         )
         self._attempts_topic, self._store, self._views = map(outage, ("attempts", "store", "state"))
         links = AnnouncedLinks(publish_links, outage("links"))
-        self._preparation = EmailPreparer(settings, known, links, self._views, clock)
+        self._preparation = EmailPreparer(settings, account_urls(senders), known, links, self._views, clock)
         self._attempt_runner = AttemptRunner(known, self.routes.limits, self._attempts_topic, clock, chance)
         self.in_flight = KeyedLock()
         self._since = clock().timestamp()

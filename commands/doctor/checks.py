@@ -19,6 +19,7 @@ CHECKS = (
     Check("rights", database.rights, seconds=30),
     Check("tables", database.tables, seconds=30),
     Check("dns", mail.names, seconds=60),
+    Check("tracking", mail.tracking, seconds=60),
     Check("accounts", mail.accounts, seconds=90),
     Check("return mail", mail.return_mail, seconds=90, mail=True),
 )

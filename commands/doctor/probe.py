@@ -85,7 +85,7 @@ def probes(sender: str, domain: str, keyring: Keyring, now: datetime) -> list[Pr
 def return_mail(senders: Senders, keyring: Keyring, seconds: float) -> list[Diagnosis]:
     """Send a mail to each address of each envelope domain, and look for it in every mailbox that is read, for so many
     seconds. Never raises."""
-    sending = {one.envelope_domain: one for one in reversed(_sending(senders))}
+    sending = {one.envelope_domain: one for one in reversed(senders.leaving)}
     domains = ", ".join(sending)
     if not senders.mailboxes:
         said = f"no mailbox is read: bounces and unsubscribes by mail to {domains} are lost"
@@ -99,12 +99,6 @@ def return_mail(senders: Senders, keyring: Keyring, seconds: float) -> list[Diag
     finally:
         for one in opened:
             one.mailbox.close()
-
-
-def _sending(senders: Senders) -> list[Account]:
-    if senders.fallback is not None:
-        return [senders.fallback]
-    return [account for account in senders.accounts if account.smtp is not None]
 
 
 def _open(senders: Senders) -> tuple[list[_Opened], list[Diagnosis]]:

@@ -12,6 +12,7 @@ from decisions.robots.rejudging import LONGEST_TRANSACTION
 from decisions.sending.footer import FooterWords
 from decisions.sending.gate import Fact, Proceed, Skip, gate
 from decisions.sending.instrument import parts_of
+from decisions.sending.tracking import account_urls, tracking_url
 from decisions.sending.utm import tags_of
 from schemas.addresses import mailbox
 from schemas.events import (
@@ -107,13 +108,15 @@ def instrumented(
 
 
 class InstrumentTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """What an email is instrumented by, apart from the request. `domains` are those of the accounts, by address;
-    `footer` has the unsubscribe link's words by language."""
+    """What an email is instrumented by, apart from the request. `domains` are those of the accounts, by address, and
+    `tracking` the tracking addresses that some have of their own; `footer` has the unsubscribe link's words by
+    language."""
 
     keys: dict[int, bytes]
     public_url: str
     envelope_domain: str
     domains: dict[str, str]
+    tracking: dict[str, str]
     honeypot: bool
     footer: dict[str, str]
     language: str
@@ -126,6 +129,7 @@ def terms_of(settings: Settings, senders: Senders) -> InstrumentTerms:
         public_url=settings.public_url,
         envelope_domain=settings.envelope_domain,
         domains={account.address: account.envelope_domain for account in senders.accounts},
+        tracking=account_urls(senders),
         honeypot=settings.honeypot,
         footer=footer_words(settings),
         language=settings.language.lower(),
@@ -143,7 +147,7 @@ def instrumenting(terms: InstrumentTerms) -> Callable[[Send, Campaign, datetime]
             campaign,
             now,
             keyring=keyring,
-            public_url=terms.public_url,
+            public_url=tracking_url(send, campaign, terms.tracking, terms.public_url),
             envelope_domain=terms.domains.get(sender, terms.envelope_domain),
             honeypot=terms.honeypot,
             unsubscribe_word=words.of(send.html),

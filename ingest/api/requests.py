@@ -22,6 +22,7 @@ from schemas.errors import Reject
 from schemas.events import Step
 from schemas.headers import MAX_HEADER_BYTES, MAX_HEADER_NAME_BYTES, MAX_HEADERS, check_headers
 from schemas.providers import Provider
+from schemas.settings.tracking import MAX_URL, tracking_url
 from schemas.text import first_control, first_steering
 from schemas.tokens import MAX_TEXT_BYTES
 
@@ -74,6 +75,19 @@ class CampaignRequest(Struct, forbid_unknown_fields=True):
     utm_medium: Annotated[str, Meta(examples=["email"])] = ""
     utm_campaign: Annotated[str, Meta(examples=["{campaign}"])] = ""
     utm_content: Annotated[str, Meta(examples=["step-{step}-{variant}-link-{link}"])] = ""
+    tracking_url: Annotated[
+        str,
+        Meta(
+            description="Where recipients reach ingest for its emails: pixel, links and unsubscribe begin with it. "
+            "Empty: that of the sender's account, or SENDLENS_PUBLIC_URL. The host must lead to ingest.",
+            examples=["https://t.example.com"],
+            extra_json_schema={"maxLength": MAX_URL},
+        ),
+    ] = ""
+
+    def __post_init__(self) -> None:
+        if self.tracking_url:
+            self.tracking_url = tracking_url(self.tracking_url)
 
 
 class SendRequest(Struct, kw_only=True, forbid_unknown_fields=True):

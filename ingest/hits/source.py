@@ -47,6 +47,10 @@ class Source:
                 break
         return address
 
+    def trusts(self, client: tuple[str, int] | None) -> bool:
+        """Whether the connection's other end is a proxy of ours, whose word on a request is believed."""
+        return client is not None and bool(self._trusted) and self._read(client[0])[1]
+
     def _read_uncached(self, text: str) -> tuple[str, bool]:
         address = parse(text)
         if address is None:

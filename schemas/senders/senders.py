@@ -28,6 +28,7 @@ from schemas.senders.credential import AccessToken, AccessTokens, Credential, Gr
 from schemas.senders.mail_servers import Imap, Login, Smtp, no_control
 from schemas.senders.oauth2_grant import OAuth2Grant
 from schemas.settings import Settings
+from schemas.settings.tracking import tracking_url
 from schemas.text import one_line
 
 Limit = Annotated[int, Meta(ge=1)]
@@ -78,11 +79,13 @@ class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     After `load` every default is filled in. `address` is lower case and is what logs and metrics call the account;
     it is empty for the account of SENDLENS_SMTP_*, which sends for everybody. Limits are emails, None is no limit.
+    `tracking_url` is empty where SENDLENS_PUBLIC_URL holds.
     """
 
     address: str
     name: Annotated[str, Meta(max_length=200)] = ""
     envelope_domain: str = ""
+    tracking_url: str = ""
     daily_limit: Limit | None = None
     hourly_limit: Limit | None = None
     smtp: Smtp | None = None
@@ -97,6 +100,8 @@ class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             force_setattr(self, "address", _address(self.address))
         if self.envelope_domain and not _DOMAIN.fullmatch(self.envelope_domain):
             raise ValueError("envelope_domain: want a name like bounces.example.com")
+        if self.tracking_url:
+            force_setattr(self, "tracking_url", tracking_url(self.tracking_url))
         if self.daily_limit and self.hourly_limit and self.hourly_limit > self.daily_limit:
             raise ValueError("hourly_limit is more than daily_limit")
         self._share_grant()
@@ -150,6 +155,11 @@ class Senders:
             return self.fallback
         wanted = address.lower()
         return next((a for a in self.accounts if a.address == wanted and a.smtp is not None), None)
+
+    @property
+    def leaving(self) -> tuple[Account, ...]:
+        """The accounts that mail leaves by."""
+        return (self.fallback,) if self.fallback is not None else tuple(a for a in self.accounts if a.smtp is not None)
 
     @property
     def mailboxes(self) -> tuple[Account, ...]:

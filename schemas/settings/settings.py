@@ -16,6 +16,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.keys import ApiKey, parse, whole
+from schemas.settings.tracking import further_hosts
 from schemas.tokens import Keyring
 from schemas.topics import Topic, delivery_partition, is_delivery, text_partition
 
@@ -77,7 +78,14 @@ class Settings(BaseSettings):
     ingest_host: str = Field("127.0.0.1", description="Address that ingest listens on.")
     ingest_port: int = Field(8080, ge=1, le=65535, description="Port that ingest listens on.")
     public_url: str = Field(
-        "http://127.0.0.1:8080", description="Where recipients reach ingest; goes into every pixel and link."
+        "http://127.0.0.1:8080",
+        description="Where recipients reach ingest; goes into every pixel and link, unless `tracking_url` of the "
+        "campaign or of the account says otherwise.",
+    )
+    tracking_hosts: str = Field(
+        "",
+        description="Further hosts that recipients' links are answered on, as `t.example.com,old.example.com`. With "
+        "one, or a `tracking_url` in `senders.toml`, hosts that are not known get 404 there. `*`: any is answered.",
     )
     trusted_proxies: str = Field(
         "",
@@ -294,6 +302,12 @@ class Settings(BaseSettings):
         for network in filter(None, map(str.strip, networks.split(","))):
             ipaddress.ip_network(network)  # raises ValueError, which says what is wrong with it
         return networks
+
+    @field_validator("tracking_hosts")
+    @classmethod
+    def _are_hosts(cls, hosts: str) -> str:
+        further_hosts(hosts)  # raises ValueError, which says what is wrong with it
+        return hosts
 
     @property
     def callers(self) -> list[ApiKey]:

@@ -261,8 +261,9 @@ def test_an_empty_broker_is_filled_again_from_clickhouse(tmp_path: Path, own_bro
     with running_stream(tmp_path, own_broker) as stream:
         worker = stream.start_worker()
         campaign = Campaign(
-            id="o'hara", name="O'Hara's", created_at=NOW, check_reply=True, track_opens=False, bounce_limit=0.07
-        )
+            id="o'hara", name="O'Hara's", created_at=NOW, check_reply=True, track_opens=False, bounce_limit=0.07,
+            tracking_url="https://t.ohara.example",
+        )  # fmt: skip
         pause = Pause(campaign="o'hara", paused=True, at=NOW, reason="bounces")
         lead = Lead(lead="lead-1", fact="unsubscribed", at=NOW)
         link = Link(link_id="ab" * 32, campaign="o'hara", url="https://example.com/?a=1&b=é")

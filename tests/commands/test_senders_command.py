@@ -13,6 +13,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from tests.support.imap import KINDS, PASSWORD, ImapServer, missing
+from tests.support.name_server import NameServer
 from tests.support.processes import ROOT, free_port
 
 ANNA = "anna@example.com"
@@ -46,15 +47,20 @@ def smtp() -> Iterator[int]:
     server.stop()
 
 
-def check(folder: Path, text: str, *words: str, password: str = PASSWORD) -> subprocess.CompletedProcess[str]:
+def check(
+    folder: Path, text: str, *words: str, password: str = PASSWORD, dns: int = 0, public_url: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """What the command says; DNS is looked at where a name server's port is given."""
     (folder / "senders.toml").write_text(text)
     env = os.environ | {
         "SENDLENS_SENDERS": str(folder / "senders.toml"),
         "SENDLENS_DATA_DIR": str(folder / "data"),
+        "SENDLENS_PUBLIC_URL": public_url or "http://127.0.0.1:8080",
         "TEST_PASSWORD": password,
     }
+    asking = ["--name-server", f"127.0.0.1:{dns}"] if dns else ["--no-dns"]
     return subprocess.run(
-        [sys.executable, "-m", "sendlens", "senders", "check", "--no-mail", *words],
+        [sys.executable, "-m", "sendlens", "senders", "check", "--no-mail", *asking, *words],
         cwd=ROOT, env=env, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
 
@@ -124,3 +130,50 @@ def test_an_account_that_is_asked_for_must_be_there(tmp_path: Path) -> None:
     done = check(tmp_path, account(free_port()), "ben@example.com")
     assert done.returncode == 2
     assert f"known are {ANNA}" in done.stderr
+
+
+@pytest.fixture
+def name_server() -> Iterator[NameServer]:
+    server = NameServer({("t.garden.internal.", "A"): ["127.0.0.1"], ("garden.internal.", "A"): ["127.0.0.1"]})
+    yield server
+    server.close()
+
+
+def test_dns_and_tracking_domains_are_looked_at_and_what_is_missing_is_said(
+    tmp_path: Path, smtp: int, name_server: NameServer
+) -> None:
+    closed = free_port()
+    text = account(
+        smtp, more=f'envelope_domain = "b.garden.internal"\ntracking_url = "https://t.garden.internal:{closed}"'
+    )
+    text = text.replace(ANNA, "anna@garden.internal")
+    more = ("--tracking-url", "https://t.shop.internal")
+    done = check(tmp_path, text, *more, dns=name_server.port, public_url="https://t.garden.internal")
+    assert (done.returncode, done.stderr) == (1, "")
+    said = [line for line in done.stdout.splitlines() if line.startswith("everybody")]
+    for wanted in (
+        "dns  wrong  b.garden.internal has no MX and no address: no bounce comes back: add `b.garden.internal. MX 10 SERVER.`",
+        'dns  wrong  b.garden.internal has no SPF: add `b.garden.internal. TXT "v=spf1 a:127.0.0.1 ~all"`',
+        'dns  wrong  garden.internal has no DMARC: add `_dmarc.garden.internal. TXT "v=DMARC1; p=none"`',
+        "tracking  ok  t.garden.internal leads to 127.0.0.1",
+        f"tracking  wrong  nothing of use answers at port {closed} of t.garden.internal",
+        "tracking  wrong  t.shop.internal has no record in DNS: make it `t.shop.internal. CNAME t.garden.internal.`",
+    ):
+        assert any(line.startswith(f"everybody  {wanted}") for line in said), (wanted, said)
+
+
+def test_a_tracking_address_or_a_name_server_that_is_none_is_explained(tmp_path: Path, smtp: int) -> None:
+    for words, what in (
+        (("--tracking-url", "t.shop.internal"), "want an address like https://t.example.com"),
+        (("--name-server", "ns.example.com"), "want an address like 192.0.2.1"),
+    ):
+        done = check(tmp_path, account(smtp), "--dns", *words)
+        assert done.returncode == 2
+        assert what in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_tracking_address_of_a_wrong_form_is_explained_with_its_account(tmp_path: Path, smtp: int) -> None:
+    done = check(tmp_path, account(smtp, more='tracking_url = "t.example.com"'))
+    assert done.returncode == 2
+    assert f"({ANNA}): tracking_url: want an address like https://t.example.com" in done.stderr

@@ -40,6 +40,9 @@ def served(
         "SENDLENS_DATA_DIR": str(settings.data_dir),
         "SENDLENS_API_KEY": settings.api_key,
         "SENDLENS_PUBLIC_URL": settings.public_url,
+        "SENDLENS_TRACKING_HOSTS": settings.tracking_hosts,
+        "SENDLENS_TRUSTED_PROXIES": settings.trusted_proxies,
+        "SENDLENS_SENDERS": str(settings.senders),
         "SENDLENS_ANSWER_WITHIN_MS": str(settings.answer_within_ms),
         "SENDLENS_INGEST_PORT": str(port),
     }

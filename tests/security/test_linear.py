@@ -149,6 +149,8 @@ _NO_READERS = {
     "decisions.sending.own_system.instrumented": "parts_of",
     "decisions.sending.own_system.instrumenting": "settings",
     "decisions.sending.own_system.terms_of": "settings",
+    "decisions.sending.tracking.account_urls": "settings",
+    "decisions.sending.tracking.tracking_url": "mailbox",
     "decisions.sending.own_system.withheld": "mailbox, and the gate",
     "decisions.sending.mime.alternative": "parts that were made",
     "decisions.sending.mime.image": "bytes that are only copied",

@@ -16,9 +16,10 @@ import pytest
 from agents.sender.outcome import SendTask, unfinished
 from agents.transport.dkim import signer
 from schemas.errors import Misconfigured
-from schemas.senders import Account, Dkim, Senders, parse
+from schemas.events import Campaign
+from schemas.senders import Account, Dkim, Senders, Smtp, parse
 from schemas.state.attempts import Attempt
-from tests.agents.mails import a_send, parsed
+from tests.agents.mails import NOW, a_send, parsed
 from tests.agents.sender.sender_house import PATIENCE, House, house, to
 from tests.agents.sender.test_retries import Clock
 from tests.agents.transport.smtp_server import Server
@@ -184,3 +185,47 @@ def test_a_key_that_cannot_sign_is_named_before_anything_is_sent(tmp_path: Path)
     path.write_text(f"-----BEGIN {kind}-----\nbm90IGEga2V5\n-----END {kind}-----\n")
     with pytest.raises(Misconfigured, match=r"broken\.pem"):
         signer(Account(address="a@example.com", dkim=Dkim(selector="mail", key_file=str(path), domain="example.com")))
+
+
+async def test_an_email_is_tracked_by_its_campaigns_address_or_its_accounts_or_that_of_the_settings(
+    house: House,
+) -> None:
+    house.campaigns.put(Campaign(id="own", name="Own", created_at=NOW, tracking_url="https://t.own.example"))
+    accounts = senders(
+        account("grace@example.com", house.server.port),
+        account("ada@example.org", house.server.port, 'tracking_url = "https://t.ada.example"'),
+    )
+    sends = [
+        to("one"),
+        to("two", sender="Ada <Ada@example.org>"),
+        to("three", sender="ada@example.org", campaign="own"),
+        to("four", campaign="own"),
+    ]
+    outcomes = await house.sender(accounts=accounts).send(sends)
+    assert all(outcome.delivery for outcome in outcomes)
+    expected = {
+        "one@example.net": house.settings.public_url,
+        "two@example.net": "https://t.ada.example",
+        "three@example.net": "https://t.own.example",
+        "four@example.net": "https://t.own.example",
+    }
+    for mail in house.server.mails:
+        message = parsed(mail.content)
+        url = expected[message["To"]]
+        assert message["List-Unsubscribe"].startswith(f"<{url}/u/")
+        html = message.get_body(("html",))
+        assert html is not None
+        assert f'src="{url}/o/' in html.get_content()
+
+
+async def test_a_mailboxs_tracking_address_holds_also_where_all_mail_leaves_by_one_server(house: House) -> None:
+    mailbox = 'address = "grace@example.com"\ntracking_url = "https://t.grace.example"\n'
+    known = senders(f'{mailbox}[account.imap]\nhost = "imap.example"\npassword_env = "X"\n')
+    everybody = Account(
+        address="", envelope_domain="b.example.com", smtp=Smtp(host="127.0.0.1", port=house.server.port, tls="none")
+    )
+    sender = house.sender(accounts=Senders(known.accounts, everybody, dict))
+    await sender.send([to("one"), to("two", sender="ada@example.org")])
+    found = {m["To"]: m["List-Unsubscribe"] for m in (parsed(mail.content) for mail in house.server.mails)}
+    assert found["one@example.net"].startswith("<https://t.grace.example/u/")
+    assert found["two@example.net"].startswith(f"<{house.settings.public_url}/u/")

@@ -4,118 +4,135 @@ from __future__ import annotations
 
 import base64
 import shutil
-import socket
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import dns.flags
-import dns.message
-import dns.rcode
-import dns.resolver
-import dns.rrset
+import dns.exception
 import pytest
 
-from commands.doctor.mail import Names, dns_of
-from schemas.senders import Account, Dkim, Senders, Smtp
+from commands.doctor.dns_records import mail_records
+from schemas.senders import Account, Dkim, Smtp
+from tests.support.name_server import NameServer, Zone
 
-GOOD = {
-    ("t.garden.internal.", "A"): ["192.0.2.1"],
+GOOD: Zone = {
     ("bounces.garden.internal.", "MX"): ["10 mx.garden.internal."],
     ("bounces.garden.internal.", "TXT"): ['"v=spf1 include:provider.internal -all"'],
     ("_dmarc.garden.internal.", "TXT"): ['"v=DMARC1; p=quarantine"'],
 }
 
 
-class NameServer:
-    """Answers from `zone` over UDP on loopback: records by name and type; names without any do not exist."""
-
-    def __init__(self) -> None:
-        self.zone: dict[tuple[str, str], list[str]] = dict(GOOD)
-        self.silent = False
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    @property
-    def names(self) -> Names:
-        resolver = dns.resolver.Resolver(configure=False)
-        resolver.nameservers, resolver.port = ["127.0.0.1"], self._socket.getsockname()[1]
-        return Names(resolver)
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                wire, client = self._socket.recvfrom(4096)
-            except OSError:
-                return
-            if not self.silent:
-                self._socket.sendto(self._answer(dns.message.from_wire(wire)).to_wire(), client)
-
-    def _answer(self, query: dns.message.Message) -> dns.message.Message:
-        (question,) = query.question
-        name, kind = question.name.to_text(), dns.rdatatype.to_text(question.rdtype)
-        answer = dns.message.make_response(query)
-        answer.flags |= dns.flags.RA
-        if records := self.zone.get((name, kind)):
-            answer.answer.append(dns.rrset.from_text(name, 60, "IN", kind, *records))
-        elif name not in {known for known, _ in self.zone}:
-            answer.set_rcode(dns.rcode.NXDOMAIN)
-        return answer
-
-    def close(self) -> None:
-        self._socket.close()
-
-
 @pytest.fixture
 def server() -> Iterator[NameServer]:
-    server = NameServer()
+    server = NameServer(GOOD)
     yield server
     server.close()
 
 
-def senders(dkim: Dkim | None = None) -> Senders:
-    account = Account(
+def account(dkim: Dkim | None = None, host: str = "smtp.garden.internal") -> Account:
+    return Account(
         address="anna@news.garden.internal",
         envelope_domain="bounces.garden.internal",
-        smtp=Smtp(host="smtp.garden.internal"),
+        smtp=Smtp(host=host),
         dkim=dkim,
     )
-    return Senders((account,), None, dict)
 
 
-def told(server: NameServer, dkim: Dkim | None = None) -> list[tuple[str, str, str]]:
-    found = dns_of(senders(dkim), "https://t.garden.internal", server.names)
+def told(
+    server: NameServer, dkim: Dkim | None = None, host: str = "smtp.garden.internal"
+) -> list[tuple[str, str, str]]:
+    found = mail_records([account(dkim, host)], server.names)
     return [(one.verdict, one.said, one.todo) for one in found]
 
 
 def test_domains_as_they_should_be(server: NameServer) -> None:
-    assert [verdict for verdict, _, _ in told(server)] == ["ok"] * 4
+    assert [verdict for verdict, _, _ in told(server)] == ["ok"] * 3
 
 
 @pytest.mark.parametrize(
-    ("change", "verdict", "said"),
+    ("change", "verdict", "said", "todo"),
     [
-        ({("t.garden.internal.", "A"): []}, "fail", "t.garden.internal, which every link has, has no address"),
-        ({("bounces.garden.internal.", "MX"): []}, "fail", "no MX and no address: no bounce comes back"),
+        (
+            {("bounces.garden.internal.", "MX"): []},
+            "fail", "no MX and no address: no bounce comes back", "`bounces.garden.internal. MX 10 SERVER.`",
+        ),
         (
             {("bounces.garden.internal.", "MX"): [], ("bounces.garden.internal.", "A"): ["192.0.2.2"]},
-            "warn", "no MX: bounces go to its address",
+            "warn", "no MX: bounces go to its address", "`bounces.garden.internal. MX 10 SERVER.`",
         ),
-        ({("bounces.garden.internal.", "TXT"): ['"unrelated"']}, "warn", "bounces.garden.internal has no SPF"),
-        ({("bounces.garden.internal.", "TXT"): ['"v=spf1 -all"', '"v=spf1 ~all"']}, "fail", "has 2 SPF records"),
-        ({("_dmarc.garden.internal.", "TXT"): []}, "warn", "news.garden.internal has no DMARC"),
+        (
+            {("bounces.garden.internal.", "TXT"): ['"unrelated"']},
+            "warn", "bounces.garden.internal has no SPF",
+            'add `bounces.garden.internal. TXT "v=spf1 a:smtp.garden.internal ~all"`',
+        ),
+        (
+            {("bounces.garden.internal.", "TXT"): ['"v=spf1 -all"', '"v=spf1 ~all"']},
+            "fail", "has 2 SPF records", "make them one",
+        ),
+        (
+            {("_dmarc.garden.internal.", "TXT"): []},
+            "warn", "news.garden.internal has no DMARC", 'add `_dmarc.news.garden.internal. TXT "v=DMARC1; p=none"`',
+        ),
+        (
+            {("_dmarc.garden.internal.", "TXT"): ['"v=DMARC1; rua=mailto:a@garden.internal"']},
+            "fail", "says no policy", 'make it `_dmarc.garden.internal. TXT "v=DMARC1; p=none"`',
+        ),
+        (
+            {("_dmarc.garden.internal.", "TXT"): ['"v=DMARC1; p=none"', '"v=DMARC1; p=reject"']},
+            "fail", "has 2 DMARC records", "leave one",
+        ),
     ],
 )  # fmt: skip
-def test_a_record_that_is_missing_or_wrong(
-    server: NameServer, change: dict[tuple[str, str], list[str]], verdict: str, said: str
+def test_a_record_that_is_missing_or_wrong_is_said_as_what_to_put(
+    server: NameServer, change: Zone, verdict: str, said: str, todo: str
 ) -> None:
     server.zone |= change
     (fault,) = [one for one in told(server) if one[0] != "ok"]
     assert fault[0] == verdict
     assert said in fault[1]
-    assert fault[2]
+    assert todo in fault[2]
+
+
+def test_spf_must_lead_to_the_provider_that_mail_leaves_by(server: NameServer) -> None:
+    def policy(*texts: str) -> tuple[str, str, str]:
+        server.zone["bounces.garden.internal.", "TXT"] = [f'"{text}"' for text in texts]
+        (found,) = [one for one in told(server, host="smtp.sendgrid.net") if "SPF" in one[1]]
+        return found
+
+    missing = policy("v=spf1 include:provider.internal -all")
+    assert missing[0] == "warn"
+    assert missing[2] == "put `include:sendgrid.net` behind `v=spf1` of the TXT record at bounces.garden.internal"
+    assert policy("v=spf1 include:sendgrid.net -all")[0] == "ok"
+    server.zone["all.internal.", "TXT"] = ['"v=spf1 ~include:sendgrid.net -all"']
+    assert policy("v=spf1 ip4:192.0.2.1 redirect=all.internal")[0] == "ok", "by way of another policy"
+    assert "v=spf1 include:sendgrid.net ~all" in policy("unrelated")[2]
+
+
+def test_spf_that_asks_too_often_or_in_circles_is_wrong_and_is_not_followed_on(server: NameServer) -> None:
+    server.zone["bounces.garden.internal.", "TXT"] = ['"v=spf1 include:n0.internal a mx -all"']
+    for number in range(40):
+        after = f"include:n{number + 1}.internal include:n{number}.internal include:n0.internal"
+        server.zone[f"n{number}.internal.", "TXT"] = [f'"v=spf1 {after} -all"']
+    (found,) = [one for one in told(server) if "SPF" in one[1]]
+    assert found[0] == "fail"
+    assert "asks more than 10 times" in found[1]
+    assert len([name for name in server.asked if name.startswith("n")]) <= 11
+
+
+def test_names_that_documents_use_are_not_asked_for(server: NameServer) -> None:
+    anna = Account(address="anna@example.com", envelope_domain="bounces.example.com", smtp=Smtp(host="a.example"))
+    (found,) = mail_records([anna], server.names)
+    assert (found.verdict, found.todo) == ("warn", "set SENDLENS_ENVELOPE_DOMAIN to one of yours")
+    assert server.asked == []
+
+
+def test_a_name_server_that_says_nothing_is_an_error_and_no_finding(
+    server: NameServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.silent = True
+    monkeypatch.setattr("commands.doctor.dns_records._DNS_SECONDS", 0.3)
+    with pytest.raises(dns.exception.Timeout):
+        told(server)
 
 
 @pytest.mark.parametrize("kind", ["rsa", "ed25519"])
@@ -130,6 +147,7 @@ def test_the_published_key_must_be_the_one_we_sign_with(server: NameServer, tmp_
         return found
 
     assert of_key()[:2] == ("fail", "no DKIM key at s1._domainkey.garden.internal")
+    assert f'add `s1._domainkey.garden.internal. TXT "v=DKIM1; k={kind}; p={ours}"`' in of_key()[2]
     for published, verdict in ((ours, "ok"), (others, "fail")):
         text = f"v=DKIM1; k={kind}; p={published}"
         pieces = " ".join(f'"{text[at : at + 200]}"' for at in range(0, len(text), 200))  # RFC 1035, 3.3: 255 at most
