@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -201,8 +202,22 @@ class Settings(BaseSettings):
     )
     notify_from: str = Field(
         "",
-        description="Sender of that email; empty: the account that the campaign's emails leave by, or, without "
-        "`senders.toml`, `sendlens@` the envelope domain.",
+        description="Sender of that email and of the report; empty: the account that the campaign's emails leave by, "
+        "or, without `senders.toml`, `sendlens@` the envelope domain.",
+    )
+    report_to: str = Field(
+        "",
+        description="Who gets the report, the Overview as an email: `a@example.com,b@example.com`. `sendlens up` sends "
+        "it by itself; elsewhere a timer runs `sendlens report`.",
+    )
+    report_period: Literal["weekly", "daily"] = Field(
+        "weekly", description="What a report is about: the last week, from Monday, or the last day."
+    )
+    report_timezone: str = Field(
+        "UTC", description="By whose calendar that is, by the IANA database, such as Europe/Paris."
+    )
+    report_hour: int = Field(
+        7, ge=0, le=23, description="Hour of that timezone at which `sendlens up` sends it once its period is over."
     )
     relay_list_url: str = Field(
         "https://mask-api.icloud.com/egress-ip-ranges.csv",
@@ -289,6 +304,15 @@ class Settings(BaseSettings):
         for network in filter(None, map(str.strip, networks.split(","))):
             ipaddress.ip_network(network)  # raises ValueError, which says what is wrong with it
         return networks
+
+    @field_validator("report_timezone")
+    @classmethod
+    def _is_a_timezone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("name one of the IANA database, such as Europe/Paris or UTC") from None
+        return name
 
     @property
     def callers(self) -> list[ApiKey]:
