@@ -66,7 +66,8 @@ SELECT DISTINCT endpoint, event FROM calls
 WHERE event IN (SELECT id FROM events WHERE delivery_id IN {emails:Array(UUID)})
 """
 _BLANKED = (
-    "address = '', message_id = '', diagnostic = '', subject = '', text = '', detail = '', user_agent = '', ip = ''"
+    "address = '', recipient = '', from_address = '', message_id = '', diagnostic = '', subject = '', text = '', "
+    "detail = '', user_agent = '', ip = ''"
 )
 
 # Where the lead stands in the sorting key: a row is written under the pseudonym, then the old one is deleted.

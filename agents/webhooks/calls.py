@@ -19,6 +19,8 @@ import structlog
 
 from agents.runtime.metrics import WEBHOOK_CALLS, WEBHOOK_ENDPOINTS
 from agents.webhooks.http import EndpointClient, EndpointResponse
+from agents.webhooks.recipients import RecipientLookup
+from clickhouse.ask import StageQueries
 from decisions.effects.webhook_messages import WebhookMessage, next_attempt, report, signed
 from schemas.errors import UNREADABLE, Reject, Retry
 from schemas.events import WebhookDisabled, lines, to_ms
@@ -50,6 +52,7 @@ class WebhookCaller(Handler):
         self._clock = clock
         self._luck = luck
         self._endpoints = endpoints_view(settings)
+        self._recipients = RecipientLookup(StageQueries(settings))
         self._calls = StateTopic(settings, CALLS, Call, key=lambda call: call.key, over=lambda c: c.state != "waiting")
         self._down: dict[str, datetime] = {}  # endpoints that did not answer, and when to ask again
         self._owned: set[int] = set()
@@ -84,6 +87,7 @@ class WebhookCaller(Handler):
         if self._again is not None:
             await asyncio.wait([self._again])
         await self._http.close()
+        self._recipients.close()
         self._endpoints.stop()
         self._calls.stop()
 
@@ -95,20 +99,34 @@ class WebhookCaller(Handler):
         handled = HandleResult()
         if not len(self._endpoints):
             return handled
-        telling = []
+        read: list[tuple[WebhookMessage, int]] = []
         for record in records:
             for line in filter(None, record.value.split(b"\n")):
                 try:
-                    told = report(line)
+                    read.append((report(line), record.partition))
                 except UNREADABLE as error:
                     handled.dead.append(poison(record, Reject("unreadable", str(error))))
                     break
-                telling += [self._tell(one, told, record.partition) for one in self._endpoints if one.wants(told.kind)]
+        recipients = await self._recipients_of([told for told, _ in read])
+        telling = [
+            self._tell(one, told, recipients.get(told.delivery, "") if one.with_to else None, partition)
+            for told, partition in read
+            for one in self._endpoints
+            if one.wants(told.kind)
+        ]
         handled.out += self._kept([call for call in await asyncio.gather(*telling) if call is not None])
         return handled
 
-    async def _tell(self, endpoint: Endpoint, told: WebhookMessage, partition: int) -> Call | None:
-        """Hand it over; else what is left to do."""
+    async def _recipients_of(self, read: Sequence[WebhookMessage]) -> dict[str, str]:
+        """To whom the emails went, where an endpoint asks for it. Raises Retry while that may still be learned."""
+        if not self._settings.webhooks_to:
+            return {}
+        self._recipients.remember(read)
+        asking = [endpoint for endpoint in self._endpoints if endpoint.with_to]
+        return await self._recipients.of([told for told in read if any(one.wants(told.kind) for one in asking)])
+
+    async def _tell(self, endpoint: Endpoint, told: WebhookMessage, to: str | None, partition: int) -> Call | None:
+        """Hand it over; else what is left to do. `to` for an endpoint that asks for it."""
         now = self._clock()
         call = Call(
             endpoint=endpoint.id,
@@ -118,7 +136,7 @@ class WebhookCaller(Handler):
             attempt=0,
             first_at=to_ms(now),
             due_at=to_ms(now),
-            body=told.body.decode(),
+            body=told.body(to).decode(),
         )
         if endpoint.id in self._down:
             return msgspec.structs.replace(call, due_at=max(to_ms(now), to_ms(self._down[endpoint.id])))

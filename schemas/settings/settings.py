@@ -184,6 +184,11 @@ class Settings(BaseSettings):
     webhooks_private: bool = Field(
         False, description="Allow webhooks to plain http and to addresses of private networks, this machine included."
     )
+    webhooks_to: bool = Field(
+        False,
+        description="Keep the addresses that emails are sent to, for webhooks that ask for `to` and for nothing else; "
+        "`sendlens lead erase` erases them.",
+    )
 
     asn_database: str = Field(
         "", description="A MaxMind DB file of AS numbers (GeoLite2-ASN); with it more scanners' networks are known."

@@ -17,7 +17,7 @@ import pytest
 from agents.webhooks.calls import WebhookCaller
 from agents.webhooks.endpoint_admin import add, change, listed, named, redeliver
 from schemas.errors import Misconfigured
-from schemas.events import AnyEvent, Bounced, Event, Replied, WebhookDisabled, lines
+from schemas.events import AnyEvent, Bounced, Event, Replied, Sent, WebhookDisabled, lines
 from schemas.settings import Settings, load
 from schemas.state.webhook_calls import Call, Endpoint
 from schemas.tokens import delivery_id, event_id
@@ -260,6 +260,22 @@ async def test_an_endpoint_that_is_down_is_asked_by_one_event_and_told_all_when_
                     and len(stage._calls) == 0
                 )
             )
+
+
+async def test_an_endpoint_that_asks_for_it_is_told_to_whom_an_email_went(settings: Settings) -> None:
+    settings = settings.model_copy(update={"webhooks_to": True})
+    sent = Sent(
+        **of("lead-1"), id=str(uuid.uuid4()), sender="news@example.com", recipient_domain="example.net", message_id="m", recipient="ada@example.net",
+    )  # fmt: skip
+    with a_customer() as asking, a_customer() as other:
+        _, asking.secret = add(settings, asking.url, [], NOW, with_to=True)
+        _, other.secret = add(settings, other.url, [], NOW)
+        async with the_stage(settings, Time(), []) as stage:
+            await until(lambda: len(stage._endpoints) == 2)
+            assert await tell(stage, sent, a_reply("lead-1")) == []
+    assert [told["data"]["to"] for told in asking.got] == ["ada@example.net"] * 2
+    assert len(other.got) == 2
+    assert "ada@" not in str(other.got)
 
 
 def test_what_can_be_no_endpoint_says_why(settings: Settings) -> None:
