@@ -215,7 +215,7 @@ class Erasure:
             ("outcomes", "", "kept under a pseudonym"),
             ("emails", "", "kept under a pseudonym"),
             ("rare_events", f", {_BLANKED_RARE}", "kept under a pseudonym; texts blanked"),
-            ("events", f", {_BLANKED}", "kept under a pseudonym; texts, agents, IP addresses, hashes blanked"),
+            ("events", f", {_BLANKED}", "kept under a pseudonym; texts, agents, addresses, hashes blanked"),
         ):
             if table == "events" and not dry_run:
                 for of in _COUNTED_IN:

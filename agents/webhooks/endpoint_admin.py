@@ -92,7 +92,7 @@ def _calls(
     known: dict[str, str] = {}
     if endpoint.with_to and settings.webhooks_to and stored:
         of = {message.delivery: str(message.data["campaign"]) for message in told if message.delivery}
-        known = dict(rows(client, "recipients", campaigns=sorted(set(of.values())), deliveries=sorted(of)))
+        known = dict(rows(client, "recipient_addresses", campaigns=sorted(set(of.values())), deliveries=sorted(of)))
     return [
         call_record(
             settings,

@@ -50,7 +50,7 @@ class RecipientLookup:
         rest = sorted(wanted.keys() - found.keys())
         if rest:
             campaigns = sorted({wanted[delivery] for delivery in rest})
-            rows = await self._queries.ask("recipients", campaigns=campaigns, deliveries=rest)
+            rows = await self._queries.ask("recipient_addresses", campaigns=campaigns, deliveries=rest)
             found |= {str(delivery): str(address) for delivery, address in rows}
             self._wait_for([delivery for delivery in rest if delivery not in found])
         for delivery in wanted:

@@ -210,6 +210,14 @@ class Settings(BaseSettings):
         description="Sender of that email and of the report; empty: the account that the campaign's emails leave by, "
         "or, without `senders.toml`, `sendlens@` the envelope domain.",
     )
+    pause_webhook: str = Field(
+        "",
+        description="Incoming webhook of a chat that is told when a campaign is paused or resumed. A secret: with it "
+        "anybody writes there.",
+    )
+    pause_webhook_form: Literal["slack", "teams"] = Field(
+        "slack", description="What it takes: Slack's `text` (Mattermost too), or an Adaptive Card of a Teams workflow."
+    )
     report_to: str = Field(
         "",
         description="Who gets the report, the Overview as an email: `a@example.com,b@example.com`. `sendlens up` sends "
@@ -296,7 +304,7 @@ class Settings(BaseSettings):
             raise ValueError("must be http(s)://host[:port][/path]")
         return url.rstrip("/")
 
-    @field_validator("relay_list_url")
+    @field_validator("pause_webhook", "relay_list_url")
     @classmethod
     def _is_http_or_empty(cls, url: str) -> str:
         if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):

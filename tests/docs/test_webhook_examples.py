@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -26,7 +25,6 @@ from schemas.events import Replied, lines
 from tests.support.processes import ROOT, free_port
 from tests.support.waiting import wait_until
 
-PAGE = (ROOT / "docs" / "webhook-examples.md").read_text()
 KEY = b"a key of these tests, 32 bytes.."
 SECRET = "whsec_YSBrZXkgb2YgdGhlc2UgdGVzdHMsIDMyIGJ5dGVzLi4="
 TO = "ada+crm@example.com"
@@ -88,12 +86,12 @@ def crm() -> Iterator[Crm]:
 
 @contextmanager
 def the_receiver(folder: Path, **environment: str) -> Iterator[str]:
-    """The program of the page, running; where it is."""
-    (program,) = re.findall(r"```python\n(.+?)```", PAGE, re.DOTALL)
-    (folder / "receiver.py").write_text(program)
+    """The program, running; where it is."""
     port = free_port()
     given = {"PATH": os.environ["PATH"], "PORT": str(port), "WEBHOOK_SECRET": SECRET, "SEEN": str(folder / "seen.db")}
-    running = subprocess.Popen([sys.executable, str(folder / "receiver.py")], env=given | environment, cwd=folder)
+    running = subprocess.Popen(
+        [sys.executable, str(ROOT / "docs" / "examples" / "receiver.py")], env=given | environment, cwd=folder
+    )
     try:
         url = f"http://127.0.0.1:{port}/sendlens"
         wait_until(lambda: post(url, "x", b"{}", signature="v1,none") == 401, 20, "the receiver")
