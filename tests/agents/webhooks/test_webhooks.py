@@ -329,8 +329,8 @@ async def test_a_chat_that_is_away_is_told_when_it_is_back(settings: Settings) -
             await asyncio.to_thread(write_all, settings, [waiting])
             assert b"secret" not in (waiting.value or b"")
         chat.status = 200
-        clock.ahead = timedelta(minutes=2)
-        async with the_stage_with_a_chat(settings, clock):
+        async with the_stage_with_a_chat(settings, clock):  # the worker that has the partition then
+            clock.ahead = timedelta(minutes=2)
             await until(lambda: len(chat.got) == 1)
     assert chat.asked == 2
 
