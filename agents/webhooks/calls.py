@@ -20,7 +20,7 @@ import structlog
 
 from agents.runtime.metrics import WEBHOOK_CALLS, WEBHOOK_ENDPOINTS
 from agents.webhooks.http import EndpointClient, EndpointResponse
-from agents.webhooks.recipients import RecipientLookup
+from agents.webhooks.recipient_lookup import RecipientLookup
 from clickhouse.ask import StageQueries
 from decisions.effects.chat_messages import CHAT_ID, chat_endpoint, chat_message
 from decisions.effects.webhook_messages import LONGEST, WebhookMessage, next_attempt, report, signed

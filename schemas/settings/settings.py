@@ -186,8 +186,8 @@ class Settings(BaseSettings):
     )
     webhooks_to: bool = Field(
         False,
-        description="Keep the addresses that emails are sent to, for webhooks that ask for `to` and for nothing else; "
-        "`sendlens lead erase` erases them.",
+        description="Keep the addresses that emails are sent to, for webhooks that ask for `to` and for nothing else. "
+        "Erasing a person erases them.",
     )
 
     asn_database: str = Field(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agents.webhooks.recipients import RecipientLookup
+from agents.webhooks.recipient_lookup import RecipientLookup
 from clickhouse.ask import StageQueries
 from clickhouse.erasing import PSEUDONYM, Erasure
 from clickhouse.store import connect, insert_lines
