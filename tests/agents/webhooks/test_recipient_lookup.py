@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
+from agents.webhooks.endpoint_admin import _calls
 from agents.webhooks.recipient_lookup import RecipientLookup
-from clickhouse.ask import StageQueries
+from clickhouse.ask import StageQueries, json_lines
 from clickhouse.erasing import PSEUDONYM, Erasure
 from clickhouse.store import connect, insert_lines
 from decisions.effects.webhook_messages import WebhookMessage, report
 from schemas.errors import Retry
 from schemas.events import Replied, Sent, lines
 from schemas.settings import Settings
+from schemas.state.endpoints import new_endpoint
+from schemas.state.webhook_calls import Call
 from schemas.tokens import delivery_id
 from tests.support.migrated import migrated_database
 
@@ -87,3 +91,23 @@ async def test_an_email_that_is_not_stored_is_waited_for_and_then_told_without(d
     clock.now += 11
     assert await lookup.of([reply]) == {reply.delivery: ""}
     lookup.close()
+
+
+def test_what_is_redelivered_has_the_address_too_for_who_asks_for_it(database: Settings) -> None:
+    settings = database.model_copy(update={"webhooks_to": True, "webhooks_private": True})
+    with connect(database) as client:
+        reply = Replied(**of("lead-4"), matched_by="verp", text="Yes")
+        insert_lines(client, "events", lines([a_sent("lead-4", "eve@example.net"), reply]))
+        stored = [
+            line
+            for line in json_lines(
+                client, "events_to_redeliver", start=NOW, end=NOW + timedelta(seconds=1), kinds=["reply"]
+            )
+            if b"lead-4" in line
+        ]
+        for with_to, expected in ((True, "eve@example.net"), (False, None)):
+            endpoint = new_endpoint(settings, "https://crm.example.com/in", ["reply"], NOW, with_to=with_to)
+            (record,) = _calls(settings, client, endpoint, stored, NOW)
+            body = msgspec.json.decode(msgspec.json.decode(record.value, type=Call).body)
+            assert body["data"].get("to") == expected
+            assert (body["type"], body["data"]["lead"], body["data"]["text"]) == ("reply", "lead-4", "Yes")
