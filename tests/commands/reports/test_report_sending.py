@@ -21,6 +21,7 @@ from tests.agents.transport.smtp_server import Server
 from tests.dashboards.data import insert_known_week
 from tests.support.migrated import migrated_database
 from tests.support.processes import ROOT
+from tests.support.waiting import until
 
 WEEK = ("--weekly", "--on", "2026-03-04")
 
@@ -33,9 +34,8 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         yield settings
 
 
-async def run(database: Settings, folder: Path, server: Server, *arguments: str) -> tuple[int, str]:
-    """The exit code and all that was printed."""
-    given = {name: value for name, value in os.environ.items() if not name.startswith("SENDLENS_")} | {
+def environment(database: Settings, folder: Path, server: Server) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("SENDLENS_")} | {
         "SENDLENS_CLICKHOUSE_URL": database.clickhouse_url,
         "SENDLENS_CLICKHOUSE_DATABASE": database.clickhouse_database,
         "SENDLENS_TOKEN_KEYS": database.token_keys,
@@ -43,6 +43,11 @@ async def run(database: Settings, folder: Path, server: Server, *arguments: str)
         "SENDLENS_SENDERS": str(folder / "senders.toml"),
         "SENDLENS_SMTP_PORT": str(server.port),
     }
+
+
+async def run(database: Settings, folder: Path, server: Server, *arguments: str) -> tuple[int, str]:
+    """The exit code and all that was printed."""
+    given = environment(database, folder, server)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "sendlens", "report", *arguments,
         cwd=ROOT, env=given, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
@@ -120,3 +125,24 @@ def test_a_report_is_due_at_its_hour_and_no_news_a_day_later() -> None:
     assert due(settings, monday + timedelta(days=1)) is None
     daily = settings.model_copy(update={"report_period": "daily"})
     assert due(daily, monday + timedelta(days=1)) is not None
+
+
+async def test_one_that_stays_sends_what_is_due_and_ends_when_it_is_told(database: Settings, tmp_path: Path) -> None:
+    async with Server() as server:
+        given = environment(database, tmp_path, server) | {
+            "SENDLENS_REPORT_TO": "stay@example.com",
+            "SENDLENS_REPORT_PERIOD": "daily",
+            "SENDLENS_REPORT_HOUR": "0",  # due at any time of the day
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "sendlens", "report", "--stay", cwd=ROOT, env=given, stdout=asyncio.subprocess.DEVNULL
+        )
+        try:
+            await until(lambda: server.mails)
+            process.terminate()
+            assert await asyncio.wait_for(process.wait(), 60) == 0
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        assert server.recipients() == ["stay@example.com"]
