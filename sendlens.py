@@ -24,6 +24,7 @@ from commands.doctor.lag import lag
 from commands.edge import DAYS, explained, read_settings
 from commands.people import lead, suppressions
 from commands.rebuild import rebuild
+from commands.reports.report import report
 from commands.sql import sql
 from schemas.errors import Misconfigured, Retry
 from schemas.settings import Settings
@@ -51,6 +52,7 @@ app.command()(backup)
 app.command()(doctor)
 app.command()(lag)
 app.command()(rebuild)
+app.command()(report)
 app.command()(restore)
 app.command()(rewind)
 app.command()(sql)
@@ -75,19 +77,22 @@ _DEMO_ALONE = {
     "SENDLENS_SMTP_USER": "",
     "SENDLENS_GRAFANA_URL": "",
     "SENDLENS_NOTIFY_TO": "",
+    "SENDLENS_PAUSE_WEBHOOK": "",
+    "SENDLENS_REPORT_TO": "",
     "SENDLENS_RELAY_LIST_URL": "",
 }
 
 
 @app.command()
 def up() -> None:
-    """Run everything on this machine: broker, database, ingest, worker, inbox. Ctrl-C stops it all."""
+    """Run everything on this machine: broker, database, ingest, worker, inbox, report. Ctrl-C stops it all."""
     with explained():
         from schemas.senders import load
 
         settings = read_settings()
-        inbox = [("inbox", "sendlens inbox")] if load(settings).mailboxes else []
-        raise typer.Exit(_run_stack(settings, _ports(settings), inbox))
+        also = [("inbox", "sendlens inbox")] if load(settings).mailboxes else []
+        also += [("report", "sendlens report --stay")] if settings.report_to else []
+        raise typer.Exit(_run_stack(settings, _ports(settings), also))
 
 
 @app.command()

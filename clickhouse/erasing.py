@@ -66,7 +66,8 @@ SELECT DISTINCT endpoint, event FROM calls
 WHERE event IN (SELECT id FROM events WHERE delivery_id IN {emails:Array(UUID)})
 """
 _BLANKED = (
-    "address = '', message_id = '', diagnostic = '', subject = '', text = '', detail = '', user_agent = '', ip = ''"
+    "address = '', recipient = '', from_address = '', message_id = '', diagnostic = '', subject = '', text = '', "
+    "detail = '', user_agent = '', ip = ''"
 )
 
 # Where the lead stands in the sorting key: a row is written under the pseudonym, then the old one is deleted.
@@ -214,7 +215,7 @@ class Erasure:
             ("outcomes", "", "kept under a pseudonym"),
             ("emails", "", "kept under a pseudonym"),
             ("rare_events", f", {_BLANKED_RARE}", "kept under a pseudonym; texts blanked"),
-            ("events", f", {_BLANKED}", "kept under a pseudonym; texts, agents, IP addresses, hashes blanked"),
+            ("events", f", {_BLANKED}", "kept under a pseudonym; texts, agents, addresses, hashes blanked"),
         ):
             if table == "events" and not dry_run:
                 for of in _COUNTED_IN:

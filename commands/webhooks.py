@@ -17,13 +17,16 @@ Which = Annotated[str, typer.Argument(help="The endpoint's id, or its beginning.
 @app.command("add")
 def webhooks_add(
     url: Annotated[str, typer.Argument(help="Where events go, as https://host/path.")],
-    event: Annotated[list[str] | None, typer.Option(help="A kind of event; may be repeated. Default: all.")] = None,
+    kind: Annotated[list[str] | None, typer.Option(help="A kind of event; may be repeated. Default: all.")] = None,
+    with_to: Annotated[
+        bool, typer.Option("--with-to", help="Tell it the address that an email went to (SENDLENS_WEBHOOKS_TO).")
+    ] = False,
 ) -> None:
     """Tell an address of events from now on. Its secret is shown; `list` shows it again."""
     with explained():
         from agents.webhooks.endpoint_admin import add
 
-        endpoint, secret = add(read_settings(), url, event or [], datetime.now(UTC))
+        endpoint, secret = add(read_settings(), url, kind or [], datetime.now(UTC), with_to=with_to)
         print(f"{endpoint.id}  {', '.join(endpoint.kinds) or 'all events'} to {endpoint.url}")
         print(f"It verifies signatures (Standard Webhooks) with\n  {secret}")
 

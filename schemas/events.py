@@ -83,6 +83,8 @@ class Sent(Event, tag="sent", frozen=True, kw_only=True):
     # Whether it has a pixel, and how many links were wrapped. None: not known, and counted as if it had both.
     pixel: bool | None = None
     wrapped_links: int | None = None
+    # The recipient's address itself, where SENDLENS_WEBHOOKS_TO keeps it for webhooks that ask for `to`.
+    recipient: str = ""
 
 
 class Delivered(Event, tag="delivered", frozen=True, kw_only=True):
@@ -140,18 +142,21 @@ class _Answer(Event, frozen=True, kw_only=True):
 
 
 class Replied(_Answer, tag="reply", frozen=True, kw_only=True):
-    """A person answered the email. `text` is what they wrote, without quotes and signature."""
+    """A person answered the email. `text` is what they wrote, without quotes and signature; `from_address` the one
+    address in From, which may be another than the email went to."""
 
     subject: str = ""
     text: str = ""
+    from_address: str = ""
 
 
 class AutoReplied(_Answer, tag="auto_reply", frozen=True, kw_only=True):
     """A machine answered for the person: out of office and the like. Never a reply. `text` is what it says, without
-    quotes."""
+    quotes; `from_address` the one address in From."""
 
     subject: str = ""
     text: str = ""
+    from_address: str = ""
 
 
 class Complained(_Answer, tag="complaint", frozen=True, kw_only=True):

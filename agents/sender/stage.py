@@ -18,6 +18,7 @@ from agents.sender.sender import Sender
 from agents.sender.sender_state import SenderState
 from agents.sender.wait_queue import WaitQueue, waits_view
 from clickhouse.ask import Questions, StageQueries
+from decisions.sending.answers import with_recipient
 from decisions.sending.gate import PriorSend
 from oauth2.renewal import load_senders
 from schemas.errors import UNREADABLE, Reject, Retry
@@ -168,7 +169,10 @@ class SenderStage(Handler):
     def _told(self, outcome: SendOutcome) -> list[OutRecord]:
         out = []
         if outcome.events:
-            out.append(self._out(EVENTS, outcome.events[0].delivery_id, lines(outcome.events)))
+            events = outcome.events
+            if self._settings.webhooks_to:
+                events = with_recipient(events, outcome.send.to)
+            out.append(self._out(EVENTS, events[0].delivery_id, lines(events)))
         if outcome.dead is not None and outcome.waited is not None:
             out.append(OutRecord(DEAD, 0, STAGE.encode(), self._letter(outcome, outcome.dead)))
         return out

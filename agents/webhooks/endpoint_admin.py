@@ -9,7 +9,7 @@ import msgspec
 from clickhouse_connect.driver.client import Client
 
 from agents.webhooks.calls import call_record, endpoint_record
-from clickhouse.ask import json_lines
+from clickhouse.ask import json_lines, rows
 from decisions.effects.webhook_messages import report
 from schemas.errors import Misconfigured, Reject
 from schemas.events import EVENTS as EVERY_EVENT
@@ -29,11 +29,13 @@ _TOGETHER = 1_000  # calls written before the broker is waited for
 _STRUCTS = {str(event.__struct_config__.tag): event for event in EVERY_EVENT}
 
 
-def add(settings: Settings, url: str, kinds: Sequence[str], now: datetime) -> tuple[Endpoint, str]:
+def add(
+    settings: Settings, url: str, kinds: Sequence[str], now: datetime, *, with_to: bool = False
+) -> tuple[Endpoint, str]:
     """Add an endpoint for events of these kinds, from now on; of all kinds when none is given. Returns it and
     its secret as Standard Webhooks spells it. Raises Misconfigured for what can't be one, Retry without a broker."""
     try:
-        endpoint = new_endpoint(settings, url, kinds, now)
+        endpoint = new_endpoint(settings, url, kinds, now, with_to=with_to)
     except Reject as error:
         raise Misconfigured(error.detail or error.reason) from None
     write_all(settings, [endpoint_record(settings, endpoint)])
@@ -71,29 +73,39 @@ def redeliver(
     """
     if endpoint.state != "enabled":
         raise Misconfigured(f"endpoint {endpoint.id} is {endpoint.state}: enable it first")
-    count, some = 0, []
+    count, some = 0, list[bytes]()
     for line in json_lines(client, "events_to_redeliver", start=start, end=end, kinds=list(endpoint.kinds)):
-        some.append(_call(settings, endpoint, line, now))
+        some.append(line)
         if len(some) == _TOGETHER:
-            write_all(settings, some)
+            write_all(settings, _calls(settings, client, endpoint, some, now))
             count, some = count + len(some), []
-    write_all(settings, some)
+    write_all(settings, _calls(settings, client, endpoint, some, now))
     return count + len(some)
 
 
-def _call(settings: Settings, endpoint: Endpoint, line: bytes, now: datetime) -> OutRecord:
-    row = msgspec.json.decode(line)
+def _calls(
+    settings: Settings, client: Client, endpoint: Endpoint, rows_as_json: Sequence[bytes], now: datetime
+) -> list[OutRecord]:
+    stored = [msgspec.json.decode(line) for line in rows_as_json]
     # A row has columns for all kinds of events; the event is those of its own kind.
-    event = msgspec.convert(row, _STRUCTS[row["kind"]], strict=False)
-    told = report(lines([event]))
-    call = Call(
-        endpoint=endpoint.id,
-        event=told.id,
-        kind=told.kind,
-        partition=settings.partition_of(EVENTS, row["delivery_id"]),
-        attempt=0,
-        first_at=now,
-        due_at=now,
-        body=told.body.decode(),
-    )
-    return call_record(settings, call)
+    told = [report(lines([msgspec.convert(row, _STRUCTS[row["kind"]], strict=False)])) for row in stored]
+    known: dict[str, str] = {}
+    if endpoint.with_to and settings.webhooks_to and stored:
+        of = {message.delivery: str(message.data["campaign"]) for message in told if message.delivery}
+        known = dict(rows(client, "recipient_addresses", campaigns=sorted(set(of.values())), deliveries=sorted(of)))
+    return [
+        call_record(
+            settings,
+            Call(
+                endpoint=endpoint.id,
+                event=message.id,
+                kind=message.kind,
+                partition=settings.partition_of(EVENTS, row["delivery_id"]),
+                attempt=0,
+                first_at=now,
+                due_at=now,
+                body=message.body(known.get(message.delivery, "") if endpoint.with_to else None).decode(),
+            ),
+        )
+        for row, message in zip(stored, told, strict=True)
+    ]

@@ -25,7 +25,7 @@ FROM links FINAL
 
 -- name: refill_webhooks
 -- Endpoints of webhooks.
-SELECT toString(id), url, kinds, created_at, state, since, reason
+SELECT toString(id), url, kinds, created_at, state, since, reason, with_to
 FROM webhooks FINAL
 
 -- name: refill_calls

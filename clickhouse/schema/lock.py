@@ -1,10 +1,11 @@
-"""One `sendlens migrate` at a time, by a lock in ClickHouse itself, on one server (without a Keeper) and on a cluster.
+"""One `sendlens migrate` and one `sendlens report` at a time, by a lock of each in ClickHouse itself, on one server
+(without a Keeper) and on a cluster.
 
-The holder is the process that created the table `migrating`, whose comment is its token. Of several that create a table
-at once one succeeds, and on a cluster the queue of DDL decides for all nodes alike. The holder reports every few
-seconds that it lives. The lock of one that was killed is taken by renaming its table to a name with its token in it: of
-several that do so at once one succeeds as well, and none can rename the next holder's table by mistake, because that
-name is taken.
+The holder is the process that created the lock's table, `migrating` or `reporting`, whose comment is its token. Of
+several that create a table at once one succeeds, and on a cluster the queue of DDL decides for all nodes alike. The
+holder reports every few seconds that it lives. The lock of one that was killed is taken by renaming its table to a name
+with its token in it: of several that do so at once one succeeds as well, and none can rename the next holder's table by
+mistake, because that name is taken.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 import structlog
 from clickhouse_connect.driver.client import Client
@@ -29,18 +30,20 @@ DEAD_SECONDS = 30  # without a sign of life, by the server's clock
 _POLL_SECONDS = 0.3
 _LEFT_OVER_SECONDS = 3600  # by then nobody believes that a killed holder still has the lock
 _TABLE_EXISTS, _UNKNOWN_TABLE = 57, 60
+_MIGRATING, _REPORTING = "migrating", "reporting"
+_WHO = {_MIGRATING: "sendlens migrate", _REPORTING: "sendlens report"}
 
 # Who has the lock, and for how many seconds it has not said that it lives.
 _HOLDER = """
 SELECT comment, dateDiff('second', greatest(metadata_modification_time, last), now())
 FROM system.tables
-CROSS JOIN (SELECT toDateTime(max(applied_at)) AS last FROM migrations WHERE name = 'lock') AS beat
-WHERE database = currentDatabase() AND name = 'migrating'
+CROSS JOIN (SELECT toDateTime(max(applied_at)) AS last FROM migrations WHERE name = {beat:String}) AS beat
+WHERE database = currentDatabase() AND name = {table:String}
 """
-_WHOSE = "SELECT comment FROM system.tables WHERE database = currentDatabase() AND name = 'migrating'"
+_WHOSE = "SELECT comment FROM system.tables WHERE database = currentDatabase() AND name = {table:String}"
 _LEFT_OVER = """
 SELECT name FROM system.tables
-WHERE database = currentDatabase() AND match(name, '^migrating_[0-9a-f]{32}$')
+WHERE database = currentDatabase() AND match(name, concat('^', {table:String}, '_[0-9a-f]{32}$'))
     AND metadata_modification_time < now() - {seconds:UInt32}
 """
 
@@ -48,48 +51,58 @@ WHERE database = currentDatabase() AND match(name, '^migrating_[0-9a-f]{32}$')
 class MigrationLock:
     """The lock, held by us until it is found to be another's."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, table: str) -> None:
         self._client = client
+        self._table = table
         self.token = secrets.token_hex(16)
 
     def check(self) -> None:
         """Raises Retry when another has taken the lock: this process stood still for too long."""
-        if self._client.query(_WHOSE).result_rows != [(self.token,)]:
-            raise Retry("another `sendlens migrate` has taken over")
+        if self._client.query(_WHOSE, parameters={"table": self._table}).result_rows != [(self.token,)]:
+            raise Retry(f"another `{_WHO[self._table]}` has taken over")
+
+
+def migrating(settings: Settings, client: Client) -> AbstractContextManager[MigrationLock]:
+    """Wait for the lock of `sendlens migrate` and hold it. The table `migrations` must be there."""
+    return _exclusive(settings, client, _MIGRATING)
+
+
+def reporting(settings: Settings, client: Client) -> AbstractContextManager[MigrationLock]:
+    """Wait for the lock of `sendlens report` and hold it. The table `migrations` must be there."""
+    return _exclusive(settings, client, _REPORTING)
 
 
 @contextmanager
-def migrating(settings: Settings, client: Client) -> Iterator[MigrationLock]:
-    """Wait for the lock and hold it. The table `migrations` must be there."""
-    lock = MigrationLock(client)
-    _acquire(client, lock.token)
-    heartbeat = _Heartbeat(settings, lock.token)
+def _exclusive(settings: Settings, client: Client, table: str) -> Iterator[MigrationLock]:
+    lock = MigrationLock(client, table)
+    _acquire(client, lock.token, table)
+    heartbeat = _Heartbeat(settings, lock.token, table)
     heartbeat.start()
     try:
-        _drop_left_over(client)
+        _drop_left_over(client, table)
         yield lock
     finally:
         heartbeat.stop()
-        _release(client, lock.token, was_silent=heartbeat.was_silent)
+        _release(client, lock.token, table, was_silent=heartbeat.was_silent)
 
 
-def _acquire(client: Client, token: str) -> None:
+def _acquire(client: Client, token: str, table: str) -> None:
     is_said = False
-    while not _make(client, token):
-        holder, silent = _holder(client)
+    while not _make(client, token, table):
+        holder, silent = _holder(client, table)
         if holder and silent > DEAD_SECONDS:
-            log.info("taking over from a `sendlens migrate` that was killed", silent_seconds=silent)
-            _rename(client, holder)
+            log.info(f"taking over from a `{_WHO[table]}` that was killed", silent_seconds=silent)
+            _rename(client, holder, table)
             continue
         if not is_said:
-            log.info("waiting for another `sendlens migrate`")
+            log.info(f"waiting for another `{_WHO[table]}`")
             is_said = True
         time.sleep(_POLL_SECONDS)
 
 
-def _make(client: Client, token: str) -> bool:
+def _make(client: Client, token: str, table: str = _MIGRATING) -> bool:
     try:
-        client.command(f"CREATE TABLE migrating (holder String) ENGINE = Memory COMMENT '{token}'")
+        client.command(f"CREATE TABLE {table} (holder String) ENGINE = Memory COMMENT '{token}'")
     except ClickHouseError as error:
         if error_code(error) != _TABLE_EXISTS:
             raise
@@ -97,17 +110,22 @@ def _make(client: Client, token: str) -> bool:
     return True
 
 
-def _holder(client: Client) -> tuple[str, int]:
+def _holder(client: Client, table: str = _MIGRATING) -> tuple[str, int]:
     """The holder's token and for how long it has been silent; ('', 0) when the lock is free."""
-    for comment, silent in client.query(_HOLDER).result_rows:
+    for comment, silent in client.query(_HOLDER, parameters={"table": table, "beat": _beat(table)}).result_rows:
         return str(comment), int(silent)
     return "", 0
 
 
-def _rename(client: Client, holder: str) -> bool:
+def _beat(table: str) -> str:
+    """Under which name in `migrations` the lock's holder reports that it lives."""
+    return "lock" if table == _MIGRATING else f"lock of {table}"
+
+
+def _rename(client: Client, holder: str, table: str = _MIGRATING) -> bool:
     """Take the lock from this holder and from no other; whether it was so."""
     try:
-        client.command(f"RENAME TABLE migrating TO migrating_{holder}")
+        client.command(f"RENAME TABLE {table} TO {table}_{holder}")
     except ClickHouseError as error:
         if error_code(error) not in (_TABLE_EXISTS, _UNKNOWN_TABLE):
             raise
@@ -115,29 +133,30 @@ def _rename(client: Client, holder: str) -> bool:
     return True
 
 
-def _release(client: Client, token: str, *, was_silent: bool) -> None:
+def _release(client: Client, token: str, table: str, *, was_silent: bool) -> None:
     """Give the lock back, if it still is ours. Where ClickHouse is away, the next one waits until it is taken for dead.
 
     The renamed table stays where another may have taken us for dead, and be about to rename one to that name.
     """
     with suppress(ClickHouseError):
-        if _rename(client, token) and not was_silent:
-            client.command(f"DROP TABLE IF EXISTS migrating_{token}")
+        if _rename(client, token, table) and not was_silent:
+            client.command(f"DROP TABLE IF EXISTS {table}_{token}")
 
 
-def _drop_left_over(client: Client) -> None:
+def _drop_left_over(client: Client, table: str) -> None:
     """Drop the tables of holders that were killed, once nobody can be about to rename another to that name."""
-    for (name,) in client.query(_LEFT_OVER, parameters={"seconds": _LEFT_OVER_SECONDS}).result_rows:
+    for (name,) in client.query(_LEFT_OVER, parameters={"seconds": _LEFT_OVER_SECONDS, "table": table}).result_rows:
         client.command(f"DROP TABLE IF EXISTS {name}")
 
 
 class _Heartbeat(threading.Thread):
     """Says again and again that the holder lives, on a connection of its own."""
 
-    def __init__(self, settings: Settings, token: str) -> None:
+    def __init__(self, settings: Settings, token: str, table: str) -> None:
         super().__init__(name="migration-lock", daemon=True)
         self._settings = settings
         self._token = token
+        self._name = _beat(table)
         self._stopped = threading.Event()
         self._last = time.monotonic()
         self.was_silent = False
@@ -146,7 +165,7 @@ class _Heartbeat(threading.Thread):
         while not self._stopped.is_set():
             with suppress(ClickHouseError, Retry), connect(self._settings) as client:
                 while not self._stopped.is_set():
-                    client.insert("migrations", [["lock", self._token]], column_names=["name", "sha256"])
+                    client.insert("migrations", [[self._name, self._token]], column_names=["name", "sha256"])
                     self._note()
                     self._last = time.monotonic()
                     self._stopped.wait(BEAT_SECONDS)

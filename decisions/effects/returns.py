@@ -112,12 +112,11 @@ def event_of(
         "message_id": _line(verdict.message_id, 1000),
         "matched_by": matched_by,
     }
-    subject = _line(verdict.subject, 1000)
     match verdict.kind:
         case "reply":
-            return Replied(**of, subject=subject, text=some_lines(_text(verdict.text, MAX_TEXT)))
+            return Replied(**of, **_written(verdict))
         case "auto_reply":
-            return AutoReplied(**of, subject=subject, text=some_lines(_text(verdict.text, MAX_TEXT)))
+            return AutoReplied(**of, **_written(verdict))
         case "complaint":
             if verdict.reason in BY_MACHINES:
                 return None
@@ -135,6 +134,15 @@ def event_of(
             )
         case _:
             return None
+
+
+def _written(verdict: MailVerdict) -> dict[str, Any]:
+    """Who answered, and what."""
+    return {
+        "subject": _line(verdict.subject, 1000),
+        "text": some_lines(_text(verdict.text, MAX_TEXT)),
+        "from_address": _line(verdict.sender, 320),
+    }
 
 
 def concerned(recipients: Sequence[Recipient], address: str, address_ids: Callable[[str], Sequence[str]]) -> Recipient:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import base64
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 
@@ -22,25 +23,51 @@ _DELAYS = (5, 60, 300, 900, 3600)
 _JITTER = 0.1  # of the delay, both ways: endpoints that went down together don't come back to a crowd
 
 
+# What every payload has, whatever its event is of: of a campaign's pause there is no lead.
+_ALWAYS = ("campaign", "step", "variant", "lead")
+# Which field of an event says why, where it is not called reason.
+_REASONS = {
+    "bounce": "category",
+    "complaint": "category",
+    "deferred": "status",
+    "unsubscribe": "via",
+    "reply": "matched_by",
+    "auto_reply": "matched_by",
+}
+
+
 class _EventHead(msgspec.Struct, frozen=True):
     id: str
     kind: str
     at: str
+    delivery_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookMessage:
-    """An event as it is told: `id` is the same at every attempt, so that an endpoint can tell a repeat."""
+    """An event as it is told: `id` is the same at every attempt, so that an endpoint can tell a repeat. `delivery` is
+    empty for an event of no email; `recipient` is the address in a sent event that has it."""
 
     id: str
     kind: str
-    body: bytes
+    delivery: str
+    recipient: str
+    data: Mapping[str, Any]
+
+    def body(self, to: str | None = None) -> bytes:
+        """The payload; with `to`, for an endpoint that asked for it. Empty where it is not known."""
+        data = dict(self.data) if to is None else {**self.data, "to": to}
+        return _encode(EventNotice(self.kind, self.data["at"], data))
 
 
 def report(line: bytes) -> WebhookMessage:
     """The payload of an event given as a line of JSON. Raises msgspec.MsgspecError when the line is not one."""
-    head = _decode(line)
-    return WebhookMessage(head.id, head.kind, _encode(EventNotice(head.kind, head.at, msgspec.Raw(line.strip()))))
+    data = _decode(line)
+    recipient = str(data.pop("recipient", ""))
+    head = msgspec.convert(data, _EventHead)
+    data |= {name: data.get(name) for name in _ALWAYS}
+    data.setdefault("reason", data.get(_REASONS.get(head.kind, ""), ""))
+    return WebhookMessage(head.id, head.kind, head.delivery_id, recipient, data)
 
 
 def signed(secrets: Sequence[bytes], id_: str, now: datetime, body: bytes) -> dict[str, str]:
@@ -70,5 +97,5 @@ def next_attempt(
     return min(now + timedelta(seconds=max(delay, asked or 0.0)), deadline)
 
 
-_decode = msgspec.json.Decoder(_EventHead).decode
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder().encode

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
+
+from msgspec import structs
 
 from decisions.mail.bounce.category import Stage
 from decisions.mail.bounce.refusal import categorise
@@ -152,6 +155,13 @@ def _sent(send: Send, mail: AttemptedEmail, at: datetime, attempt: int) -> Sent:
         pixel=mail.pixel,
         wrapped_links=mail.wrapped_links,
     )
+
+
+def with_recipient(events: Sequence[EmailEvent], to: str) -> list[EmailEvent]:
+    """The events, with the address that the email went to in its sent event."""
+    return [
+        structs.replace(event, recipient=mailbox(to).address) if isinstance(event, Sent) else event for event in events
+    ]
 
 
 def _of(send: Send, cause: str, at: datetime) -> dict[str, Any]:

@@ -45,6 +45,10 @@ class WebhookRequest(msgspec.Struct, forbid_unknown_fields=True):
         Meta(min_length=1, max_length=2000, description="As https://host/path.", examples=["https://crm.example/in"]),
     ]
     kinds: list[str] = []
+    with_to: Annotated[
+        bool,
+        Meta(description="Tell it `to`, the address that an email went to, too. SENDLENS_WEBHOOKS_TO must allow it."),
+    ] = False
 
 
 class WebhookAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +61,7 @@ class WebhookAnswer(msgspec.Struct, frozen=True, kw_only=True):
     state: Literal["enabled", "disabled", "removed"]
     since: Time
     reason: str
+    with_to: bool = False
 
 
 class NewWebhookAnswer(WebhookAnswer, frozen=True, kw_only=True):
@@ -97,7 +102,7 @@ def webhook_routes(settings: Settings, publisher: Publisher, endpoints: StateTop
         an address that is told of the same kinds already stays the one it is."""
         try:
             asked = decode(_decode, await request.body())
-            endpoint = new_endpoint(settings, asked.url, asked.kinds, datetime.now(UTC))
+            endpoint = new_endpoint(settings, asked.url, asked.kinds, datetime.now(UTC), with_to=asked.with_to)
         except Reject as error:
             raise Problem(422, str(error), reason=error.reason) from None
         async with one_at_a_time:
@@ -154,8 +159,8 @@ def webhook_routes(settings: Settings, publisher: Publisher, endpoints: StateTop
     return router
 
 
-def _what(endpoint: Endpoint) -> tuple[str, tuple[str, ...], str]:
-    return endpoint.url, endpoint.kinds, endpoint.state
+def _what(endpoint: Endpoint) -> tuple[str, tuple[str, ...], str, bool]:
+    return endpoint.url, endpoint.kinds, endpoint.state, endpoint.with_to
 
 
 def _age(endpoint: Endpoint) -> tuple[datetime, str]:

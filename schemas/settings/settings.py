@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -196,6 +197,11 @@ class Settings(BaseSettings):
     webhooks_private: bool = Field(
         False, description="Allow webhooks to plain http and to addresses of private networks, this machine included."
     )
+    webhooks_to: bool = Field(
+        False,
+        description="Keep the addresses that emails are sent to, for webhooks that ask for `to` and for nothing else. "
+        "Erasing a person erases them.",
+    )
 
     asn_database: str = Field(
         "", description="A MaxMind DB file of AS numbers (GeoLite2-ASN); with it more scanners' networks are known."
@@ -214,8 +220,30 @@ class Settings(BaseSettings):
     )
     notify_from: str = Field(
         "",
-        description="Sender of that email; empty: the account that the campaign's emails leave by, or, without "
-        "`senders.toml`, `sendlens@` the envelope domain.",
+        description="Sender of that email and of the report; empty: the account that the campaign's emails leave by, "
+        "or, without `senders.toml`, `sendlens@` the envelope domain.",
+    )
+    pause_webhook: str = Field(
+        "",
+        description="Incoming webhook of a chat that is told when a campaign is paused or resumed. A secret: with it "
+        "anybody writes there.",
+    )
+    pause_webhook_form: Literal["slack", "teams"] = Field(
+        "slack", description="What it takes: Slack's `text` (Mattermost too), or an Adaptive Card of a Teams workflow."
+    )
+    report_to: str = Field(
+        "",
+        description="Who gets the report, the Overview as an email: `a@example.com,b@example.com`. `sendlens up` sends "
+        "it by itself; elsewhere a timer runs `sendlens report`.",
+    )
+    report_period: Literal["weekly", "daily"] = Field(
+        "weekly", description="What a report is about: the last week, from Monday, or the last day."
+    )
+    report_timezone: str = Field(
+        "UTC", description="By whose calendar that is, by the IANA database, such as Europe/Paris."
+    )
+    report_hour: int = Field(
+        7, ge=0, le=23, description="Hour of that timezone at which `sendlens up` sends it once its period is over."
     )
     relay_list_url: str = Field(
         "https://mask-api.icloud.com/egress-ip-ranges.csv",
@@ -289,7 +317,7 @@ class Settings(BaseSettings):
             raise ValueError("must be http(s)://host[:port][/path]")
         return url.rstrip("/")
 
-    @field_validator("relay_list_url")
+    @field_validator("pause_webhook", "relay_list_url")
     @classmethod
     def _is_http_or_empty(cls, url: str) -> str:
         if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
@@ -308,6 +336,15 @@ class Settings(BaseSettings):
     def _are_hosts(cls, hosts: str) -> str:
         further_hosts(hosts)  # raises ValueError, which says what is wrong with it
         return hosts
+
+    @field_validator("report_timezone")
+    @classmethod
+    def _is_a_timezone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("name one of the IANA database, such as Europe/Paris or UTC") from None
+        return name
 
     @property
     def callers(self) -> list[ApiKey]:

@@ -41,15 +41,19 @@ _SPECIAL_6 = tuple(
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address as seen from a network without IPv4
 
 
-def new_endpoint(settings: Settings, url: str, kinds: Sequence[str], now: datetime) -> Endpoint:
-    """An endpoint that is told of these kinds of events from now on, of all when there are none. Raises Reject:
-    unknown-kind, url-invalid, address-private."""
+def new_endpoint(
+    settings: Settings, url: str, kinds: Sequence[str], now: datetime, *, with_to: bool = False
+) -> Endpoint:
+    """An endpoint that is told of these kinds of events from now on, of all when there are none; `with_to` of the
+    recipient's address too. Raises Reject: unknown-kind, url-invalid, address-private, to-not-kept."""
     unknown = sorted(set(kinds) - set(KINDS))
     if unknown:
         raise Reject("unknown-kind", f"no kind of event: {', '.join(unknown)}; choose from {', '.join(KINDS)}")
     check_url(url, private=settings.webhooks_private)
+    if with_to and not settings.webhooks_to:
+        raise Reject("to-not-kept", "recipients' addresses are not kept here: SENDLENS_WEBHOOKS_TO=true keeps them")
     at = now.replace(microsecond=now.microsecond // 1000 * 1000)
-    return Endpoint(id=str(uuid4()), url=url, kinds=tuple(sorted(set(kinds))), created_at=at, since=at)
+    return Endpoint(id=str(uuid4()), url=url, kinds=tuple(sorted(set(kinds))), created_at=at, since=at, with_to=with_to)
 
 
 def secret(settings: Settings, endpoint: str) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from schemas.events import Id, Time
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):
-    """An address that gets events of some kinds; of all kinds when `kinds` is empty.
+    """An address that gets events of some kinds; of all kinds when `kinds` is empty. `with_to`: it asked for the
+    recipient's address.
 
     Its secret is nowhere: it is derived from the signing keys and the id (Keyring.webhook_secrets).
     """
@@ -22,6 +23,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     state: Literal["enabled", "disabled", "removed"] = "enabled"
     since: Time
     reason: str = ""
+    with_to: bool = False
 
     def wants(self, kind: str) -> bool:
         return self.state == "enabled" and (not self.kinds or kind in self.kinds)
@@ -49,8 +51,9 @@ class Call(Struct, frozen=True, kw_only=True):
 
 
 class EventNotice(Struct, frozen=True):
-    """What an endpoint gets: the event's kind and moment, and the event itself, as `schemas/json` describes it."""
+    """What an endpoint gets: the event's kind and moment, and the event itself, as `schemas/json` describes it, with
+    `campaign`, `step`, `variant`, `lead` and `reason` whatever its kind, and `to` where the endpoint asked for it."""
 
     type: str
     timestamp: str
-    data: Raw
+    data: dict[str, Any]

@@ -18,7 +18,7 @@ import yaml
 OLDEST, NEWEST = "1.30.0", "1.37.0"  # that the chart is checked for; deploy/helm/Chart.yaml asks for the oldest
 _IN_WHEEL = "kubernetes_validate/kubernetes-json-schema/v{version}-local-strict/{file}"
 _KINDS = (
-    *("statefulset-apps-v1", "deployment-apps-v1", "service-v1", "job-batch-v1"),
+    *("statefulset-apps-v1", "deployment-apps-v1", "service-v1", "job-batch-v1", "cronjob-batch-v1"),
     *("poddisruptionbudget-policy-v1", "ingress-networking-v1"),
 )
 

@@ -41,6 +41,7 @@ ALL = NEEDED | {
         "storage": {"className": "fast"},
     },
     "worker": {"autoscaling": {"enabled": True}},
+    "report": {"enabled": True, "schedule": "0 6 * * 1", "timeZone": "Europe/Paris"},
     "nodeSelector": {"kubernetes.io/arch": "amd64"},
     "tolerations": [{"key": "mail", "operator": "Exists"}],
 }  # fmt: skip
@@ -65,7 +66,8 @@ def everything() -> dict[str, Manifest]:
 
 def containers(manifests: dict[str, Manifest]) -> dict[str, dict[str, Any]]:
     """The container of each pod template, by its name."""
-    pods = [one["spec"]["template"]["spec"] for one in manifests.values() if "template" in one["spec"]]
+    specs = [one["spec"].get("jobTemplate", one)["spec"] for one in manifests.values()]
+    pods = [spec["template"]["spec"] for spec in specs if "template" in spec]
     return {pod["containers"][0]["name"]: pod["containers"][0] for pod in pods}
 
 
@@ -126,7 +128,7 @@ def test_what_would_not_work_is_refused(values: dict[str, Any], why: str) -> Non
 
 def test_each_container_runs_a_command_that_is_there(everything: dict[str, Manifest]) -> None:
     found = containers(everything)
-    assert set(found) == {"ingest", "worker", "inbox", "migrate", "boards"}
+    assert set(found) == {"ingest", "worker", "inbox", "migrate", "boards", "report"}
     for container in found.values():
         assert complaint([str(word) for word in container["args"]]) is None
 
@@ -165,6 +167,16 @@ def test_the_schema_is_there_before_a_release_and_the_boards_after_it(everything
         "Job spring-sendlens-boards": "post-install,post-upgrade",
     }
     assert not [one for one in rendered(NEEDED) if one["metadata"]["name"].endswith("boards")]
+
+
+def test_one_job_at_a_time_sends_the_report_and_none_unless_it_is_asked_for(everything: dict[str, Manifest]) -> None:
+    report = everything["CronJob spring-sendlens-report"]["spec"]
+    assert (report["schedule"], report["timeZone"], report["concurrencyPolicy"]) == (
+        "0 6 * * 1",
+        "Europe/Paris",
+        "Forbid",
+    )
+    assert "CronJob" not in {one["kind"] for one in rendered(NEEDED)}
 
 
 @pytest.mark.parametrize("name", ["ingest", "inbox"])

@@ -47,6 +47,49 @@ class Customer:
         return self.status
 
 
+@dataclass
+class Chat:
+    """A chat's incoming webhook: `status` is what it answers; what it took is in `got`."""
+
+    url: str = ""
+    status: int = 200
+    got: list[dict[str, Any]] = field(default_factory=list)
+    asked: int = 0
+
+
+@contextmanager
+def a_chat() -> Iterator[Chat]:
+    """Serve until the block ends, at an address with a secret in it."""
+    chat = Chat()
+
+    class Take(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            chat.asked += 1
+            is_right = self.path == "/services/T0/B0/secret" and self.headers["Content-Type"] == "application/json"
+            status = chat.status if is_right else 404
+            if status == 200:
+                chat.got.append(json.loads(body))
+            self.send_response(status)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Take)
+    chat.url = f"http://127.0.0.1:{server.server_address[1]}/services/T0/B0/secret"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield chat
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
+
+
 @contextmanager
 def a_customer(port: int = 0) -> Iterator[Customer]:
     """Serve until the block ends. Port 0 takes a free one."""

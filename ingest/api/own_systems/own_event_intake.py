@@ -9,6 +9,7 @@ import msgspec
 import structlog
 from fastapi.responses import Response
 
+from decisions.sending.answers import with_recipient
 from decisions.sending.own_events import OwnEvent, events_of
 from ingest.api.batches import Record, RejectedItem, batch, declared, publish
 from ingest.api.campaigns import FindCampaign
@@ -17,7 +18,7 @@ from ingest.api.requests import MAX_TOLD, batch_decoder, check_told, decode
 from ingest.metrics import IngestMetrics
 from schemas.errors import Reject
 from schemas.events import lines
-from schemas.tokens import Keyring
+from schemas.settings import Settings
 from schemas.topics import DELIVERIES, EVENTS
 from stream.publisher import Publisher
 
@@ -39,8 +40,9 @@ class OwnEventsAnswer(msgspec.Struct):
 class OwnEventIntake:
     """Publishes the events and deliveries that follow from a batch of reports."""
 
-    def __init__(self, keyring: Keyring, publisher: Publisher, known: FindCampaign, metrics: IngestMetrics) -> None:
-        self._keyring = keyring
+    def __init__(self, settings: Settings, publisher: Publisher, known: FindCampaign, metrics: IngestMetrics) -> None:
+        self._keyring = settings.keyring
+        self._keep_to = settings.webhooks_to
         self._publisher = publisher
         self._known = known
         self._metrics = metrics
@@ -73,6 +75,8 @@ class OwnEventIntake:
 
     def _records(self, told: OwnEvent) -> list[Record]:
         events, delivery = events_of(told, self._keyring)
+        if self._keep_to and told.to:
+            events = with_recipient(events, told.to)
         key = events[0].delivery_id
         records: list[Record] = []
         if delivery is not None:

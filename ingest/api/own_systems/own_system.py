@@ -50,7 +50,7 @@ def own_system_routes(
     """The routers of `/v1/instrument` and `/v1/events`."""
     known = finder(campaigns)
     instrumenting = InstrumentHandler(settings.keyring, pool, publisher, known, pauses, facts, links, metrics)
-    telling = OwnEventIntake(settings.keyring, publisher, known, metrics)
+    telling = OwnEventIntake(settings, publisher, known, metrics)
     router, idempotency = APIRouter(), Idempotency()
     may_send = [Depends(caller_of(settings, "sends"))]
     responses: dict[int | str, dict[str, object]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import uuid
@@ -17,15 +18,17 @@ import pytest
 from agents.webhooks.calls import WebhookCaller
 from agents.webhooks.endpoint_admin import add, change, listed, named, redeliver
 from schemas.errors import Misconfigured
-from schemas.events import AnyEvent, Bounced, Event, Replied, WebhookDisabled, lines
+from schemas.events import AnyEvent, Bounced, CampaignPaused, Event, Replied, Sent, WebhookDisabled, lines
 from schemas.settings import Settings, load
+from schemas.state.pauses import paused
 from schemas.state.webhook_calls import Call, Endpoint
 from schemas.tokens import delivery_id, event_id
 from schemas.topics import CALLS, EVENTS, WEBHOOKS, delivery_partition
 from stream.records import OutRecord, Record
 from stream.topic_admin import create_topics
+from stream.write_all import write_all
 from tests.support.broker import Broker, drop_topics
-from tests.support.hooks import a_customer
+from tests.support.hooks import a_chat, a_customer
 from tests.support.processes import free_port
 from tests.support.stream import Stream, running_stream
 from tests.support.waiting import until, wait_until
@@ -260,6 +263,76 @@ async def test_an_endpoint_that_is_down_is_asked_by_one_event_and_told_all_when_
                     and len(stage._calls) == 0
                 )
             )
+
+
+async def test_an_endpoint_that_asks_for_it_is_told_to_whom_an_email_went(settings: Settings) -> None:
+    settings = settings.model_copy(update={"webhooks_to": True})
+    sent = Sent(
+        **of("lead-1"), id=str(uuid.uuid4()), sender="news@example.com", recipient_domain="example.net", message_id="m", recipient="ada@example.net",
+    )  # fmt: skip
+    with a_customer() as asking, a_customer() as other:
+        _, asking.secret = add(settings, asking.url, [], NOW, with_to=True)
+        _, other.secret = add(settings, other.url, [], NOW)
+        async with the_stage(settings, Time(), []) as stage:
+            await until(lambda: len(stage._endpoints) == 2)
+            assert await tell(stage, sent, a_reply("lead-1")) == []
+    assert [told["data"]["to"] for told in asking.got] == ["ada@example.net"] * 2
+    assert len(other.got) == 2
+    assert "ada@" not in str(other.got)
+
+
+@asynccontextmanager
+async def the_stage_with_a_chat(settings: Settings, clock: Time) -> AsyncIterator[WebhookCaller]:
+    """As `the_stage`, without an endpoint; what it writes is on the topics."""
+
+    async def write(out: Sequence[OutRecord]) -> None:
+        await asyncio.to_thread(write_all, settings, out)
+
+    stage = WebhookCaller(settings, clock, luck=lambda: 0.5)
+    await stage.start(write)
+    stage.assigned({(EVENTS.name, n) for n in range(settings.partitions)})
+    try:
+        yield stage
+    finally:
+        await stage.stop()
+
+
+def a_pause(at: datetime) -> CampaignPaused:
+    detail = "3 of 40 emails bounced hard: 7.5 %, more than 5 %"
+    return paused("spring", None, at, "bounces", detail=detail, sent=40, hard_bounced=3)[0]
+
+
+async def test_a_chat_is_told_of_a_pause_once_whoever_reads_it_again(settings: Settings) -> None:
+    now, clock = datetime.now(UTC), Time()
+    with a_chat() as chat:
+        settings = settings.model_copy(update={"pause_webhook": chat.url, "public_url": "https://t.example.com"})
+        for _ in range(2):  # the second worker reads the same records again
+            async with the_stage_with_a_chat(settings, clock) as stage:
+                out = await tell(stage, a_pause(now), a_pause(now), a_reply("lead-1"), a_pause(now - timedelta(days=2)))
+                await asyncio.to_thread(write_all, settings, out)
+                assert await tell(stage, a_pause(now)) == []
+        assert "secret" not in "".join(map(str, out))
+    said = (
+        "*Campaign spring was paused*\n3 of 40 emails bounced hard: 7.5 %, more than 5 %. Nothing more of it is sent."
+    )
+    link = "<https://t.example.com/?board=campaign&amp;campaign=spring|Open the campaign>"
+    assert chat.got == [{"text": f"{said}\n{link}"}]
+
+
+async def test_a_chat_that_is_away_is_told_when_it_is_back(settings: Settings) -> None:
+    clock = Time()
+    with a_chat() as chat:
+        settings = settings.model_copy(update={"pause_webhook": chat.url})
+        chat.status = 503
+        async with the_stage_with_a_chat(settings, clock) as stage:
+            (waiting,) = await tell(stage, a_pause(datetime.now(UTC)))
+            await asyncio.to_thread(write_all, settings, [waiting])
+            assert b"secret" not in (waiting.value or b"")
+        chat.status = 200
+        async with the_stage_with_a_chat(settings, clock):  # the worker that has the partition then
+            clock.ahead = timedelta(minutes=2)
+            await until(lambda: len(chat.got) == 1)
+    assert chat.asked == 2
 
 
 def test_what_can_be_no_endpoint_says_why(settings: Settings) -> None:

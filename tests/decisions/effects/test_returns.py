@@ -10,7 +10,7 @@ import pytest
 
 from decisions.effects.returns import MAX_TEXT, SentEmail, concerned, event_of, may_be_inferred
 from decisions.mail.verdict import MailKind, MailVerdict, Recipient
-from schemas.events import Bounced, Complained, EmailEvent, Replied
+from schemas.events import AutoReplied, Bounced, Complained, EmailEvent, Replied
 from schemas.tokens import delivery_id
 from tests.agents.mails import KEYRING
 
@@ -41,6 +41,13 @@ def test_the_id_goes_by_email_kind_and_message_id() -> None:
         made(reply, replace(EMAIL, delivery_id=str(delivery_id("spring", 2, "ada")))),
     ]
     assert len({id_of(reply_) for reply_ in [made(reply), *others]}) == 4
+
+
+@pytest.mark.parametrize("kind", ["reply", "auto_reply"])
+def test_an_answer_says_who_wrote_it(kind: MailKind) -> None:
+    answer = made(a_verdict(kind, sender="ada@home.example", text="Yes"))
+    assert isinstance(answer, Replied | AutoReplied)
+    assert answer.from_address == "ada@home.example"
 
 
 def test_a_mail_without_a_message_id_goes_by_its_content() -> None:

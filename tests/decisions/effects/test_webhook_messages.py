@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -14,7 +15,20 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from decisions.effects.webhook_messages import LONGEST, next_attempt, report, signed
-from schemas.events import CampaignPaused, Replied, lines
+from schemas.events import (
+    Bounced,
+    CampaignPaused,
+    Complained,
+    Delivered,
+    Event,
+    Opened,
+    Replied,
+    Sent,
+    Skipped,
+    Unsubscribed,
+    WebhookDisabled,
+    lines,
+)
 from schemas.state.endpoints import KINDS, is_public
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -36,7 +50,7 @@ REPLIED = Replied(
 def test_an_event_is_told_with_its_kind_its_moment_and_all_of_it() -> None:
     told = report(lines([REPLIED]))
     assert (told.id, told.kind) == (REPLIED.id, "reply")
-    body = json.loads(told.body)
+    body = json.loads(told.body())
     assert (body["type"], body["timestamp"]) == ("reply", "2026-03-02T09:00:00Z")
     assert msgspec.convert(body["data"], Replied, strict=False) == REPLIED
 
@@ -44,6 +58,49 @@ def test_an_event_is_told_with_its_kind_its_moment_and_all_of_it() -> None:
 def test_an_event_of_a_campaign_is_told_as_well() -> None:
     paused = CampaignPaused(id=str(UUID(int=9)), at=NOW, campaign="spring", reason="bounces", sent=40, hard_bounced=3)
     assert report(lines([paused])).kind == "campaign_paused"
+
+
+def told(event: Event | CampaignPaused | WebhookDisabled, to: str | None = None) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(report(lines([event])).body(to))["data"]
+    return data
+
+
+def test_every_payload_names_campaign_step_variant_lead_and_reason() -> None:
+    of = {"id": str(UUID(int=9)), "at": NOW, "delivery_id": str(UUID(int=8)), "campaign": "spring", "step": 1}
+    of |= {"variant": "A", "lead": "lead-1"}
+    back = {"sender": "news@example.com", "message_id": "m", "matched_by": "verp"}
+    refused = {"bounce_class": "hard", "category": "user-unknown", "status": "5.1.1", "diagnostic": ""}
+    reasons = {
+        Replied(**of, **back): "verp",
+        Complained(**of, **back): "abuse",
+        Bounced(**of, **refused, sender="news@example.com"): "user-unknown",
+        Skipped(**of, reason="paused"): "paused",
+        Unsubscribed(**of, via="one-click"): "one-click",
+        Opened(**of, verdict="bot", reason="too-quick", rules_version="1"): "too-quick",
+        Delivered(**of, sender="news@example.com"): "",
+    }
+    for event, reason in reasons.items():
+        data = told(event)
+        assert [data[name] for name in ("campaign", "step", "variant", "lead")] == ["spring", 1, "A", "lead-1"]
+        assert data["reason"] == reason
+    paused = told(CampaignPaused(id=str(UUID(int=9)), at=NOW, campaign="spring", reason="bounces"))
+    assert [paused[name] for name in ("campaign", "step", "lead", "reason")] == ["spring", None, None, "bounces"]
+    assert (
+        told(WebhookDisabled(id=str(UUID(int=9)), at=NOW, endpoint=str(UUID(int=3)), reason="500"))["campaign"] is None
+    )
+
+
+def test_the_recipient_is_told_to_who_asked_for_it_and_to_nobody_else() -> None:
+    sent = Sent(
+        id=str(UUID(int=9)), at=NOW, delivery_id=str(UUID(int=8)), campaign="spring", step=1, variant="A", lead="lead-1",
+        sender="news@example.com", recipient_domain="example.net", message_id="m", recipient="ada@example.net",
+    )  # fmt: skip
+    message = report(lines([sent]))
+    assert message.recipient == "ada@example.net"
+    assert b"ada@" not in message.body()
+    assert told(sent, "ada@example.net")["to"] == "ada@example.net"
+    assert "recipient" not in told(sent, "ada@example.net")
+    assert told(REPLIED, "")["to"] == ""
 
 
 def test_what_is_no_event_is_not_told() -> None:
@@ -59,13 +116,13 @@ def test_every_kind_of_event_can_be_asked_for() -> None:
 def test_the_signature_is_what_the_public_library_verifies_with_the_new_key_and_with_the_old() -> None:
     new, old = b"n" * 32, b"o" * 32
     told = report(lines([REPLIED]))
-    headers = signed([new, old], told.id, datetime.now(UTC), told.body)
+    headers = signed([new, old], told.id, datetime.now(UTC), told.body())
     for secret in (new, old):
-        assert Webhook(base64.b64encode(secret).decode()).verify(told.body, headers)
+        assert Webhook(base64.b64encode(secret).decode()).verify(told.body(), headers)
     with pytest.raises(WebhookVerificationError):
-        Webhook(base64.b64encode(b"x" * 32).decode()).verify(told.body, headers)
+        Webhook(base64.b64encode(b"x" * 32).decode()).verify(told.body(), headers)
     with pytest.raises(WebhookVerificationError):
-        Webhook(base64.b64encode(new).decode()).verify(told.body.replace(b"spring", b"autumn"), headers)
+        Webhook(base64.b64encode(new).decode()).verify(told.body().replace(b"spring", b"autumn"), headers)
 
 
 @given(luck=st.floats(0, 1), fails_for=st.floats(0, 10))

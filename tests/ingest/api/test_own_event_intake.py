@@ -64,6 +64,17 @@ def events(settings: Settings) -> list[EmailEvent]:
     return [msgspec.json.decode(line, type=AnyEvent) for one in found for line in one.value.splitlines()]  # type: ignore[misc]
 
 
+async def test_the_address_itself_is_kept_only_for_webhooks_that_may_ask_for_it(settings: Settings) -> None:
+    for keeps, recipient in ((False, ""), (True, "Ada@example.com")):
+        async with running(settings.model_copy(update={"webhooks_to": keeps})) as room:
+            await room.client.post("/v1/campaigns", json={"id": "spring", "name": "Spring"})
+            before = len(events(room.settings))
+            assert (await tell(room, told()))["accepted"] == 1
+            sent, _ = events(room.settings)[before:]
+            assert isinstance(sent, Sent)
+            assert sent.recipient == recipient
+
+
 async def test_delivered_is_what_the_sender_would_have_said(spring: Room) -> None:
     at = now()
     assert await tell(spring, told(at=at.isoformat(), message_id="<1@example.net>")) == {"accepted": 1, "rejected": []}

@@ -126,3 +126,15 @@ async def test_it_takes_a_key_with_the_scope_webhooks(settings: Settings) -> Non
 async def test_another_method_is_told_which_there_are(room: Room) -> None:
     answer = await room.client.put("/v1/webhooks", json=CRM)
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
+
+
+async def test_the_recipient_s_address_is_told_only_where_it_is_kept(settings: Settings) -> None:
+    async with running(settings) as room:
+        refused = await add(room, with_to=True)
+        assert (refused.status_code, refused.json()["reason"]) == (422, "to-not-kept")
+        assert "SENDLENS_WEBHOOKS_TO" in refused.json()["detail"]
+    async with running(settings.model_copy(update={"webhooks_to": True})) as room:
+        without, asking = (await add(room)).json(), (await add(room, with_to=True)).json()
+        assert (without["with_to"], asking["with_to"]) == (False, True)
+        assert without["id"] != asking["id"]
+        assert [one.with_to for one in written(room.settings)] == [False, True]

@@ -1,0 +1,1 @@
+"""`sendlens report`."""
