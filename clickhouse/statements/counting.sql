@@ -314,9 +314,32 @@ FROM judged_hits FINAL
 WHERE slot IN {slots:Array(DateTime('UTC'))}
 GROUP BY GROUPING SETS ((campaign, slot, step, verdict), (slot, step, verdict))
 
+-- name: hit_hours_into_hit_counts_by_client
+-- Count people's hits of these hours, by mail client or browser, by device and by country.
+INSERT INTO hit_counts
+SELECT
+    by,
+    'hour' AS grain,
+    campaign,
+    slot,
+    step,
+    '' AS variant,
+    verdict,
+    key,
+    {versions:Array(UInt64)}[indexOf({slots:Array(DateTime('UTC'))}, slot)] AS version
+    ,
+    countIf(kind = 'open') AS opens,
+    countIf(kind = 'click') AS clicks,
+    [] AS agents,
+    [] AS reasons
+FROM judged_hits FINAL
+ARRAY JOIN ['client', 'device', 'country'] AS by, [client, device, country] AS key
+WHERE slot IN {slots:Array(DateTime('UTC'))} AND verdict = 'human'
+GROUP BY GROUPING SETS ((campaign, by, slot, step, verdict, key), (by, slot, step, verdict, key))
+
 -- name: hit_days_into_hit_counts
--- Add up the hours of these days, by reason and by verdict. Where robots came from is counted by whole days:
--- statements/robots.sql.
+-- Add up the hours of these days, by reason, by verdict and by what people came with. Where robots came from is counted by
+-- whole days: statements/robots.sql.
 INSERT INTO hit_counts
 SELECT
     by,
@@ -334,7 +357,7 @@ SELECT
     [] AS agents,
     [] AS reasons
 FROM hit_counts AS counted FINAL
-WHERE counted.by IN ('reason', 'verdict') AND counted.grain = 'hour' AND (slot, counted.version) IN
+WHERE counted.by IN ('reason', 'verdict', 'client', 'device', 'country') AND counted.grain = 'hour' AND (slot, counted.version) IN
 (
     SELECT slot, counted
     FROM slots FINAL
