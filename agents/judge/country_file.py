@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ _WANTED = "countries: take GeoLite2-Country"
 _LOOK_EVERY = 60.0  # seconds; geoipupdate replaces the file once or twice a week
 _CACHED_ADDRESSES = 65_536  # a look-up decodes the country's names in eight languages
 _CODE = re.compile(r"[A-Z]{2}")  # ISO 3166-1 alpha-2
+_PROBED = 1000  # networks that are looked at when the file is opened
 
 _Signature = tuple[int, int, int]
 
@@ -92,6 +94,7 @@ class _CountryDatabase:
 
     def __init__(self, path: str) -> None:
         self._database = open_maxmind("SENDLENS_COUNTRY_FILE", path, _KINDS, _WANTED)
+        _check_form(self._database, path)
         self._path = path
         self._is_damaged = False
         self.find: Callable[[str], str] = lru_cache(maxsize=_CACHED_ADDRESSES)(self._look_up)
@@ -104,9 +107,7 @@ class _CountryDatabase:
         except Exception as error:  # what a damaged file makes the reader raise is a long list
             self._report(error)
             return ""
-        country = found.get("country") if isinstance(found, dict) else None
-        code = country.get("iso_code") if isinstance(country, dict) else None
-        return code if isinstance(code, str) and _CODE.fullmatch(code) else ""
+        return _code_of(found)
 
     def _report(self, error: Exception) -> None:
         COUNTRY_FILES.labels("damaged").inc()
@@ -115,3 +116,22 @@ class _CountryDatabase:
             log.warning(
                 "the country file is damaged, some countries stay unknown", path=self._path, why=str(error)[:300]
             )
+
+
+def _code_of(record: Any) -> str:
+    """The country's code in a record of MaxMind's form; empty where it has none."""
+    country = record.get("country") if isinstance(record, dict) else None
+    code = country.get("iso_code") if isinstance(country, dict) else None
+    return code if isinstance(code, str) and _CODE.fullmatch(code) else ""
+
+
+def _check_form(database: Any, path: str) -> None:
+    """Raises Misconfigured for a file whose first networks can't be read, or say no country in MaxMind's form."""
+    try:
+        is_known = any(_code_of(record) for _, record in islice(database, _PROBED))
+    except Exception as error:  # what a damaged file makes the reader raise is a long list
+        raise Misconfigured(f"SENDLENS_COUNTRY_FILE: {path} is damaged ({error}): fetch it again") from None
+    if not is_known:
+        raise Misconfigured(
+            f"SENDLENS_COUNTRY_FILE: {path} says no country.iso_code, as GeoLite2-Country does: take that"
+        )
