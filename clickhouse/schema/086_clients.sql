@@ -17,9 +17,15 @@ ALTER TABLE judged_hits
 ALTER TABLE judged_hits
     MODIFY COMMENT 'Opens and clicks as they were judged, by their own time; of people neither address nor user agent. Judged again, the newer row wins.';
 
+-- A store of an older release, which counts no clients, can't insert into a table of more columns: what it can't count stays
+-- stale, and is read row by row.
 ALTER TABLE hit_counts
-    COMMENT COLUMN by 'reason, verdict, network, agent or user agent; of people''s hits client, device or country',
-    COMMENT COLUMN key 'the reason, or what the network, agent, user agent, client, device or country is called; empty by verdict';
+    ADD COLUMN IF NOT EXISTS device LowCardinality(String) COMMENT 'by client the kind of device, else empty' AFTER key,
+    MODIFY ORDER BY (by, grain, campaign, slot, step, variant, verdict, key, device);
+
+ALTER TABLE hit_counts
+    COMMENT COLUMN by 'reason, verdict, network, agent or user agent; of people client (and device) or country',
+    COMMENT COLUMN key 'the reason, or what the network, agent, user agent, client or country is called; empty by verdict';
 
 -- Rollups of hits are made again, because those that are there know nothing of clients.
 INSERT INTO slots (of, slot, written, day_written)

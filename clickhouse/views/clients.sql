@@ -20,11 +20,11 @@ WITH
     ) AS rollups
 SELECT
     step,
-    toString(key) AS name,
+    toString(if({by:String} = 'device', device, key)) AS name,
     opens,
     clicks
 FROM hit_counts FINAL
-WHERE by = {by:String} AND (grain, slot, version) IN (SELECT arrayJoin(rollups))
+WHERE by = if({by:String} = 'device', 'client', {by:String}) AND (grain, slot, version) IN (SELECT arrayJoin(rollups))
     AND slot >= toStartOfDay({since:DateTime64(3, 'UTC')}) AND slot < {until:DateTime64(3, 'UTC')}
     AND if(empty({campaigns:Array(String)}), campaign = '', has({campaigns:Array(String)}, campaign))
 UNION ALL
