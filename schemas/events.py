@@ -162,9 +162,8 @@ class Complained(_Answer, tag="complaint", frozen=True, kw_only=True):
 
 class _Judged(Event, frozen=True, kw_only=True):
     """A hit and the verdict on it. `agent` and `network` are what the user agent and the address are known as, empty
-    where nothing is. `client` is the mail client or browser that the user agent names, `device` desktop, mobile,
-    tablet, other or unknown, whoever sent it; `country` that of the whole address (ISO 3166-1 alpha-2).
-    Empty: not recorded."""
+    where nothing is. `client` is the mail client or browser that the user agent names, a robot's too, `device` desktop,
+    mobile, tablet, other or unknown, `country` that of the whole address (ISO 3166-1 alpha-2). Empty: not recorded."""
 
     verdict: Verdict
     reason: str

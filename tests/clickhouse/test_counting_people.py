@@ -133,7 +133,7 @@ def test_rollups_of_an_older_release_are_made_again_by_the_migration(emptied: Cl
     assert migrate(own_database) == ["086_clients"]
     assert_people_right(emptied, events, _SINCE, _UNTIL)
     # A store of the older release that is not stopped yet counts nothing of what it does not know.
-    with pytest.raises(DatabaseError, match=r"NUMBER_OF_COLUMNS_DOESN.T_MATCH"):
+    with pytest.raises(DatabaseError, match="Number of columns doesn't match"):
         emptied.command(
             "INSERT INTO hit_counts SELECT 'verdict', 'hour', '', now(), 1, '', 'human', '', 1, 1, 0, [], []"
         )
