@@ -109,7 +109,7 @@ ORDER BY opens + clicks DESC, device_name
 -- People's opens and clicks of the period by country (ISO 3166-1 alpha-2), those with most first, at most 250; no row where
 -- no country is known of any. Opens that came by a mail provider's proxy count in the proxy's country. Shares as in
 -- `people_by_device`.
-SELECT if(name = '', 'Not known', name) AS country_name, opens, clicks, open_share, click_share
+SELECT if(name = '', 'No country', name) AS country_name, opens, clicks, open_share, click_share
 FROM people_by(
     by = 'country',
     since = {since:DateTime64(3, 'UTC')},

@@ -65,7 +65,12 @@ _BY_COUNTRY = Panel(
     f"{_BY_PEOPLE} Shares are of all opens, and of all clicks, by people. What came by a mail provider's proxy counts "
     "in the proxy's country: clicks say more.",
     query=get("people_by_country"),
-    label=Field("country_name", "Country", Unit.TEXT, "Its code, as ISO 3166-1 has it."),
+    label=Field(
+        "country_name",
+        "Country",
+        Unit.TEXT,
+        "Its code, as ISO 3166-1 has it; No country: the file has none for the address.",
+    ),
     fields=(_OPENS, _OPEN_SHARE, _CLICKS, _CLICK_SHARE),
     area=GridArea(0, 0, 12, 7),
     no_value="No country is known: set SENDLENS_COUNTRY_FILE",

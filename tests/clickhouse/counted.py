@@ -206,7 +206,7 @@ def people_views(
         "opens_by_client": {name: (o, share(o, opens)) for name, (o, _) in of_client.items() if o},
         "clicks_by_client": {name: (c, share(c, clicks)) for name, (_, c) in of_client.items() if c},
         "people_by_device": both(by["device"], "Not recorded"),
-        "people_by_country": both(by["country"], "Not known") if any(by["country"]) else {},
+        "people_by_country": both(by["country"], "No country") if any(by["country"]) else {},
     }
 
 
