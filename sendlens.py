@@ -321,6 +321,7 @@ def reclassify(
     """Judge stored hits again under today's rules and rebuild the numbers. Interrupted, the same command goes on."""
     with explained():
         from agents.judge.asn import asn_lookup
+        from agents.judge.country_file import country_file
         from agents.judge.relay_refresh import cached_relay_list
         from clickhouse.store import connect
         from commands.reclassify import Reclassification, span
@@ -329,10 +330,13 @@ def reclassify(
         first, until = span(start, end, datetime.now(UTC))
         settings = read_settings()
         rules = Rules.load(asn_lookup(settings.asn_database))
+        countries = country_file(settings.country_file)
+        country_of = None if countries is None else countries.find
         if settings.relay_list_url and (found := cached_relay_list(settings)):
             rules = rules.with_relay(found[1])
         with connect(settings) as client:
-            done = Reclassification(settings, client, rules, lambda far: print(far, flush=True)).run(first, until)
+            run = Reclassification(settings, client, rules, lambda far: print(far, flush=True), country_of)
+            done = run.run(first, until)
         print(f"{done.hits} hits by rules {rules.version}: {done.changed} changed, {done.rebuilt} emails rebuilt")
 
 

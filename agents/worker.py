@@ -16,6 +16,7 @@ from prometheus_client import REGISTRY, start_http_server
 from agents.guard.announce import Annotate
 from agents.guard.guard import Guard
 from agents.judge.asn import asn_lookup
+from agents.judge.country_file import country_file
 from agents.judge.judge import Judge
 from agents.pipeline import GUARD, JUDGE, READER, SENDER, STAGES, STORE, WEBHOOK_STAGE, Stage
 from agents.reader.reader import MailReader
@@ -48,7 +49,11 @@ class StageFactory:
 
 HANDLERS: dict[Stage, Callable[[StageFactory], Handler]] = {
     SENDER: lambda work: SenderStage(work.settings),
-    JUDGE: lambda work: Judge(work.settings, Rules.load(asn_lookup(work.settings.asn_database))),
+    JUDGE: lambda work: Judge(
+        work.settings,
+        Rules.load(asn_lookup(work.settings.asn_database)),
+        countries=country_file(work.settings.country_file),
+    ),
     READER: lambda work: MailReader(work.settings),
     GUARD: lambda work: Guard(work.settings, annotate=work.annotate),
     STORE: lambda work: Store(work.settings),

@@ -102,7 +102,7 @@ _COUNTED_IN = {
     "hit": (
         "judged_hits",
         "delivery_id IN {emails:Array(UUID)} AND verdict != 'human'",
-        {"hit_counts": "by NOT IN ('reason', 'verdict') AND "},
+        {"hit_counts": "by IN ('network', 'agent', 'user agent') AND "},
     ),
 }
 # Of these hours and their days, what is written: rollups of an older version are stale.

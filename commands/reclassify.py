@@ -1,7 +1,8 @@
 """`sendlens reclassify`: judges stored raw hits again under today's rules, and rebuilds the numbers.
 
-Works through time in pieces. For each piece: judge its hits, insert the events whose verdict, reason or rules version
-differ from what is stored (same id, so the newer row replaces the older), then rebuild the `outcomes` of every email
+Works through time in pieces. For each piece: judge its hits, name their clients by today's tables, insert the events
+whose verdict, reason, rules version, client, device or country differ from what is stored (same id, so the newer row
+replaces the older), then rebuild the `outcomes` of every email
 whose row is not what its events say. The last step looks at numbers, not at what this run has changed, so a run that
 was killed anywhere is simply run again.
 """
@@ -21,6 +22,9 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse.ask import json_lines, rows
 from clickhouse.rebuild import rebuild_outcomes
 from clickhouse.store import insert_lines
+from decisions.clients.mail_clients import MailClients
+from decisions.clients.naming import named
+from decisions.robots.client_ip import is_whole
 from decisions.robots.co_occurrence import HONEYPOT_SECONDS, PAIR_SECONDS, REMEMBERED_SECONDS
 from decisions.robots.rejudging import StoredVerdict, judge_again
 from decisions.robots.rules import Rules
@@ -63,15 +67,24 @@ def span(start: datetime, end: datetime | None, now: datetime) -> tuple[datetime
 
 
 class Reclassification:
-    """One run over `[start, end)`. `report` is called after every piece. The client must be allowed to write."""
+    """One run over `[start, end)`. `report` is called after every piece. The client must be allowed to write.
+
+    `country_of` finds the country of a whole address; that of an event that has one stays, because addresses move."""
 
     def __init__(
-        self, settings: Settings, client: Client, rules: Rules, report: Callable[[ReclassifyProgress], object]
+        self,
+        settings: Settings,
+        client: Client,
+        rules: Rules,
+        report: Callable[[ReclassifyProgress], object],
+        country_of: Callable[[str], str] | None = None,
     ) -> None:
         self._settings = settings
         self._client = client
         self._rules = rules
         self._report = report
+        self._country_of = country_of
+        self._clients = MailClients.load()
         self._honeypots = lru_cache(maxsize=10_000)(settings.keyring.honeypots)
 
     def run(self, start: datetime, end: datetime) -> ReclassifyProgress:
@@ -119,7 +132,15 @@ class Reclassification:
         fresh: list[Opened | Clicked] = []
         for event in self._judged(where, stored):
             judged += 1
-            if stored.get(event.id) == StoredVerdict(event.verdict, event.reason, event.rules_version):
+            now = StoredVerdict(
+                event.verdict,
+                event.reason,
+                event.rules_version,
+                client=event.client,
+                device=event.device,
+                country=event.country,
+            )
+            if stored.get(event.id) == now:
                 continue
             changed += 1
             fresh.append(event)
@@ -149,7 +170,12 @@ class Reclassification:
                 without_addresses=self._settings.client_ip == "none",
             ):
                 if start <= event.at < end:
-                    yield event
+                    yield named(event, self._clients, self._country(event, stored.get(event.id)), event.ip)
+
+    def _country(self, event: Opened | Clicked, before: StoredVerdict | None) -> str:
+        if before is not None and before.country:
+            return before.country
+        return self._country_of(event.ip) if self._country_of is not None and is_whole(event.ip) else ""
 
     def _rebuild(self, where: dict[str, datetime]) -> int:
         """Rewrite the outcomes that differ from their events; returns how many."""

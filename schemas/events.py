@@ -167,7 +167,8 @@ class Complained(_Answer, tag="complaint", frozen=True, kw_only=True):
 
 class _Judged(Event, frozen=True, kw_only=True):
     """A hit and the verdict on it. `agent` and `network` are what the user agent and the address are known as, empty
-    where nothing is."""
+    where nothing is. `client` is the mail client or browser that the user agent names, a robot's too, `device` desktop,
+    mobile, tablet, other or unknown, `country` that of the whole address (ISO 3166-1 alpha-2). Empty: not recorded."""
 
     verdict: Verdict
     reason: str
@@ -176,6 +177,9 @@ class _Judged(Event, frozen=True, kw_only=True):
     agent: str = ""
     ip: str = ""
     network: str = ""
+    client: str = ""
+    device: str = ""
+    country: str = ""
 
 
 class Opened(_Judged, tag="open", frozen=True, kw_only=True):

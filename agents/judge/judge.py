@@ -11,10 +11,12 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 import msgspec
-from msgspec.structs import replace
 
+from agents.judge.country_file import CountryFile
 from agents.judge.relay_refresh import RelayRefresher
 from agents.runtime.metrics import VERDICTS
+from decisions.clients.mail_clients import MailClients
+from decisions.clients.naming import named
 from decisions.robots.client_ip import keeper
 from decisions.robots.co_occurrence import HONEYPOT_SECONDS, LATENESS, REMEMBERED_SECONDS, RecentClicks
 from decisions.robots.rejudging import LONGEST_TRANSACTION
@@ -37,8 +39,16 @@ _RECENT = 48 * 3600.0  # how far back a hit may lag and still be judged with its
 class Judge(Handler):
     """Judges each hit once and for good, when all that it needs has been read."""
 
-    def __init__(self, settings: Settings, rules: Rules, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        rules: Rules,
+        clock: Callable[[], float] = time.time,
+        countries: CountryFile | None = None,
+    ) -> None:
         self._rules = rules
+        self._clients = MailClients.load()
+        self._countries = countries
         self._settle = settings.settle_seconds
         self._ahead = max(0.0, settings.settle_seconds - LATENESS)
         self._window = timedelta(seconds=settings.scanner_window_seconds)
@@ -73,6 +83,8 @@ class Judge(Handler):
 
     async def start(self, write: Write) -> None:
         self._deliveries.start()
+        if self._countries is not None:
+            self._countries.start()
         if self._settings.relay_list_url:
             self._refresh = RelayRefresher(self._settings, self.use_relay)
             self._refresh.start()
@@ -80,6 +92,8 @@ class Judge(Handler):
     async def stop(self) -> None:
         if self._refresh is not None:
             self._refresh.stop()
+        if self._countries is not None:
+            self._countries.stop()
         self._deliveries.stop()
 
     async def handle(self, records: Sequence[Record]) -> HandleResult:
@@ -87,7 +101,8 @@ class Judge(Handler):
         clicks = self._clicks  # a rebalance that comes meanwhile gives later records others
         await self._know_clicks_before(records)
         await self._know_deliveries(records)
-        handled, kept = HandleResult(), self._kept_ip
+        handled, clients, kept = HandleResult(), self._clients, self._kept_ip
+        country_of = None if self._countries is None else self._countries.find
         made: dict[tuple[int, bytes], list[bytes]] = {}
         verdicts: Counter[tuple[str, str, str]] = Counter()  # a metric's own count a hit costs a quarter of the judging
         for record in records:
@@ -107,7 +122,8 @@ class Judge(Handler):
                     co_occurring=clicks.co_occurring(record.partition, record.written_at, hit),
                 )
                 verdicts[hit.kind, event.verdict, event.reason] += 1
-                events.append(event if kept is None else replace(event, ip=kept(hit.ip)))
+                country = country_of(hit.ip) if country_of is not None else ""
+                events.append(named(event, clients, country, hit.ip if kept is None else kept(hit.ip)))
             if unreadable:
                 handled.dead.append(PoisonRecord(record, "unreadable", unreadable))
             if events:

@@ -33,6 +33,11 @@ RELAY_REFRESHES = Counter(
     ["result"],
 )
 RELAY_PREFIXES = Gauge("sendlens_relay_list_prefixes", "Prefixes of the relay list in use; 0 for the packaged one.")
+COUNTRY_FILES = Counter(
+    "sendlens_country_files",
+    "Changed country files that were read: new or refused; and look-ups in one that is damaged.",
+    ["result"],
+)
 ROWS = Counter("sendlens_rows_stored", "Rows inserted into ClickHouse.", ["table"])
 
 WEBHOOK_ENDPOINTS = Gauge(
@@ -98,6 +103,7 @@ def begin(stages: Sequence[Stage]) -> None:
         from_zero(RETRIES, [stage.name])
         from_zero(DEAD_LETTERS, [stage.name], (*DEAD_REASONS.get(stage.name, ()), *_OF_ANY_STAGE))
     from_zero(RELAY_REFRESHES, ("new", "unchanged", "refused", "failed"))
+    from_zero(COUNTRY_FILES, ("new", "refused", "damaged"))
     from_zero(ROWS, [topic.name for topic in STORE.takes])
     from_zero(WEBHOOK_CALLS, ("taken", "failed", "given-up", "dropped"))
     from_zero(WEBHOOK_ENDPOINTS, ("enabled", "disabled"))

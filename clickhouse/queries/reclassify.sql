@@ -18,8 +18,8 @@ WHERE at >= {before:DateTime64(3, 'UTC')} AND at < {after:DateTime64(3, 'UTC')}
 ORDER BY delivery_id, at, id
 
 -- name: events_of_hits
--- The verdicts that are stored of the piece's hits, and what the network of each was known as.
-SELECT toString(id), verdict, reason, rules_version, network FROM events FINAL
+-- The verdicts that are stored of the piece's hits, what the network of each was known as, and where it came from.
+SELECT toString(id), verdict, reason, rules_version, network, client, device, country FROM events FINAL
 WHERE kind IN ('open', 'click') AND at >= {start:DateTime64(3, 'UTC')} AND at < {end:DateTime64(3, 'UTC')}
 
 -- name: delivery_times

@@ -305,7 +305,10 @@ SELECT
         isIPv6String(ip), concat(IPv6NumToString(IPv6CIDRToRange(toIPv6OrDefault(ip), 48).1), '/48'),
         'Address not kept whole'
     ) AS network,
-    if(verdict = 'bot', leftUTF8(toString(user_agent), 300), '') AS user_agent
+    if(verdict = 'bot', leftUTF8(toString(user_agent), 300), '') AS user_agent,
+    if(verdict = 'human', toString(client), '') AS client,
+    if(verdict = 'human', toString(device), '') AS device,
+    if(verdict = 'human', toString(country), '') AS country
 FROM events
 WHERE kind IN ('open', 'click');
 

@@ -282,6 +282,7 @@ SELECT
     variant,
     verdict,
     reason AS key,
+    '' AS device,
     {versions:Array(UInt64)}[indexOf({slots:Array(DateTime('UTC'))}, slot)] AS version
     ,
     countIf(kind = 'open') AS opens,
@@ -304,6 +305,7 @@ SELECT
     '' AS variant,
     verdict,
     '' AS key,
+    '' AS device,
     {versions:Array(UInt64)}[indexOf({slots:Array(DateTime('UTC'))}, slot)] AS version
     ,
     countIf(kind = 'open') AS opens,
@@ -314,9 +316,35 @@ FROM judged_hits FINAL
 WHERE slot IN {slots:Array(DateTime('UTC'))}
 GROUP BY GROUPING SETS ((campaign, slot, step, verdict), (slot, step, verdict))
 
+-- name: hit_hours_into_hit_counts_by_client
+-- Count people's hits of these hours, by mail client or browser (and device), and by country.
+INSERT INTO hit_counts
+SELECT
+    by,
+    'hour' AS grain,
+    campaign,
+    slot,
+    step,
+    '' AS variant,
+    verdict,
+    key,
+    if(by = 'client', device, '') AS device_of_client,
+    {versions:Array(UInt64)}[indexOf({slots:Array(DateTime('UTC'))}, slot)] AS version
+    ,
+    countIf(kind = 'open') AS opens,
+    countIf(kind = 'click') AS clicks,
+    [] AS agents,
+    [] AS reasons
+FROM judged_hits FINAL
+ARRAY JOIN ['client', 'country'] AS by, [client, country] AS key
+WHERE slot IN {slots:Array(DateTime('UTC'))} AND verdict = 'human'
+GROUP BY GROUPING SETS (
+    (campaign, by, slot, step, verdict, key, device_of_client), (by, slot, step, verdict, key, device_of_client)
+)
+
 -- name: hit_days_into_hit_counts
--- Add up the hours of these days, by reason and by verdict. Where robots came from is counted by whole days:
--- statements/robots.sql.
+-- Add up the hours of these days, by reason, by verdict and by what people came with. Where robots came from is counted by
+-- whole days: statements/robots.sql.
 INSERT INTO hit_counts
 SELECT
     by,
@@ -327,6 +355,7 @@ SELECT
     variant,
     verdict,
     key,
+    device,
     {versions:Array(UInt64)}[indexOf({slots:Array(DateTime('UTC'))}, day)] AS version
     ,
     sum(counted.opens) AS opens,
@@ -334,10 +363,10 @@ SELECT
     [] AS agents,
     [] AS reasons
 FROM hit_counts AS counted FINAL
-WHERE counted.by IN ('reason', 'verdict') AND counted.grain = 'hour' AND (slot, counted.version) IN
+WHERE counted.by IN ('reason', 'verdict', 'client', 'country') AND counted.grain = 'hour' AND (slot, counted.version) IN
 (
     SELECT slot, counted
     FROM slots FINAL
     WHERE of = 'hit' AND toStartOfDay(slot) IN {slots:Array(DateTime('UTC'))}
 )
-GROUP BY by, campaign, day, step, variant, verdict, key
+GROUP BY by, campaign, day, step, variant, verdict, key, device

@@ -73,7 +73,8 @@ FROM VALUES(
 )
 
 -- view: lead_event_lines
--- Of a lead's timeline, a line for each event of its emails. `what` tells of the event what its kind has to tell.
+-- Of a lead's timeline, a line for each event of its emails. `what` tells of the event what its kind has to tell; of a hit
+-- where it came from, as far as the privacy settings keep it.
 SELECT
     at,
     toString(events.id) AS id,
@@ -105,12 +106,20 @@ SELECT
                 events.kind = 'complaint', [toString(category)],
                 events.kind = 'click', [
                     if(links.url = '', 'a link that is not known any more', left(links.url, 300)),
-                    if(agent IN ('', 'unknown'), left(toString(user_agent), 80), toString(agent)),
-                    toString(network)
+                    multiIf(
+                        client NOT IN ('', 'unknown'), toString(client),
+                        agent NOT IN ('', 'unknown'), toString(agent),
+                        left(toString(user_agent), 80)
+                    ),
+                    if(device = 'unknown', '', toString(device)), toString(country), toString(network), left(ip, 80)
                 ],
                 events.kind = 'open', [
-                    if(agent IN ('', 'unknown'), left(toString(user_agent), 80), toString(agent)),
-                    toString(network)
+                    multiIf(
+                        client NOT IN ('', 'unknown'), toString(client),
+                        agent NOT IN ('', 'unknown'), toString(agent),
+                        left(toString(user_agent), 80)
+                    ),
+                    if(device = 'unknown', '', toString(device)), toString(country), toString(network), left(ip, 80)
                 ],
                 events.kind = 'unsubscribe', [
                     transform(toString(via), ['page', 'one-click', 'mail'], ['on the page', 'by one click', 'by mail'], toString(via))
@@ -123,6 +132,10 @@ SELECT
         ', '
     ) AS what,
     left(text, 1000) AS wrote,
+    toString(client) AS client,
+    toString(device) AS device,
+    toString(country) AS country,
+    left(ip, 80) AS ip,
     left(toString(user_agent), 300) AS user_agent,
     toString(rules_version) AS rules_version
 FROM lead_events(lead = {lead:String}) AS events
@@ -163,6 +176,10 @@ SELECT
         if(of = 'address', ', known of the address, whatever list it is in', '')
     ) AS what,
     '' AS wrote,
+    '' AS client,
+    '' AS device,
+    '' AS country,
+    '' AS ip,
     '' AS user_agent,
     '' AS rules_version
 FROM facts_of_lead(lead = {lead:String})
@@ -189,6 +206,10 @@ SELECT
         if(attempt > 0, concat(', attempts: ', toString(attempt)), '')
     ) AS what,
     '' AS wrote,
+    '' AS client,
+    '' AS device,
+    '' AS country,
+    '' AS ip,
     '' AS user_agent,
     '' AS rules_version
 FROM emails_waiting()
@@ -219,6 +240,10 @@ SELECT
     reason,
     what,
     wrote,
+    client,
+    device,
+    country,
+    ip,
     user_agent,
     rules_version,
     count() OVER () AS total

@@ -171,16 +171,32 @@ FROM
 LEFT JOIN (SELECT toString(link_id) AS link_id, url FROM links FINAL) AS links USING (link_id)
 
 -- view: v_hits
--- Opens and clicks by whose they were and by the rule that said so.
+-- The click log: every open and click, a row each, with the verdict on it and where it came from. `ip` is what
+-- SENDLENS_CLIENT_IP keeps of the address; it and `user_agent` are empty once SENDLENS_BLANK_AFTER_DAYS has blanked them.
 SELECT
+    at,
     kind,
+    campaign,
+    step,
+    variant,
+    lead,
+    delivery_id,
+    link_id,
+    links.url AS url,
     verdict,
     reason,
-    count() AS hits,
-    uniqExact(delivery_id) AS emails
-FROM events FINAL
-WHERE kind IN ('open', 'click')
-GROUP BY kind, verdict, reason
+    client,
+    device,
+    country,
+    agent,
+    network,
+    ip,
+    user_agent
+FROM
+(
+    SELECT * FROM events FINAL WHERE kind IN ('open', 'click')
+) AS events
+LEFT JOIN (SELECT toString(link_id) AS link_id, url FROM links FINAL) AS links USING (link_id)
 
 -- view: v_leads_timeline
 -- Everything that happened to every lead, a row each. Say which: `WHERE lead = 'lead-4711' ORDER BY at`.
@@ -194,6 +210,9 @@ SELECT
     delivery_id,
     verdict,
     reason,
+    client,
+    device,
+    country,
     links.url AS url,
     bounce_class,
     status,

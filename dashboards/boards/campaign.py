@@ -1,4 +1,4 @@
-"""Campaign: what became of one campaign's emails, step by step, and what people did with them when."""
+"""Campaign: what became of one campaign's emails, step by step, and what people did with them when, and with what."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from clickhouse.queries import Query, get
 from dashboards.boards.overview import OVERVIEW
+from dashboards.boards.people import people_panels
 from dashboards.boards.rates import (
     COMPLAINTS,
     HARD_BOUNCES,
@@ -263,6 +264,7 @@ _PANELS = (
         area=GridArea(0, 58, 24, 6),
         no_value=NOTHING_SENT,
     ),
+    *people_panels(21, 72),
 )
 
 CAMPAIGN_BOARD = Board(

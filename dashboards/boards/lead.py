@@ -102,9 +102,9 @@ _PANELS = (
         kind=PanelKind.TIMELINE,
         title="Timeline",
         description="Everything that happened to this lead, in its whole history, newest first: what was sent and what "
-        "mail servers said, each open and click with the verdict on it and the rule that gave it, answers, "
-        "unsubscribing, since when it gets no more mail, and what waits to be sent. The newest 500; the column Of says "
-        "of how many. No denominator.",
+        "mail servers said, each open and click with the verdict on it, the rule that gave it and where it came from, "
+        "answers, unsubscribing, since when it gets no more mail, and what waits to be sent. The newest 500; the "
+        "column Of says of how many. No denominator.",
         query=get("lead_timeline"),
         label=Field("at", "Time", Unit.TIME, "When it happened."),
         fields=(
@@ -117,13 +117,15 @@ _PANELS = (
                 "what",
                 "What",
                 Unit.TEXT,
-                "The mail server's words, the reply's subject, the link, who fetched.",
+                "The mail server's words, the reply's subject, the link; of a hit the mail client or browser, the "
+                "device, the country, the network and what is kept of the address.",
                 long=True,
             ),
             Field("campaign_name", "Campaign", Unit.TEXT),
             Field("step", "Step", Unit.COUNT, "The email's place in the sequence."),
             Field("variant", "Variant", Unit.TEXT, "The version of the text that was sent."),
             Field("wrote", "Wrote", Unit.TEXT, "What the lead answered, without quotes and signature.", Color.GREY),
+            Field("user_agent", "User agent", Unit.TEXT, "As it was sent, until it is blanked.", Color.GREY),
             Field("rules_version", "Rules", Unit.TEXT, "The version of the rules that judged.", Color.GREY),
             Field("total", "Of", Unit.COUNT, "How many things happened in all."),
         ),

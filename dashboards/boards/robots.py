@@ -1,9 +1,11 @@
-"""Robots: whose the opens and clicks were, by which rule, network and agent, and what each rule took out."""
+"""Robots: whose the opens and clicks were, by which rule, network and agent, what each rule took out, and with what
+people came."""
 
 from __future__ import annotations
 
 from clickhouse.queries import get
 from dashboards.boards.overview import NO_HITS
+from dashboards.boards.people import people_panels
 from dashboards.boards.rates import NOT_TRACKED, OPENS_OF
 from dashboards.boards.words import VERDICTS
 from dashboards.panels import Board, Color, Field, GoodDirection, GridArea, Panel, PanelKind, RateCounts, Unit
@@ -173,6 +175,7 @@ _PANELS = (
         area=GridArea(0, 42, 24, 9),
         no_value=_NO_ROBOTS,
     ),
+    *people_panels(10, 51),
 )
 
 ROBOTS = Board(

@@ -19,12 +19,16 @@ LONGEST_TRANSACTION = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class StoredVerdict:
-    """What an earlier judgement has left in the event. `network` is what the network was known as."""
+    """What an earlier judgement has left in the event. `network` is what the network was known as; `client`, `device`
+    and `country` are those of the event."""
 
     verdict: str
     reason: str
     rules_version: str
     network: str = field(default="", compare=False)
+    client: str = ""
+    device: str = ""
+    country: str = ""
 
 
 def judge_again(

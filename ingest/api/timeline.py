@@ -51,6 +51,10 @@ class TimelineEntry(Struct, frozen=True, kw_only=True):
     reason: Annotated[str, Meta(description=ABOUT["reason"])]
     what: Annotated[str, Meta(description="What there is to tell of it: a link's address, a server's answer, ...")]
     wrote: Annotated[str, Meta(description="What a person wrote in reply, its first 1,000 characters.")]
+    client: Annotated[str, Meta(description=ABOUT["client"])]
+    device: Annotated[str, Meta(description=ABOUT["device"])]
+    country: Annotated[str, Meta(description=ABOUT["country"])]
+    ip: Annotated[str, Meta(description=ABOUT["ip"])]
     user_agent: Annotated[str, Meta(description="What the client of a hit called itself.")]
     rules_version: Annotated[str, Meta(description="The version of the rules that judged.")]
 
@@ -84,8 +88,10 @@ _EXAMPLE = {
     "happenings": [
         {
             **{"at": "2026-03-02T10:00:00Z", "kind": "open", "happened": "Opened", "campaign": "spring-launch"},
-            **{"step": 1, "variant": "A", "verdict": "human", "reason": "mail-client", "what": "Thunderbird"},
-            **{"wrote": "", "user_agent": "Mozilla/5.0 ... Thunderbird/128.5.0", "rules_version": "2026-11-20"},
+            **{"step": 1, "variant": "A", "verdict": "human", "reason": "mail-client"},
+            **{"what": "Thunderbird, desktop, DE, 203.0.113.0/24", "wrote": "", "client": "Thunderbird"},
+            **{"device": "desktop", "country": "DE", "ip": "203.0.113.0/24"},
+            **{"user_agent": "Mozilla/5.0 ... Thunderbird/128.5.0", "rules_version": "2026-11-20"},
         }
     ],
     "next": None,

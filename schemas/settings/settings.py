@@ -206,6 +206,11 @@ class Settings(BaseSettings):
     asn_database: str = Field(
         "", description="A MaxMind DB file of AS numbers (GeoLite2-ASN); with it more scanners' networks are known."
     )
+    country_file: str = Field(
+        "",
+        description="A MaxMind DB file of countries (GeoLite2-Country); with it boards and the click log show in which "
+        "country people open and click. It is read again once it changes.",
+    )
     grafana_url: str = Field(
         "", description="Grafana's address: pauses of campaigns become annotations there, and `boards push` goes there."
     )

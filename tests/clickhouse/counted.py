@@ -26,6 +26,8 @@ from schemas.tokens import delivery_id
 
 BASE = datetime(2026, 3, 2, tzinfo=UTC)
 _NAMES = uuid.UUID("6f1c7b4e-7d5c-4a58-9d8c-2a6a1d4f9c11")
+# Client, device and country of a hit, whoever made it; what an older release stored has none.
+CAME_WITH = (("Gmail (proxy)", "unknown", "US"), ("Firefox", "desktop", ""), ("", "", ""))
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Told:
         }
         if kind in ("open", "click"):
             of |= {"verdict": how, "reason": f"{how}-{self.variety}", "rules_version": "test"}
+            of |= dict(zip(("client", "device", "country"), CAME_WITH[self.variety % 3], strict=True))
             return Opened(**of) if kind == "open" else Clicked(**of, link_id="def"[self.variety % 3] * 64)
         if kind == "unsubscribe":
             return Unsubscribed(**of, via="page")
@@ -167,3 +170,48 @@ def hits_by_hand(
         ):
             (opens if isinstance(event, Opened) else clicks)[event.verdict, event.reason] += 1
     return {key: (opens[key], clicks[key]) for key in opens | clicks}
+
+
+def people_by_hand(
+    events: Sequence[AnyEvent], what: str, since: datetime, until: datetime, campaigns: Collection[str] = ()
+) -> dict[str, tuple[int, int]]:
+    """People's opens and clicks of the period by their client, device or country, as the events name it."""
+    counts: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for event in events:
+        if (
+            isinstance(event, Opened | Clicked)
+            and event.verdict == "human"
+            and since <= event.at < until
+            and (not campaigns or event.campaign in campaigns)
+        ):
+            counts[getattr(event, what)][isinstance(event, Clicked)] += 1
+    return {name: (opens, clicks) for name, (opens, clicks) in counts.items()}
+
+
+def people_views(
+    events: Sequence[AnyEvent], since: datetime, until: datetime, campaigns: Collection[str] = ()
+) -> dict[str, dict[Any, Any]]:
+    """What each view of people's clients says of these events: name, counts and shares."""
+    by = {what: people_by_hand(events, what, since, until, campaigns) for what in ("client", "device", "country")}
+    opens, clicks = (sum(pair[place] for pair in by["client"].values()) for place in (0, 1))
+
+    def share(count: int, of: int) -> float | None:
+        return count / of if of else None
+
+    def both(counts: dict[str, tuple[int, int]], nameless: str) -> dict[str, Any]:
+        return {name or nameless: (o, c, share(o, opens), share(c, clicks)) for name, (o, c) in counts.items()}
+
+    of_client = {name or "Not recorded": pair for name, pair in by["client"].items()}
+    return {
+        "opens_by_client": {name: (o, share(o, opens)) for name, (o, _) in of_client.items() if o},
+        "clicks_by_client": {name: (c, share(c, clicks)) for name, (_, c) in of_client.items() if c},
+        "people_by_device": both(by["device"], "Not recorded"),
+        "people_by_country": both(by["country"], "No country") if any(by["country"]) else {},
+    }
+
+
+def people_rows(rows: Sequence[dict[str, Any]]) -> dict[Any, Any]:
+    """The rows of such a view in the same shape; a name that comes twice is told by its count."""
+    found = [tuple(row.values()) for row in rows]
+    assert len({row[0] for row in found}) == len(found)
+    return {row[0]: row[1:] for row in found}

@@ -26,7 +26,7 @@ from tests.support.migrated import migrated_database
 
 NOW = datetime.now(UTC)
 # These show events themselves, addresses and user agents among their words.
-SHOWN = ("export_", "lead_", "v_leads_timeline")
+SHOWN = ("export_", "lead_", "v_leads_timeline", "v_hits")
 PERSON = "Mozilla/5.0 (Analytical Engine)"
 
 
@@ -102,7 +102,10 @@ def test_a_time_in_which_a_stage_may_still_ask_is_refused(client: Client, settin
 
 def story(days: int) -> list[Sent | Opened | Clicked | Unsubscribed]:
     """An email that a person, a robot of a network with a name, one of a network without, and a machine met."""
-    judged = {"rules_version": "1", "ip": "203.0.113.7"}
+    judged = {
+        **{"rules_version": "1", "ip": "203.0.113.7"},
+        **{"client": "Firefox", "device": "desktop", "country": "DE"},
+    }
     return [
         Sent(**of(days, "sent"), sender="news@example.net", recipient_domain="example.com", message_id=""),
         Opened(**of(days, "open"), **judged, verdict="human", reason="browser", user_agent=PERSON),
@@ -124,6 +127,8 @@ def test_blanking_takes_peoples_addresses_and_agents_and_no_number_changes_not_e
     every, before = every_number(client), numbers(client)
     assert any("scan/2" in row for row in before["robots_by_user_agent"])
     assert any("203.0.113.0/24" in row for row in before["robots_by_network"])
+    for view, name in {"opens_by_client": "Firefox", "people_by_device": "desktop", "people_by_country": "DE"}.items():
+        assert any(f"'{name}', 4, " in row for row in every[view]), every[view]
 
     migrate(settings.model_copy(update={"blank_after_days": 30}))
     for table in ("events", "hits"):

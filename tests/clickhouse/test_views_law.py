@@ -21,7 +21,7 @@ from clickhouse.query_parameters import QueryParameters
 from clickhouse.store import connect, insert_lines
 from schemas.events import AnyEvent, lines
 from schemas.settings import Settings
-from tests.clickhouse.counted import Told, events_of, hits_by_hand, numbers_by_hand
+from tests.clickhouse.counted import Told, events_of, hits_by_hand, numbers_by_hand, people_rows, people_views
 from tests.clickhouse.counted_campaign import assert_campaign_right
 from tests.clickhouse.test_counting import TRIES, empty, many
 from tests.clickhouse.test_counting_domains import assert_right as assert_domains_right
@@ -211,11 +211,18 @@ def assert_hits(question: Question) -> None:
     assert shown == {hit: {verdict: counts[verdict] for verdict in VERDICTS} for hit, counts in of_kind.items()}
 
 
+def assert_people(question: Question) -> None:
+    """With what people came, by the hits' own time."""
+    for view, wanted in people_views(question.chosen("steps"), question.since, question.until).items():
+        assert people_rows(question.ask(view)) == {name: pytest.approx(row) for name, row in wanted.items()}, view
+
+
 def assert_all_views(question: Question) -> None:
     assert_headlines(question)
     assert_funnel(question)
     assert_groups(question)
     assert_hits(question)
+    assert_people(question)
     # activity, campaign_activity, daily, daily_activity, open_hours, delivery_over_time
     assert_shown_right(
         question.client,

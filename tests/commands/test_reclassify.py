@@ -13,9 +13,12 @@ from typing import Any
 
 import pytest
 from clickhouse_connect.driver.client import Client
+from msgspec.structs import replace
 
 from clickhouse.store import connect, insert_lines
 from commands.reclassify import Reclassification, ReclassifyProgress
+from decisions.clients.mail_clients import MailClients
+from decisions.clients.naming import named
 from decisions.robots.networks import Networks
 from decisions.robots.rejudging import judge_again
 from decisions.robots.relay import RelayList
@@ -37,6 +40,8 @@ AGENTS = [
     "curl/8.11.0",
     "",
 ]
+
+CLIENTS = MailClients.load()
 
 
 @pytest.fixture
@@ -77,6 +82,7 @@ def fill(settings: Settings, client: Client, rules: Rules, emails: int = 200) ->
             of_email, at if delivered else None, rules, settle=settings.settle_seconds,
             scanner_window=timedelta(seconds=2), honeypots=settings.keyring.honeypots,
         )  # fmt: skip
+    events = [named(one, CLIENTS, "DE", one.ip) if isinstance(one, Opened | Clicked) else one for one in events]
     insert_lines(client, "hits", lines(hits + hits[::3]))
     insert_lines(client, "events", lines(events))
     insert_lines(client, "events", lines(events[::4]))
@@ -151,7 +157,7 @@ def test_when_apples_list_has_changed_the_hits_of_before_keep_their_verdicts(
     """Some judged by the packaged list, some by one that was fetched; an address has changed hands since."""
     settings, client = house
     fetched, today = RelayList(["198.51.100.0/24"]), RelayList(["203.0.113.0/24"])
-    events = []
+    events: list[Opened | Clicked] = []
     for number in range(40):
         ip = ("198.51.100.9", "203.0.113.9", "172.225.7.9")[number % 3]
         hit = a_hit(f"lead-{number}", user_agent="Mozilla/5.0", ip=ip, at=DAY + timedelta(hours=1))
@@ -165,6 +171,7 @@ def test_when_apples_list_has_changed_the_hits_of_before_keep_their_verdicts(
             honeypots=settings.keyring.honeypots,
         )
         insert_lines(client, "hits", lines([hit]))
+    events = [named(event, CLIENTS, "", event.ip) for event in events]
     insert_lines(client, "events", lines(events))
     before, rows = numbers(client), client.query("SELECT count() FROM events").result_rows
     assert {event.verdict for event in events} == {"machine", "bot"}
@@ -173,6 +180,40 @@ def test_when_apples_list_has_changed_the_hits_of_before_keep_their_verdicts(
     assert (done.hits, done.changed, done.rebuilt) == (40, 0, 0)
     assert numbers(client) == before
     assert client.query("SELECT count() FROM events").result_rows == rows
+
+
+def test_hits_that_an_older_release_stored_get_their_clients_and_a_country_that_is_recorded_stays(
+    house: tuple[Settings, Client], rules: Rules
+) -> None:
+    settings, client = house
+    hits = [
+        a_hit(
+            f"lead-{number}", user_agent=AGENTS[number % 2], ip=("192.0.2.7", "192.0.2.0/24")[number // 2 % 2], at=DAY
+        )
+        for number in range(8)
+    ]
+    events: list[Opened | Clicked] = []
+    for number, hit in enumerate(hits):
+        (event,) = judge_again(
+            [hit], None, rules, settle=5.0, scanner_window=timedelta(seconds=2), honeypots=settings.keyring.honeypots,
+        )  # fmt: skip
+        events.append(replace(event, country="AT") if number < 2 else event)
+    insert_lines(client, "hits", lines(hits))
+    insert_lines(client, "events", lines(events))
+    verdicts = "SELECT id, verdict, reason, rules_version FROM events FINAL ORDER BY id"
+    before = client.query(verdicts).result_rows
+    run = Reclassification(settings, client, rules, lambda progress: None, lambda ip: {"192.0.2.7": "DE"}[ip])
+    done = run.run(DAY, END)
+    assert (done.hits, done.changed) == (8, 8)
+    assert client.query(verdicts).result_rows == before
+    found = client.query("SELECT lead, client, device, country FROM events FINAL ORDER BY lead").result_rows
+    names = (("Firefox", "desktop"), ("Gmail (proxy)", "unknown"))
+    countries = ("AT", "AT", "", "", "DE", "DE", "", "")
+    assert found == [(f"lead-{number}", *names[number % 2], countries[number]) for number in range(8)]
+    counted = client.query(
+        "SELECT client, uniqExact(id) FROM judged_hits FINAL GROUP BY client ORDER BY client"
+    ).result_rows
+    assert counted == [("Firefox", 4), ("Gmail (proxy)", 4)]
 
 
 def test_under_other_rules_the_numbers_are_theirs_and_the_way_back_leads_to_the_old_ones(

@@ -3,6 +3,7 @@
 `spring` (40 emails, step 1, variants A and B, sent on 2 March 2026 at 09:00 UTC, two per minute):
     2 bounce hard, 1 softly, 1 is blocked, 36 are delivered.
     A person opens 18, of which 9 also get a click. 8 more are opened by a privacy proxy only, 5 more by a robot only.
+    People open with Thunderbird on desktops in Germany, and click with Firefox on phones in Austria.
     So 31 are opened by anybody. Robots follow links in 3 that no person clicked in: 12 are clicked by anybody.
     3 unsubscribe, 4 reply, 2 complain; for 5 a machine answers, which is no reply.
 `owner's pick` (10 emails, step 2, variant A, sent on 4 March at 15:00 UTC, one per minute): all delivered, 5 opened
@@ -97,6 +98,9 @@ class Email(Struct, frozen=True):
             verdict=verdict,
             reason=reason,
             rules_version=RULES,
+            client="Thunderbird" if verdict == "human" else "unknown",
+            device="desktop" if verdict == "human" else "unknown",
+            country="DE" if verdict == "human" else "",
         )
 
     def clicked(self, after: timedelta, verdict: Verdict, reason: str, link_id: str = LINK) -> Clicked:
@@ -105,6 +109,9 @@ class Email(Struct, frozen=True):
             verdict=verdict,
             reason=reason,
             rules_version=RULES,
+            client="Firefox" if verdict == "human" else "unknown",
+            device="mobile" if verdict == "human" else "unknown",
+            country="AT" if verdict == "human" else "",
             link_id=link_id,
         )
 

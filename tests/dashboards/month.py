@@ -18,6 +18,8 @@ from typing import Any
 from clickhouse_connect.driver.client import Client
 
 from clickhouse.store import insert_lines
+from decisions.clients.mail_clients import MailClients
+from decisions.clients.naming import named
 from schemas.events import (
     AnyEvent,
     AutoReplied,
@@ -110,8 +112,16 @@ _CLIENTS = (
         "",
     ),
     (9, "human", "mail-proxy", "Mozilla/5.0 (via ggpht.com GoogleImageProxy)", "Gmail image proxy", ""),
-    (7, "human", "browser", "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15", "browser", ""),
+    (
+        7,
+        "human",
+        "mail-client",
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko)",
+        "Apple Mail",
+        "",
+    ),
 )
+_NAMES = MailClients.load()
 _BROWSER = (
     "human",
     "browser",
@@ -194,14 +204,19 @@ class Letter:
         }
         if kind is Clicked:
             said["link_id"] = link_id(self.plan.id, _url(page))
-        made: AnyEvent = self.make(kind, f"{kind.__name__} {reason} {page}", after, **said)
-        return made
+        made = self.make(kind, f"{kind.__name__} {reason} {page}", after, **said)
+        return named(made, _NAMES, _country(said["ip"]), said["ip"])
 
 
 def _ip(lead: str) -> str:
     """An address of the networks set aside for documents (RFC 5737), the same for each lead."""
     number = int(lead.removeprefix("L-"))
     return f"{('192.0.2', '198.51.100', '203.0.113')[number % 3]}.{number % 254 + 1}"
+
+
+def _country(ip: str) -> str:
+    """A country of the network, as a country file would say."""
+    return {"192": "DE", "198": "FR", "203": "CH"}[ip.partition(".")[0]]
 
 
 Told = tuple[Letter, list[AnyEvent]]

@@ -42,9 +42,9 @@ def test_a_timeline_has_each_event_once_newest_first_hits_with_verdict_and_rule(
         (at + 3 * HOUR, "Email again", "unsubscribed", "taken back: unsubscribed"),
         (at + 3 * HOUR, "Took it back", "", "gets email again"),
         (at + 2 * HOUR, "Unsubscribed", "", "by one click"),
-        (at + HOUR, "Opened", "mail-proxy", "Gmail image proxy"),
-        (at + 10 * SECOND, "Clicked", "probable-network", f"{URL}, browser, Proofpoint"),
-        (at + 9 * SECOND, "Opened", "probable-network", "browser, Proofpoint"),
+        (at + HOUR, "Opened", "mail-proxy", "Gmail (proxy), US, 66.102.9.0/24"),
+        (at + 10 * SECOND, "Clicked", "probable-network", f"{URL}, Chrome, desktop, US, Proofpoint, 67.231.144.9"),
+        (at + 9 * SECOND, "Opened", "probable-network", "Chrome, desktop, US, Proofpoint, 67.231.144.9"),
         (at, "Delivered", "", ""),
         (at, "Sent", "", "from a@example.com, to gmail.com"),
     ]
@@ -74,6 +74,8 @@ def test_details_hold_the_reply_and_the_whole_user_agent(troubled: Client) -> No
     assert (replied["wrote"], replied["user_agent"]) == ("Yes, please.", "")
     opened = ask(troubled, "lead_timeline", lead="person-2")[3]
     assert (opened["wrote"], opened["user_agent"]) == ("", "(via ggpht.com GoogleImageProxy)")
+    came_from = [opened[name] for name in ("client", "device", "country", "ip")]
+    assert came_from == ["Gmail (proxy)", "unknown", "US", "66.102.9.0/24"]
 
 
 def test_answers_complaints_and_skips_are_told(troubled: Client) -> None:

@@ -98,8 +98,18 @@ def test_hits_are_those_of_the_board(history: Client) -> None:
     ours: dict[tuple[str, str], int] = {}
     for row in all_of(history, "v_hits"):
         key = row["verdict"], row["reason"]
-        ours[key] = ours.get(key, 0) + row["hits"]
+        ours[key] = ours.get(key, 0) + 1
     assert ours == by_reason
+
+
+def test_the_click_log_shows_where_each_hit_came_from(history: Client) -> None:
+    rows = all_of(history, "v_hits")
+    assert len(rows) == history.command("SELECT count() FROM events FINAL WHERE kind IN ('open', 'click')")
+    of_week = [row for row in rows if row["lead"].startswith("lead-") and row["verdict"] == "human"]
+    people = {(row["kind"], row["client"], row["device"], row["country"]) for row in of_week}
+    assert people == {("open", "Thunderbird", "desktop", "DE"), ("click", "Firefox", "mobile", "AT")}
+    of_month = [row for row in rows if row["user_agent"] and row["kind"] == "click"]
+    assert {row["ip"].rpartition(".")[0] for row in of_month} == {"192.0.2", "198.51.100", "203.0.113"}
 
 
 def test_a_link_is_counted_by_emails_and_by_clicks(history: Client) -> None:

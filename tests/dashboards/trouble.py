@@ -169,6 +169,9 @@ def _person_2(at: datetime) -> Iterator[AnyEvent]:
         "agent": "browser",
         "ip": "67.231.144.9",
         "network": "Proofpoint",
+        "client": "Chrome",
+        "device": "desktop",
+        "country": "US",
     }
     second = timedelta(seconds=1)
     yield Opened(**_of(2, "o1", at + 9 * second), **robot)
@@ -180,7 +183,10 @@ def _person_2(at: datetime) -> Iterator[AnyEvent]:
         rules_version="v1",
         user_agent="(via ggpht.com GoogleImageProxy)",
         agent="Gmail image proxy",
-        ip="66.102.9.1",
+        ip="66.102.9.0/24",
+        client="Gmail (proxy)",
+        device="unknown",
+        country="US",
     )
     yield Unsubscribed(**_of(2, "u", at + 2 * HOUR), via="one-click")
     yield Resubscribed(**_of(2, "r", at + 3 * HOUR))

@@ -24,6 +24,7 @@ _SUBJECTS = {
     "senders": "Senders",
     "health": "Health of senders",
     "robots": "Robots",
+    "clients": "Mail clients and devices",
     "timeline": "A lead",
     "daily": "Day by day",
     "pipeline": "Pipeline",

@@ -12,6 +12,7 @@ from functools import partial
 
 import msgspec
 
+from decisions.clients.mail_clients import MailClients
 from decisions.mail import (
     addresses,
     automatic,
@@ -76,6 +77,7 @@ class Reader:
 
 
 _AGENTS = agents.Agents.load()
+_CLIENTS = MailClients.load()
 _PARTS_OF = partial(parts_of, keyring=KEYRING, public_url=PUBLIC, envelope_domain=ENVELOPE, minted_at=NOW)
 _SENDS = msgspec.json.Decoder(requests.SendsRequest).decode
 
@@ -178,6 +180,7 @@ def _on(shapes: Sequence[Text], read: Read) -> Reader:
 
 # By module and name, as `test_linear.py` looks for them.
 READERS: dict[str, Reader] = {
+    "decisions.clients.mail_clients.MailClients": _on(WORDS, _CLIENTS.find),
     "decisions.robots.user_agents.Agents": _on(WORDS, _AGENTS.classify),
     "decisions.sending.instrument.instrument": _on(MARKUP, _instrumented),
     "decisions.sending.instrument.parts_of": _on(MARKUP, _text_part),

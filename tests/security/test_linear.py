@@ -143,6 +143,7 @@ _NO_READERS = {
     "decisions.tables": "files of our own",
     "decisions.robots.timing": "times",
     "decisions.effects.webhook_messages": "numbers",
+    "decisions.clients.naming": "MailClients, of an event's user agent",
     "decisions.robots.user_agents.agent": "words of our own",
     "decisions.robots.user_agents.crawler_patterns": "files of our own",
     "decisions.robots.user_agents.Matcher": "RE2, of what Agents gives it",
@@ -176,7 +177,9 @@ _NO_READERS = {
 def _public(module: ModuleType) -> Iterator[str]:
     for name, found in vars(module).items():
         is_ours = not name.startswith("_") and getattr(found, "__module__", "") == module.__name__
-        if is_ours and (inspect.isfunction(found) or hasattr(found, "cache_info") or name in ("Agents", "Matcher")):
+        if is_ours and (
+            inspect.isfunction(found) or hasattr(found, "cache_info") or name in ("Agents", "Matcher", "MailClients")
+        ):
             yield f"{module.__name__}.{name}"
 
 
