@@ -66,7 +66,8 @@ SELECT DISTINCT endpoint, event FROM calls
 WHERE event IN (SELECT id FROM events WHERE delivery_id IN {emails:Array(UUID)})
 """
 _BLANKED = (
-    "address = '', message_id = '', diagnostic = '', subject = '', text = '', detail = '', user_agent = '', ip = ''"
+    "address = '', message_id = '', diagnostic = '', subject = '', text = '', stop_phrase = '', detail = '', "
+    "user_agent = '', ip = ''"
 )
 
 # Where the lead stands in the sorting key: a row is written under the pseudonym, then the old one is deleted.
@@ -113,7 +114,7 @@ SELECT 'day', slot, day_written FROM slots FINAL
 WHERE of = {of:String} AND slot IN (SELECT toStartOfDay(arrayJoin({slots:Array(DateTime('UTC'))})))
 """
 
-_BLANKED_RARE = "diagnostic = '', subject = '', text = '', detail = ''"
+_BLANKED_RARE = "diagnostic = '', subject = '', text = '', stop_phrase = '', detail = ''"
 
 
 @dataclass(frozen=True, slots=True)

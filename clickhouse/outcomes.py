@@ -22,6 +22,7 @@ OUTCOMES = {
     "clicked": "A person followed a link.",
     "not_clicked": "Delivered, and no person followed a link.",
     "replied": "A person answered.",
+    "asked_to_stop": "A person asked in a reply for no more mail.",
     "not_replied": "Delivered, and no person answered.",
     "bounced": "Bounced for whatever reason.",
     "hard_bounced": "Bounced for good: the address is dead.",

@@ -140,10 +140,14 @@ class _Answer(Event, frozen=True, kw_only=True):
 
 
 class Replied(_Answer, tag="reply", frozen=True, kw_only=True):
-    """A person answered the email. `text` is what they wrote, without quotes and signature."""
+    """A person answered the email. `text` is what they wrote, without quotes and signature. `asks_to_stop`: they want
+    no more mail, by the words `stop_phrase` in line `stop_line` of `text` (from 1; 0 is the subject)."""
 
     subject: str = ""
     text: str = ""
+    asks_to_stop: bool = False
+    stop_phrase: str = ""
+    stop_line: int = 0
 
 
 class AutoReplied(_Answer, tag="auto_reply", frozen=True, kw_only=True):
@@ -185,9 +189,9 @@ class Clicked(_Judged, tag="click", frozen=True, kw_only=True):
 
 class Unsubscribed(Event, tag="unsubscribe", frozen=True, kw_only=True):
     """The lead wants no more email, from any campaign. `via` is page, one-click (RFC 8058),
-    mail or provider."""
+    mail, provider, or reply: they asked for it in an answer."""
 
-    via: Literal["page", "one-click", "mail", "provider"]
+    via: Literal["page", "one-click", "mail", "provider", "reply"]
 
 
 class Resubscribed(Event, tag="resubscribe", frozen=True, kw_only=True):
@@ -268,7 +272,8 @@ class Delivery(Struct, frozen=True, kw_only=True):
 class Campaign(Struct, frozen=True, kw_only=True):
     """A campaign as the platform declared it. Topic `campaigns`, newest record wins.
 
-    `check_reply`: who has replied gets no later step. `bounce_limit`: the share of hard bounces, of emails sent, beyond
+    `check_reply`: who has replied gets no later step. `unsubscribe_on_reply`: who asks in a reply for no more mail is
+    unsubscribed, as by the link. `bounce_limit`: the share of hard bounces, of emails sent, beyond
     which it is paused, once `bounce_min_sends` were sent. The `utm_` fields are put into its links, where they say
     something; `{campaign}`, `{step}`, `{variant}` and `{link}` in them are filled in.
     """
@@ -283,6 +288,7 @@ class Campaign(Struct, frozen=True, kw_only=True):
     pixel: Literal["auto", "top", "bottom"] = "auto"
     bounce_limit: Annotated[float, Meta(ge=0, le=1)] = 0.05
     bounce_min_sends: Annotated[int, Meta(ge=1)] = 20
+    unsubscribe_on_reply: bool = False
     utm_source: str = ""
     utm_medium: str = ""
     utm_campaign: str = ""

@@ -5,7 +5,7 @@
 -- Campaigns, as the platform declared them.
 SELECT
     id, name, created_at, check_reply, track_opens, track_clicks, wrap_text_links, pixel,
-    bounce_limit, bounce_min_sends, utm_source, utm_medium, utm_campaign, utm_content
+    bounce_limit, bounce_min_sends, unsubscribe_on_reply, utm_source, utm_medium, utm_campaign, utm_content
 FROM campaigns FINAL
 
 -- name: refill_pauses

@@ -59,6 +59,9 @@ SELECT
     toString(matched_by) AS matched_by,
     subject,
     text,
+    toUInt8(asks_to_stop) AS asks_to_stop,
+    stop_phrase,
+    stop_line,
     detail
 FROM events FINAL
 WHERE at >= {since:DateTime64(3, 'UTC')} AND at < {until:DateTime64(3, 'UTC')}

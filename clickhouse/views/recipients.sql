@@ -4,7 +4,7 @@
 -- view: recipients
 -- The emails sent in the period that have all of the `outcomes`, a row each, in no order: to whom, and when each thing
 -- first happened; NULL for never. `links` leaves those in which a person followed one of these. Outcomes: sent, delivered,
--- opened, opened_with_pixel, not_opened, clicked, not_clicked, replied, not_replied, bounced, hard_bounced, soft_bounced, blocked,
+-- opened, opened_with_pixel, not_opened, clicked, not_clicked, replied, asked_to_stop (a reply asks for no more mail), not_replied, bounced, hard_bounced, soft_bounced, blocked,
 -- unsubscribed, complained, machine_opened; not_ is of the delivered: of those
 -- with a pixel for opens, of those with links for clicks, because of others nobody knows. skipped is the exception: emails that were not sent
 -- in the period and not later, by the hour in which they were first skipped. None chosen means sent.
@@ -45,8 +45,8 @@ WHERE slot = toStartOfHour(assumeNotNull(emails.sent_at))
         NOT hasAny(
             {outcomes:Array(String)},
             [
-                'replied', 'bounced', 'hard_bounced', 'soft_bounced', 'blocked', 'unsubscribed', 'complained',
-                'machine_opened'
+                'replied', 'asked_to_stop', 'bounced', 'hard_bounced', 'soft_bounced', 'blocked', 'unsubscribed',
+                'complained', 'machine_opened'
             ]
         )
         OR slot IN (
@@ -72,6 +72,15 @@ WHERE slot = toStartOfHour(assumeNotNull(emails.sent_at))
     AND (NOT has({outcomes:Array(String)}, 'clicked') OR clicked)
     AND (NOT has({outcomes:Array(String)}, 'not_clicked') OR NOT (clicked OR emails.no_links))
     AND (NOT has({outcomes:Array(String)}, 'replied') OR replied)
+    AND (
+        NOT has({outcomes:Array(String)}, 'asked_to_stop')
+        OR (replied AND delivery_id IN (
+            SELECT delivery_id
+            FROM rare_events
+            WHERE kind = 'reply' AND asks_to_stop AND has({outcomes:Array(String)}, 'asked_to_stop')
+                AND (empty({campaigns:Array(String)}) OR has({campaigns:Array(String)}, campaign))
+        ))
+    )
     AND (NOT has({outcomes:Array(String)}, 'not_replied') OR NOT replied)
     AND (NOT has({outcomes:Array(String)}, 'bounced') OR NOT delivered)
     AND (NOT has({outcomes:Array(String)}, 'hard_bounced') OR hard_bounced)
@@ -306,6 +315,15 @@ ARRAY JOIN [
     ('opened', 'Opened', opened, delivered_with_pixel),
     ('clicked', 'Clicked', clicked, delivered_with_links),
     ('replied', 'Replied', replied, delivered),
+    ('asked_to_stop', 'Asked to stop', (SELECT count() FROM recipients(
+        since = {since:DateTime64(3, 'UTC')},
+        until = {until:DateTime64(3, 'UTC')},
+        campaigns = {campaigns:Array(String)},
+        steps = {steps:Array(UInt8)},
+        variants = {variants:Array(String)},
+        links = {links:Array(String)},
+        outcomes = ['asked_to_stop']
+    )), delivered),
     ('hard_bounced', 'Bounced hard', hard_bounced, sent),
     ('soft_bounced', 'Bounced softly', soft_bounced, sent),
     ('blocked', 'Blocked', blocked, sent),
@@ -364,6 +382,7 @@ FROM VALUES(
     ('clicked', 'Clicked'),
     ('not_clicked', 'Not clicked in'),
     ('replied', 'Replied'),
+    ('asked_to_stop', 'Asked to stop'),
     ('not_replied', 'Not replied to'),
     ('bounced', 'Bounced'),
     ('hard_bounced', 'Bounced hard'),

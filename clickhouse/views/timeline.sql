@@ -101,7 +101,17 @@ SELECT
                     toString(bounce_class), toString(category), toString(status), left(diagnostic, 200),
                     if(via = 'report', 'reported later', '')
                 ],
-                events.kind IN ('reply', 'auto_reply'), [left(subject, 200)],
+                events.kind IN ('reply', 'auto_reply'), [
+                    left(subject, 200),
+                    if(
+                        asks_to_stop,
+                        concat(
+                            'asks for no more email: "', stop_phrase, '"',
+                            if(stop_line = 0, ' (subject)', concat(' (line ', toString(stop_line), ')'))
+                        ),
+                        ''
+                    )
+                ],
                 events.kind = 'complaint', [toString(category)],
                 events.kind = 'click', [
                     if(links.url = '', 'a link that is not known any more', left(links.url, 300)),
@@ -113,7 +123,12 @@ SELECT
                     toString(network)
                 ],
                 events.kind = 'unsubscribe', [
-                    transform(toString(via), ['page', 'one-click', 'mail'], ['on the page', 'by one click', 'by mail'], toString(via))
+                    transform(
+                        toString(via),
+                        ['page', 'one-click', 'mail', 'provider', 'reply'],
+                        ['on the page', 'by one click', 'by mail', 'told by the provider', 'asked for in a reply'],
+                        toString(via)
+                    )
                 ],
                 events.kind = 'resubscribe', ['gets email again'],
                 events.kind = 'unanswered', ['it may have gone out: an operator decides'],

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from decisions.mail.complaints import BY_MACHINES
-from decisions.mail.verdict import MailVerdict, Recipient
+from decisions.mail.verdict import MailVerdict, Recipient, StopRequest
 from schemas.events import AutoReplied, Bounced, Complained, EmailEvent, Replied, Unsubscribed, to_ms
 from schemas.text import one_line, some_lines
 from schemas.tokens import PROBE, BadToken, Claim, Keyring, Purpose, event_id
@@ -115,7 +115,8 @@ def event_of(
     subject = _line(verdict.subject, 1000)
     match verdict.kind:
         case "reply":
-            return Replied(**of, subject=subject, text=some_lines(_text(verdict.text, MAX_TEXT)))
+            asked = {} if verdict.stop is None else _asked(verdict.stop)
+            return Replied(**of, subject=subject, text=some_lines(_text(verdict.text, MAX_TEXT)), **asked)
         case "auto_reply":
             return AutoReplied(**of, subject=subject, text=some_lines(_text(verdict.text, MAX_TEXT)))
         case "complaint":
@@ -135,6 +136,10 @@ def event_of(
             )
         case _:
             return None
+
+
+def _asked(stop: StopRequest) -> dict[str, Any]:
+    return {"asks_to_stop": True, "stop_phrase": _line(stop.phrase, 200), "stop_line": stop.line}
 
 
 def concerned(recipients: Sequence[Recipient], address: str, address_ids: Callable[[str], Sequence[str]]) -> Recipient:

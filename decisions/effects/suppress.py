@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from schemas.events import Bounced, Complained, EmailEvent, Lead, Replied, Resubscribed, Unsubscribed
+from schemas.events import Bounced, Campaign, Complained, EmailEvent, Lead, Replied, Resubscribed, Unsubscribed
+from schemas.tokens import event_id
 
 
 def of_lead(event: EmailEvent) -> Lead | None:
@@ -20,10 +21,27 @@ def of_lead(event: EmailEvent) -> Lead | None:
             return Lead(lead=event.lead, fact="complained", at=event.at, source="complaint")
         case Replied():
             return Lead(lead=event.lead, fact="replied", at=event.at, campaign=event.campaign, source="reply")
-        case Unsubscribed(via="mail" | "provider"):
+        case Unsubscribed(via="mail" | "provider" | "reply"):
             return Lead(lead=event.lead, fact="unsubscribed", at=event.at, source=event.via)
         case _:
             return None
+
+
+def unsubscribe_of(event: EmailEvent, campaign: Campaign | None) -> Unsubscribed | None:
+    """The unsubscribing that follows from a reply which asks for no more mail, where its campaign says so. Its id is
+    derived from the reply's: the same reply again is the same unsubscribing."""
+    if not (isinstance(event, Replied) and event.asks_to_stop and campaign and campaign.unsubscribe_on_reply):
+        return None
+    return Unsubscribed(
+        id=str(event_id(event.delivery_id, f"unsubscribe\x1f{event.id}")),
+        at=event.at,
+        delivery_id=event.delivery_id,
+        campaign=event.campaign,
+        step=event.step,
+        variant=event.variant,
+        lead=event.lead,
+        via="reply",
+    )
 
 
 def concerns_address(event: EmailEvent) -> bool:

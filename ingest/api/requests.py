@@ -51,6 +51,9 @@ class CampaignRequest(Struct, forbid_unknown_fields=True):
     id: Annotated[Text, Meta(min_length=1, examples=["spring-launch"])]
     name: Annotated[str, Meta(min_length=1, max_length=200, examples=["Spring launch"])]
     check_reply: Annotated[bool, Meta(description="Who has replied gets no later step.")] = False
+    unsubscribe_on_reply: Annotated[
+        bool, Meta(description="Who asks in a reply for no more mail is unsubscribed, as by the link.")
+    ] = False
     track_opens: Annotated[bool, Meta(description="Put a pixel into its emails.")] = True
     track_clicks: Annotated[bool, Meta(description="Wrap the links of its emails.")] = True
     wrap_text_links: Annotated[

@@ -20,7 +20,7 @@ from clickhouse.outcomes import OUTCOMES, read_place
 from clickhouse.query_parameters import QueryParameters
 from clickhouse.store import connect, insert_lines
 from schemas.errors import Reject
-from schemas.events import Bounced, Clicked, Event, Opened, Resubscribed, Skipped, lines
+from schemas.events import Bounced, Clicked, Event, Opened, Replied, Resubscribed, Skipped, lines
 from schemas.settings import Settings
 from tests.dashboards.data import Email
 from tests.dashboards.guarded import insert_weeks, link_id, weeks
@@ -86,6 +86,8 @@ def facts() -> dict[str, dict[str, Any]]:
             fact["did"].add({"hard": "hard_bounced", "soft": "soft_bounced", "block": "blocked"}[event.bounce_class])
         if isinstance(event, Clicked) and event.verdict == "human":
             fact["links"].add(event.link_id)
+        if isinstance(event, Replied) and event.asks_to_stop:
+            fact["did"].add("asked_to_stop")
         fact["did"].add(kind)
     return {id: fact for id, fact in told.items() if fact["sent"] >= FROM}
 
