@@ -30,6 +30,7 @@ OUTCOMES = {
     "blocked": "Refused for the sender's or the content's sake.",
     "unsubscribed": "Unsubscribed, and did not take it back.",
     "complained": "Reported as spam.",
+    "snoozed": "Its reader asked on the unsubscribe page for a pause.",
     "machine_opened": "Fetched ahead by a mailbox provider's privacy proxy.",
     "skipped": "Not sent, and not since then.",
 }

@@ -29,7 +29,7 @@ def to_ms(at: datetime) -> datetime:
 HitKind = Literal["open", "click"]
 Verdict = Literal["human", "bot", "machine"]
 BounceClass = Literal["hard", "soft", "block", "unknown"]
-Fact = Literal["unsubscribed", "invalid", "complained", "suppressed", "replied", "erased"]
+Fact = Literal["unsubscribed", "invalid", "complained", "suppressed", "replied", "erased", "snoozed"]
 FactOwner = Literal["lead", "address", "domain", "hashed-lead"]
 
 
@@ -189,13 +189,20 @@ class Clicked(_Judged, tag="click", frozen=True, kw_only=True):
 
 class Unsubscribed(Event, tag="unsubscribe", frozen=True, kw_only=True):
     """The lead wants no more email, from any campaign. `via` is page, one-click (RFC 8058),
-    mail, provider, or reply: they asked for it in an answer."""
+    mail, provider, or reply: they asked for it in an answer. `reason` is a code, where they chose one on the page."""
 
     via: Literal["page", "one-click", "mail", "provider", "reply"]
+    reason: str = ""
 
 
 class Resubscribed(Event, tag="resubscribe", frozen=True, kw_only=True):
     """The lead took its unsubscribing back, on the page that confirmed it."""
+
+
+class Snoozed(Event, tag="snooze", frozen=True, kw_only=True):
+    """The lead wants no email until then, on the page of the unsubscribe link. `until` is `at`: the pause ends now."""
+
+    until: Time
 
 
 class CampaignPaused(BaseEvent, tag="campaign_paused", frozen=True, kw_only=True):
@@ -236,6 +243,7 @@ EmailEvent = (
     | Clicked
     | Unsubscribed
     | Resubscribed
+    | Snoozed
 )
 AnyEvent = EmailEvent | CampaignPaused | CampaignResumed | WebhookDisabled
 EVENTS: tuple[type[BaseEvent], ...] = get_args(AnyEvent)
@@ -314,6 +322,7 @@ class Lead(Struct, frozen=True, kw_only=True):
     `of` says whose fact it is: of the lead of that id; of the address or the domain with that keyed hash, in whatever
     list it stands; or of the lead whose id has that keyed hash, which is what is kept of one who was erased. A fact is
     a record of its own, so that two that become known at once both hold. `holds` False takes it back.
+    `until` ends it by itself, of `snoozed`.
     `suppressed` is the operator's word, the others follow from what happened. `source` names what made it known.
     `campaign` only for `replied`, which stops that campaign's later steps alone.
     """
@@ -325,6 +334,11 @@ class Lead(Struct, frozen=True, kw_only=True):
     campaign: str = ""
     holds: bool = True
     source: str = ""
+    until: Time | None = None
+
+    def holds_at(self, now: datetime) -> bool:
+        """Whether it is not taken back, nor over."""
+        return self.holds and (self.until is None or now < self.until)
 
     @property
     def key(self) -> str:
@@ -364,20 +378,6 @@ class Mail(Struct, frozen=True, kw_only=True):
     digest: str
     truncated: bool = False
     raw: bytes
-
-
-class Dead(Struct, frozen=True, kw_only=True):
-    """A record that could not be processed, whole, with the reason. Topic `dead`. `key` and `value` are base64."""
-
-    stage: str
-    topic: str
-    partition: int
-    offset: int
-    reason: str
-    detail: str
-    at: Time
-    key: str
-    value: str
 
 
 def lines(records: Iterable[Struct]) -> bytes:

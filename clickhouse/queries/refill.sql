@@ -15,7 +15,7 @@ FROM pauses FINAL
 
 -- name: refill_leads
 -- Facts for which leads get no mail.
-SELECT lead, fact, at, of, campaign, holds, source
+SELECT lead, fact, at, of, campaign, holds, source, until
 FROM lead_facts FINAL
 
 -- name: refill_links

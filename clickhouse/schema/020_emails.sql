@@ -366,6 +366,7 @@ SELECT
     asks_to_stop,
     stop_phrase,
     stop_line,
+    until,
     detail,
     sent,
     hard_bounced,

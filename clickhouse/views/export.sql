@@ -56,6 +56,7 @@ SELECT
     ip,
     link_id,
     toString(via) AS via,
+    until,
     toString(matched_by) AS matched_by,
     subject,
     text,

@@ -35,7 +35,7 @@ from schemas.topics import (
 from stream.records import OutRecord
 from stream.write_all import write_all
 
-_FACTS = ("unsubscribed", "invalid", "complained", "suppressed", "erased")
+_FACTS = ("unsubscribed", "invalid", "complained", "suppressed", "snoozed", "erased")
 # What keeps records that may name the person until their time is over. Nothing can take one out of the middle.
 _PASSING = (HITS, EVENTS, SENDS, ATTEMPTS, MAIL, DEAD)
 

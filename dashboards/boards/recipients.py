@@ -79,7 +79,7 @@ _PANELS = (
                 "why",
                 "Why",
                 Unit.TEXT,
-                "Why it was not sent, or what the mail server said when it bounced.",
+                "Why it was not sent, what the mail server said when it bounced, or why its reader unsubscribed.",
                 width=100,
                 long=True,
             ),

@@ -6,13 +6,25 @@ A fact of the lead holds for that id of the platform; a fact of the address hold
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 
-from schemas.events import Bounced, Campaign, Complained, EmailEvent, Lead, Replied, Resubscribed, Unsubscribed
+from schemas.events import (
+    Bounced,
+    Campaign,
+    Complained,
+    EmailEvent,
+    FactOwner,
+    Lead,
+    Replied,
+    Resubscribed,
+    Snoozed,
+    Unsubscribed,
+)
 from schemas.tokens import event_id
 
 
 def of_lead(event: EmailEvent) -> Lead | None:
-    """The fact that an event makes known of its lead. Those of unsubscribing over HTTP,
+    """The fact that an event makes known of its lead. Those of unsubscribing, or of a pause, over HTTP,
     ingest has written before it answered."""
     match event:
         case Bounced(bounce_class="hard"):
@@ -52,7 +64,7 @@ def concerns_address(event: EmailEvent) -> bool:
     match event:
         case Bounced():
             return event.bounce_class == "hard"
-        case Complained() | Unsubscribed() | Resubscribed():
+        case Complained() | Unsubscribed() | Resubscribed() | Snoozed():
             return True
         case _:
             return False
@@ -69,8 +81,15 @@ def of_address(event: EmailEvent, address: str) -> Lead | None:
             return Lead(lead=address, fact="unsubscribed", at=event.at, of="address", source=event.via)
         case Resubscribed():
             return Lead(lead=address, fact="unsubscribed", at=event.at, of="address", holds=False, source="page")
+        case Snoozed():
+            return snoozed(event.at, event.until, address, of="address")
         case _:
             return None
+
+
+def snoozed(at: datetime, until: datetime, whose: str, *, of: FactOwner = "lead") -> Lead:
+    """The fact of a pause that a lead asked for; one that ends when it begins takes the pause back."""
+    return Lead(lead=whose, fact="snoozed", at=at, of=of, holds=until > at, source="page", until=until)
 
 
 def news(facts: Iterable[Lead], known: Callable[[str], Lead | None]) -> list[Lead]:
@@ -79,6 +98,10 @@ def news(facts: Iterable[Lead], known: Callable[[str], Lead | None]) -> list[Lea
     last: dict[str, Lead] = {}
     for fact in facts:
         before = last.get(fact.key) or known(fact.key)
-        if before is None or (before.holds != fact.holds and fact.at > before.at):
+        if before is None or (_differ(before, fact) and fact.at > before.at):
             last[fact.key] = fact
-    return [fact for fact in last.values() if (was := known(fact.key)) is None or was.holds != fact.holds]
+    return [fact for fact in last.values() if (was := known(fact.key)) is None or _differ(was, fact)]
+
+
+def _differ(one: Lead, other: Lead) -> bool:
+    return (one.holds, one.until) != (other.holds, other.until)

@@ -17,18 +17,18 @@ SkipReason = Literal[
     "invalid",
     "complained",
     "suppressed",
+    "snoozed",
     "erased",
     "replied",
     "duplicate",
 ]
-_FACTS: tuple[SkipReason, ...] = ("erased", "unsubscribed", "complained", "invalid", "suppressed")
+_FACTS: tuple[SkipReason, ...] = ("erased", "unsubscribed", "complained", "invalid", "suppressed", "snoozed")
 
 
 class Fact(Protocol):
     """What is known under a `lead_key`: whether it holds."""
 
-    @property
-    def holds(self) -> bool: ...
+    def holds_at(self, now: datetime) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +82,15 @@ def gate(
     open_attempt: Attempt | None = None,
     lead_ids: Sequence[str] = (),
     domains: Sequence[str] = (),
+    *,
+    now: datetime,
 ) -> Proceed | Skip | Replay | AcceptedUnrecorded | OutcomeUnknown:
     """Decide. What has been sent stays sent, so that is asked first: a later pause makes no skip of it.
 
     `open_attempt` is one whose outcome nobody wrote.
     `fact` finds what is known under a `lead_key`; `addresses` are the keyed hashes of the recipient's address,
     `lead_ids` those of the lead's id: of one who was erased nothing else is kept; `domains` those of its domain and of
-    the domains above it.
+    the domains above it. A pause that a lead asked for is over at its end, by `now`.
     """
 
     if already is not None:
@@ -102,7 +104,7 @@ def gate(
 
     def holds(key: str) -> bool:
         found = fact(key)
-        return found is not None and found.holds
+        return found is not None and found.holds_at(now)
 
     if any(holds(lead_key(hashed, "erased", of="hashed-lead")) for hashed in lead_ids):
         return Skip("erased")

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -116,7 +117,12 @@ def test_complaints_replies_and_unsubscribes_become_facts(guarded: Watched) -> N
 
 
 def a_stop(campaign: str, lead: str) -> Replied:
-    asked = {"text": "Please remove me.", "asks_to_stop": True, "stop_phrase": "Please remove me", "stop_line": 1}
+    asked: dict[str, Any] = {
+        "text": "Please remove me.",
+        "asks_to_stop": True,
+        "stop_phrase": "Please remove me",
+        "stop_line": 1,
+    }
     return Replied(**of(campaign, lead, "reply"), **ANSWER, **asked)
 
 
