@@ -29,7 +29,7 @@ def to_ms(at: datetime) -> datetime:
 HitKind = Literal["open", "click"]
 Verdict = Literal["human", "bot", "machine"]
 BounceClass = Literal["hard", "soft", "block", "unknown"]
-Fact = Literal["unsubscribed", "invalid", "complained", "suppressed", "replied", "erased", "snoozed"]
+Fact = Literal["unsubscribed", "invalid", "complained", "suppressed", "replied", "erased", "snoozed", "left"]
 FactOwner = Literal["lead", "address", "domain", "hashed-lead"]
 
 
@@ -205,6 +205,13 @@ class Snoozed(Event, tag="snooze", frozen=True, kw_only=True):
     until: Time
 
 
+class LeftList(Event, tag="leave", frozen=True, kw_only=True):
+    """The lead left one of the email's lists, on the page of the unsubscribe link; or is `back` on it."""
+
+    list_name: str
+    back: bool = False
+
+
 class CampaignPaused(BaseEvent, tag="campaign_paused", frozen=True, kw_only=True):
     """A campaign sends nothing from now on. `reason` is bounces or operator; the counts are those it was decided by."""
 
@@ -244,6 +251,7 @@ EmailEvent = (
     | Unsubscribed
     | Resubscribed
     | Snoozed
+    | LeftList
 )
 AnyEvent = EmailEvent | CampaignPaused | CampaignResumed | WebhookDisabled
 EVENTS: tuple[type[BaseEvent], ...] = get_args(AnyEvent)
@@ -266,6 +274,7 @@ class Send(Struct, frozen=True, kw_only=True):
     amp: str = ""
     images: list[Image] = []
     headers: dict[str, str] = {}
+    lists: list[str] = []
     requested_at: Time
 
 
@@ -324,7 +333,7 @@ class Lead(Struct, frozen=True, kw_only=True):
     a record of its own, so that two that become known at once both hold. `holds` False takes it back.
     `until` ends it by itself, of `snoozed`.
     `suppressed` is the operator's word, the others follow from what happened. `source` names what made it known.
-    `campaign` only for `replied`, which stops that campaign's later steps alone.
+    `campaign` only for `replied`, which stops that campaign's later steps alone, and for `left`, where it is the list.
     """
 
     lead: Name

@@ -24,10 +24,12 @@ class PageWords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ChoiceWords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the page that asks says of what it offers besides: reasons, and a pause of {days} days."""
+    """What the page that asks says of what it offers besides: reasons, a pause of {days} days, and to leave but
+    one {list} of the email's."""
 
     why: str
     pause: str
+    only: str = ""
 
 
 class Language(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,6 +50,8 @@ class Language(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     choices: ChoiceWords | None = None
     paused: PageWords | None = None
     unpaused: PageWords | None = None
+    left: PageWords | None = None
+    rejoined: PageWords | None = None
     reasons: dict[str, str] = {}
 
 

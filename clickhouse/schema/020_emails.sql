@@ -367,6 +367,8 @@ SELECT
     stop_phrase,
     stop_line,
     until,
+    list_name,
+    back,
     detail,
     sent,
     hard_bounced,

@@ -57,6 +57,8 @@ SELECT
     link_id,
     toString(via) AS via,
     until,
+    toString(list_name) AS list_name,
+    toUInt8(back) AS back,
     toString(matched_by) AS matched_by,
     subject,
     text,

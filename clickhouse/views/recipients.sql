@@ -144,7 +144,7 @@ WHERE {outcomes:Array(String)} = ['skipped'] AND empty({links:Array(String)})
 -- after the place that the `after_`s name, which is that of the page's last row before (before the first: 1970, '', 0, '' and
 -- zeros). `place` is the row's own, as GET /v1/recipients takes it. `why` is why it was not sent, or what the mail server
 -- said, or the reason
--- chosen when it was unsubscribed from. First the places are found, from the few columns that tell them, and then the rest of these rows alone.
+-- chosen when it was unsubscribed from, or the list that was left. First the places are found, from the few columns that tell them, and then the rest of these rows alone.
 WITH
     (
         SELECT groupArray((slot, campaign_id, step, variant, delivery_id))
@@ -204,10 +204,15 @@ LEFT JOIN
     SELECT
         delivery_id AS email,
         argMin(
-            if(kind = 'bounce', trimBoth(concat(toString(status), ' ', words)), toString(rare_events.reason)), (at, id)
+            multiIf(
+                kind = 'bounce', trimBoth(concat(toString(status), ' ', words)),
+                kind = 'leave', concat('left ', list_name),
+                toString(rare_events.reason)
+            ),
+            (at, id)
         ) AS why
     FROM rare_events
-    WHERE (kind IN ('bounce', 'skipped') OR (kind = 'unsubscribe' AND rare_events.reason != ''))
+    WHERE (kind IN ('bounce', 'skipped') OR (kind = 'leave' AND NOT back) OR (kind = 'unsubscribe' AND rare_events.reason != ''))
         AND (campaign, delivery_id) IN (SELECT one.2, one.5 FROM (SELECT arrayJoin(places) AS one))
     GROUP BY email
 ) AS reasons ON reasons.email = delivery_id

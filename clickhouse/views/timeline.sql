@@ -13,16 +13,17 @@ WHERE (campaign, delivery_id) IN (SELECT campaign, delivery_id FROM lead_emails 
 -- view: facts_of_lead
 -- For what a lead gets no more mail: facts of the lead; of the addresses that its emails went to, whose lists they may
 -- have come from another; and that it was erased, which is kept under its pseudonym. `holds` 0 is a fact taken back;
--- `until` is when one ends by itself, a pause that the lead asked for.
+-- `until` is when one ends by itself, a pause that the lead asked for. `left` is of one list alone, `list_name`.
 SELECT
     lead AS whose,
     fact,
     of,
     at,
     holds,
-    until
+    until,
+    campaign AS list_name
 FROM lead_facts FINAL
-WHERE fact IN ('erased', 'complained', 'unsubscribed', 'invalid', 'suppressed', 'snoozed')
+WHERE fact IN ('erased', 'complained', 'unsubscribed', 'invalid', 'suppressed', 'snoozed', 'left')
     -- Each by itself, as the table is sorted: or all of it would be read.
     AND (
         (lead = {lead:String} AND of = 'lead')
@@ -72,7 +73,8 @@ FROM VALUES(
     ('skipped', 'Not sent', 0),
     ('auto_reply', 'Automatic reply', 0),
     ('resubscribe', 'Took it back', 0),
-    ('snooze', 'Asked for a pause', 0)
+    ('snooze', 'Asked for a pause', 0),
+    ('leave', 'Left a list', 0)
 )
 
 -- view: lead_event_lines
@@ -142,6 +144,7 @@ SELECT
                         'the pause ends, email goes on'
                     )
                 ],
+                events.kind = 'leave', [toString(list_name), if(back, 'taken back', '')],
                 events.kind = 'unanswered', ['it may have gone out: an operator decides'],
                 []
             )
@@ -169,7 +172,7 @@ LEFT JOIN
 -- Of a lead's timeline, a line for each fact for which it gets no more mail, or gets it again.
 SELECT
     at,
-    concat(fact, ' ', of, ' ', whose) AS id,
+    concat(fact, ' ', of, ' ', list_name, ' ', whose) AS id,
     'fact' AS kind,
     if(holds, 'No more email', 'Email again') AS happened,
     10 AS place,
@@ -182,8 +185,16 @@ SELECT
         if(holds, '', 'taken back: '),
         transform(
             toString(fact),
-            ['erased', 'complained', 'unsubscribed', 'invalid', 'suppressed', 'snoozed'],
-            ['erased', 'complained of spam', 'unsubscribed', 'the address is dead', 'suppressed by an operator', 'a pause'],
+            ['erased', 'complained', 'unsubscribed', 'invalid', 'suppressed', 'snoozed', 'left'],
+            [
+                'erased',
+                'complained of spam',
+                'unsubscribed',
+                'the address is dead',
+                'suppressed by an operator',
+                'a pause',
+                concat('of the list ', list_name)
+            ],
             toString(fact)
         ),
         if(holds AND until IS NOT NULL, concat(', until ', formatDateTime(assumeNotNull(until), '%F %R', 'UTC'), ' UTC'), ''),
@@ -319,7 +330,7 @@ FROM
 (
     SELECT toString(fact) AS fact, toString(of) AS of, toNullable(at) AS at, until
     FROM facts_of_lead(lead = {lead:String})
-    WHERE holds AND (until IS NULL OR until > now64(3, 'UTC'))
+    WHERE holds AND (until IS NULL OR until > now64(3, 'UTC')) AND fact != 'left'
     UNION ALL
     SELECT
         if(countIf(sent_at IS NOT NULL) > 0, 'mailed', 'unmailed') AS fact,

@@ -15,6 +15,7 @@ from schemas.events import (
     EmailEvent,
     FactOwner,
     Lead,
+    LeftList,
     Replied,
     Resubscribed,
     Snoozed,
@@ -64,7 +65,7 @@ def concerns_address(event: EmailEvent) -> bool:
     match event:
         case Bounced():
             return event.bounce_class == "hard"
-        case Complained() | Unsubscribed() | Resubscribed() | Snoozed():
+        case Complained() | Unsubscribed() | Resubscribed() | Snoozed() | LeftList():
             return True
         case _:
             return False
@@ -83,6 +84,8 @@ def of_address(event: EmailEvent, address: str) -> Lead | None:
             return Lead(lead=address, fact="unsubscribed", at=event.at, of="address", holds=False, source="page")
         case Snoozed():
             return snoozed(event.at, event.until, address, of="address")
+        case LeftList():
+            return left(event.at, event.list_name, address, back=event.back, of="address")
         case _:
             return None
 
@@ -90,6 +93,11 @@ def of_address(event: EmailEvent, address: str) -> Lead | None:
 def snoozed(at: datetime, until: datetime, whose: str, *, of: FactOwner = "lead") -> Lead:
     """The fact of a pause that a lead asked for; one that ends when it begins takes the pause back."""
     return Lead(lead=whose, fact="snoozed", at=at, of=of, holds=until > at, source="page", until=until)
+
+
+def left(at: datetime, list_name: str, whose: str, *, back: bool, of: FactOwner = "lead") -> Lead:
+    """The fact that a list was left, or joined again."""
+    return Lead(lead=whose, fact="left", at=at, of=of, campaign=list_name, holds=not back, source="page")
 
 
 def news(facts: Iterable[Lead], known: Callable[[str], Lead | None]) -> list[Lead]:

@@ -18,6 +18,7 @@ SkipReason = Literal[
     "complained",
     "suppressed",
     "snoozed",
+    "left",
     "erased",
     "replied",
     "duplicate",
@@ -113,9 +114,18 @@ def gate(
             return Skip(reason)
     if any(holds(lead_key(domain, "suppressed", of="domain")) for domain in domains):
         return Skip("suppressed")
+    if send.lists and all(_left(name, send.lead, addresses, holds) for name in send.lists):
+        return Skip("left")
     if campaign.check_reply and holds(lead_key(send.lead, "replied", campaign=send.campaign)):
         return Skip("replied")
     return Proceed()
+
+
+def _left(name: str, lead: str, addresses: Sequence[str], holds: Callable[[str], bool]) -> bool:
+    """Whether the lead, or who has its address, left the list of that name."""
+    return holds(lead_key(lead, "left", campaign=name)) or any(
+        holds(lead_key(address, "left", of="address", campaign=name)) for address in addresses
+    )
 
 
 def _again(send: Send, already: PriorSend, open_attempt: Attempt | None) -> Skip | Replay | AcceptedUnrecorded:

@@ -80,6 +80,8 @@ class EventRow(Struct, frozen=True, forbid_unknown_fields=True):
     link_id: Annotated[str, Meta(description="The link that was followed.")]
     via: Annotated[str, Meta(description="By which way it became known.")]
     until: Annotated[Time | None, Meta(description="Of a pause that the lead asked for: no email before that.")]
+    list_name: Annotated[str, Meta(description="The list that the lead left.")]
+    back: Annotated[int, Meta(description="Of that, 1: taken back.")]
     matched_by: Annotated[str, Meta(description="How a mail that came back was known to be of this email.")]
     subject: Annotated[str, Meta(description=ABOUT["subject"])]
     text: Annotated[str, Meta(description=ABOUT["text"])]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from html import escape
 
@@ -44,29 +44,45 @@ class Pages:
     def __init__(self, settings: Settings) -> None:
         style = _STYLE + _accent(settings.brand_color)
         self.headers = _headers(style)
-        self._made = {
-            code: dict(_pages(code, language, settings, style)) for code, language in languages(settings).items()
-        }
+        spoken = languages(settings)
+        self._only = {code: one.choices.only if one.choices else "" for code, one in spoken.items()}
+        self._made = {code: dict(_pages(code, language, settings, style)) for code, language in spoken.items()}
 
-    def page(self, name: str, wish: str = "", until: date | None = None) -> bytes:
+    def page(
+        self, name: str, wish: str = "", *, until: date | None = None, lists: Sequence[str] = (), left: str = ""
+    ) -> bytes:
         """A page in the language that `wish` (an Accept-Language header) likes best, in English when there is none.
 
-        `until` is the day on which a pause ends, on the page that says so. KeyError: no page is called so.
+        `until` is the day on which a pause ends, `left` the list that was left, on the pages that say so; `lists` are
+        those that the page which asks offers to leave. KeyError: no page is called so.
         """
         there = {code: made for code, made in self._made.items() if name in made}
-        page = there[_chosen(wish, there)][name]
-        return page if until is None else page.replace(_UNTIL, until.isoformat().encode())
+        code = _chosen(wish, there)
+        page = there[code][name].replace(_UNTIL, until.isoformat().encode() if until else b"")
+        # Once each: a list may be called like a place to fill in.
+        if _LISTS in page:
+            return page.replace(_LISTS, _leaving(self._only[code], lists).encode())
+        return page.replace(_LIST, escape(left).encode())
 
 
-_UNTIL = b"{until}"
+# What is filled in when a page is asked for.
+_UNTIL, _LISTS, _LIST = b"{until}", b"{lists}", b"{list}"
+
+
+def _leaving(only: str, lists: Sequence[str]) -> str:
+    """A button for each list; none where the language has no words for it."""
+    if not only:
+        return ""
+    buttons = (_button("list", ' class="link"', only.replace("{list}", name), name) for name in lists)
+    return "".join(f"<p>{button}</p>" for button in buttons)
 
 
 def _pages(code: str, language: Language, settings: Settings, style: str) -> Iterator[tuple[str, bytes]]:
     for name in Language.__struct_fields__:
         words = getattr(language, name)
         if isinstance(words, PageWords):
-            choices, pause = _choices(language, settings) if name == "confirm" else ("", "")
-            form = _form(_BUTTONS[name], words.button, choices, pause) if name in _BUTTONS else ""
+            above, below = _choices(language, settings) if name == "confirm" else ("", "")
+            form = _form(_BUTTONS[name], words.button, above, below) if name in _BUTTONS else ""
             yield name, _page(code, settings.brand, style, words, form)
 
 
@@ -77,22 +93,27 @@ _BUTTONS: Mapping[str, tuple[str, str]] = {
     "resubscribed": ("confirm", ""),
     "paused": ("unpause", ' class="link"'),
     "unpaused": ("confirm", ""),
+    "left": ("rejoin", ' class="link"'),
+    "rejoined": ("confirm", ""),
 }
 
 
 def _form(button: tuple[str, str], text: str, before: str = "", after: str = "") -> str:
     # Not a link: a client that follows links without reading, as scanners do, must change nothing.
-    return f'<form method="post">{before}{_button(*button, text)}{after}</form>'
+    name, look = button
+    value = _LIST.decode() if name == "rejoin" else "1"
+    return f'<form method="post">{before}{_button(name, look, text, value)}{after}</form>'
 
 
-def _button(name: str, look: str, text: str) -> str:
-    return f'<button{look} type="submit" name="{name}" value="1">{escape(text)}</button>'
+def _button(name: str, look: str, text: str, value: str = "1") -> str:
+    return f'<button{look} type="submit" name="{name}" value="{escape(value)}">{escape(text)}</button>'
 
 
 def _choices(language: Language, settings: Settings) -> tuple[str, str]:
-    """What the page that asks offers besides, above its button and behind it: a reason, and a pause."""
+    """What the page that asks offers besides, above its button and behind it: a reason, a pause, lists."""
+    lists = _LISTS.decode()
     if language.choices is None:
-        return "", ""
+        return "", lists
     offered = [(code, language.reasons[code]) for code in settings.reasons if code in language.reasons]
     reasons = "".join(
         f'<label><input type="radio" name="reason" value="{code}">{escape(text)}</label>' for code, text in offered
@@ -101,7 +122,7 @@ def _choices(language: Language, settings: Settings) -> tuple[str, str]:
     days = settings.unsubscribe_pause_days
     text = language.choices.pause.replace("{days}", str(days))
     offers_pause = days > 0 and language.paused is not None and language.unpaused is not None
-    return why, _button("pause", ' class="link"', text) if offers_pause else ""
+    return why, (_button("pause", ' class="link"', text) if offers_pause else "") + lists
 
 
 def _page(code: str, brand: str, style: str, words: PageWords, form: str) -> bytes:

@@ -9,7 +9,7 @@ Kafka has both records: the lead's state and the event.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
@@ -20,27 +20,28 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException
 
-from decisions.effects.suppress import snoozed
+from decisions.effects.suppress import left, snoozed
 from ingest.api.http import openapi
 from ingest.api.http.problems import MEDIA_TYPE
 from ingest.metrics import IngestMetrics
 from ingest.pages.pages import Pages
 from schemas.errors import Reject, Retry
-from schemas.events import Event, Lead, Resubscribed, Snoozed, Unsubscribed, lines, to_ms
+from schemas.events import Event, Lead, LeftList, Resubscribed, Snoozed, Unsubscribed, lines, to_ms
 from schemas.settings import Settings
 from schemas.tokens import BadToken, Claim, Purpose, event_id
 from schemas.topics import EVENTS, LEADS
 from stream.publisher import Publisher
 
-_Way = Literal["page", "one-click", "undo", "pause", "unpause"]
+_Way = Literal["page", "one-click", "undo", "pause", "unpause", "list", "rejoin"]
 
 
 @dataclass(frozen=True, slots=True)
 class _Wish:
-    """What a POST asks for; `reason` is one of those that the page offers, or empty."""
+    """What a POST asks for; `reason` is one that the page offers, or empty; `list_name` is whatever it says."""
 
     way: _Way
     reason: str = ""
+    list_name: str = ""
 
 
 # The page that answers each, once it is done.
@@ -50,8 +51,11 @@ _DONE: Mapping[_Way, str] = {
     "undo": "resubscribed",
     "pause": "paused",
     "unpause": "unpaused",
+    "list": "left",
+    "rejoin": "rejoined",
 }
 _MARKS: Mapping[str, _Way] = {"confirm": "page", "undo": "undo", "pause": "pause", "unpause": "unpause"}
+_LIST_MARKS: Mapping[str, _Way] = {"list": "list", "rejoin": "rejoin"}  # which name the list
 
 _FIELDS = 10
 _BODY_BYTES = 16 * 1024
@@ -80,9 +84,17 @@ def unsubscribe_routes(settings: Settings, publisher: Publisher, pages: Pages, m
     router = APIRouter(tags=["recipients"], default_response_class=HTMLResponse)
 
     def answer(
-        request: Request, status: int, name: str, more: dict[str, str] | None = None, until: date | None = None
+        request: Request,
+        status: int,
+        name: str,
+        more: dict[str, str] | None = None,
+        *,
+        until: date | None = None,
+        lists: Sequence[str] = (),
+        of_list: str = "",
     ) -> Response:
-        page = pages.page(name, request.headers.get("accept-language", ""), until)
+        wish = request.headers.get("accept-language", "")
+        page = pages.page(name, wish, until=until, lists=lists, left=of_list)
         return HTMLResponse(page, status, headers={**pages.headers, **(more or {})})
 
     @router.head("/u/{token:path}", include_in_schema=False)
@@ -94,11 +106,11 @@ def unsubscribe_routes(settings: Settings, publisher: Publisher, pages: Pages, m
     async def ask(token: str, request: Request) -> Response:
         """The confirmation page. Changes nothing, however often it is fetched."""
         try:
-            settings.keyring.verify_published(Purpose.UNSUBSCRIBE, token)
+            claim = settings.keyring.verify_published(Purpose.UNSUBSCRIBE, token)
         except BadToken as bad:
             metrics.unsubscribes.labels("page", bad.reason).inc()
             return answer(request, 404, "not_found")
-        return answer(request, 200, "confirm")
+        return answer(request, 200, "confirm", lists=claim.lists)
 
     @router.post(
         "/u/{token:path}",
@@ -112,8 +124,8 @@ def unsubscribe_routes(settings: Settings, publisher: Publisher, pages: Pages, m
 
         The form says `confirm=1` (the page) or `List-Unsubscribe=One-Click` (RFC 8058), urlencoded, multipart or as
         plain text; `undo=1` takes it back. `reason` may stand beside `confirm`: one of those that the page offers,
-        any other is left out. `pause=1` asks for no email for some days, `unpause=1` ends that. A POST without a body
-        is a mail client's, and unsubscribes.
+        any other is left out. `pause=1` asks for no email for some days, `unpause=1` ends that. `list` leaves one of
+        the email's lists, `rejoin` takes that back. A POST without a body is a mail client's, and unsubscribes.
         """
         wish = await _wish(request, settings)
         way = wish.way if wish else None
@@ -122,7 +134,7 @@ def unsubscribe_routes(settings: Settings, publisher: Publisher, pages: Pages, m
         except BadToken as bad:
             metrics.unsubscribes.labels(way or "none", bad.reason).inc()
             return answer(request, 404, "not_found")
-        if wish is None:
+        if wish is None or (wish.list_name and wish.list_name not in claim.lists):
             metrics.unsubscribes.labels("none", "unclear").inc()
             return answer(request, 400, "unclear")
         try:
@@ -131,7 +143,7 @@ def unsubscribe_routes(settings: Settings, publisher: Publisher, pages: Pages, m
             metrics.unsubscribes.labels(wish.way, "unavailable").inc()
             return answer(request, 503, "unavailable", {"Retry-After": "60"})
         metrics.unsubscribes.labels(wish.way, "recorded").inc()
-        return answer(request, 200, _DONE[wish.way], until=until)
+        return answer(request, 200, _DONE[wish.way], until=until, of_list=wish.list_name)
 
     @router.api_route(
         "/u/{token:path}", methods=["OPTIONS", "PUT", "PATCH", "DELETE", "TRACE"], include_in_schema=False
@@ -173,6 +185,9 @@ def _asked(form: Mapping[str, str], settings: Settings) -> _Wish | None:
     if said.get("List-Unsubscribe", "").lower() == "one-click":
         return _Wish("one-click")
     ways = [way for name, way in _MARKS.items() if said.get(name) == "1"]
+    for name, of_list in _LIST_MARKS.items():
+        if said.get(name) and not ways:
+            return _Wish(of_list, list_name=said[name])
     if len(ways) != 1 or (ways == ["pause"] and not settings.unsubscribe_pause_days):
         return None
     reason = said.get("reason", "")
@@ -216,3 +231,7 @@ def _effects(claim: Claim, wish: _Wish, now: datetime, pause: timedelta) -> tupl
         case "pause" | "unpause" as way:
             until = to_ms(now + pause) if way == "pause" else now
             return snoozed(now, until, claim.lead), Snoozed(**of(f"snooze\x1f{way}"), until=until)
+        case "list" | "rejoin" as way:
+            name, back = wish.list_name, way == "rejoin"
+            event = LeftList(**of(f"leave\x1f{name}\x1f{back}"), list_name=name, back=back)
+            return left(now, name, claim.lead, back=back), event

@@ -21,6 +21,7 @@ from schemas.events import (
     Complained,
     EmailEvent,
     Lead,
+    LeftList,
     Replied,
     Resubscribed,
     Snoozed,
@@ -87,6 +88,14 @@ def test_a_pause_holds_for_the_address_until_its_end_and_may_be_taken_back() -> 
     held = Lead(lead=HASH, fact="snoozed", at=NOW, of="address", source="page", until=until)
     assert of_address(asked, HASH) == held
     assert of_address(ended, HASH) == replace(held, holds=False, until=NOW)
+
+
+def test_leaving_a_list_holds_for_the_address_and_that_list_alone() -> None:
+    event = LeftList(**OF, list_name="Seeds")
+    assert (of_lead(event), concerns_address(event)) == (None, True)
+    held = Lead(lead=HASH, fact="left", at=NOW, of="address", campaign="Seeds", source="page")
+    assert of_address(event, HASH) == held
+    assert of_address(replace(event, back=True), HASH) == replace(held, holds=False)
 
 
 def test_a_pause_that_is_asked_for_again_lasts_longer() -> None:

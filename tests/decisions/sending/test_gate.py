@@ -49,6 +49,17 @@ def test_a_pause_that_the_lead_asked_for_is_over_at_its_end() -> None:
     assert ask(snooze, GONE) == Skip("unsubscribed")
 
 
+def test_who_left_every_list_of_an_email_does_not_get_it() -> None:
+    seeds = Lead(lead="lead-1", fact="left", at=NOW, campaign="Seeds")
+    bulbs = Lead(lead="hash-1", fact="left", at=NOW, of="address", campaign="Bulbs")
+    both = a_send(lists=["Seeds", "Bulbs"])
+    assert ask(seeds, bulbs, send=both) == Skip("left")
+    assert ask(seeds, send=both) == Proceed()
+    assert ask(seeds, structs.replace(bulbs, holds=False), send=both) == Proceed()
+    assert ask(seeds, send=a_send(lists=["Seeds"])) == Skip("left")
+    assert ask(seeds, bulbs, send=a_send()) == Proceed()  # of no list: none of them stops it
+
+
 def test_no_campaign_no_mail() -> None:
     assert ask(campaign=None) == Skip("unknown-campaign")
 

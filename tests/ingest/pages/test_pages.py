@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 from datetime import date
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,11 @@ def test_every_language_has_every_page() -> None:
     made = pages()
     for path in WORDS.glob("*.toml"):
         for name in PAGES:
-            page = made.page(name, path.stem, date(2026, 12, 30)).decode()
+            page = made.page(name, path.stem, until=date(2026, 12, 30), left="Seeds").decode()
             assert f'<html lang="{path.stem}">' in page
-            assert ("<form" in page) == (name in ("confirm", "unsubscribed", "resubscribed", "paused", "unpaused"))
+            assert ("<form" in page) == (
+                name in ("confirm", "unsubscribed", "resubscribed", "paused", "unpaused", "left", "rejoined")
+            )
             assert ("2026-12-30" in page) == (name == "paused")
             assert "{" not in page.partition("</style>")[2]
 
@@ -45,6 +48,20 @@ def test_every_language_has_the_same_choices_with_labels() -> None:
         assert page.index('name="confirm"') < page.index('name="pause"')
 
 
+def test_every_language_offers_each_list_and_says_which_was_left() -> None:
+    made = pages()
+    names = ("Seeds & Bulbs", '"><script>{lists}{list}{until}')
+    for path in WORDS.glob("*.toml"):
+        page = made.page("confirm", path.stem, lists=names).decode()
+        values = re.findall(r'<button class="link" type="submit" name="list" value="([^"]*)">[^<]+</button>', page)
+        assert tuple(map(unescape, values)) == names
+        for name in ("left", "rejoined"):
+            said = made.page(name, path.stem, left=names[1]).decode()
+            assert "<script" not in said
+            assert re.search(r"<h1>[^<]*&quot;&gt;&lt;script&gt;[^<]*</h1>", said)
+        assert f'name="rejoin" value="{escape(names[1])}"' in made.page("left", path.stem, left=names[1]).decode()
+
+
 def test_a_deployment_chooses_what_the_page_offers(tmp_path: Path) -> None:
     bare = pages(unsubscribe_reasons="", unsubscribe_pause_days=0).page("confirm").decode()
     assert ("reason" in bare, "fieldset>" in bare, 'name="pause"' in bare) == (False, False, False)
@@ -55,7 +72,7 @@ def test_a_deployment_chooses_what_the_page_offers(tmp_path: Path) -> None:
     (tmp_path / "nl.toml").write_text(older)
     made = pages(words_dir=str(tmp_path))
     assert 'name="pause"' not in made.page("confirm", "nl").decode()
-    assert '<html lang="en">' in made.page("paused", "nl", date(2026, 12, 30)).decode()
+    assert '<html lang="en">' in made.page("paused", "nl", until=date(2026, 12, 30)).decode()
 
 
 def test_the_senders_name_stands_above_and_stays_text() -> None:

@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from schemas.events import AnyEvent, Lead, Resubscribed, Snoozed, Unsubscribed, to_ms
+from schemas.events import AnyEvent, Lead, LeftList, Resubscribed, Snoozed, Unsubscribed, to_ms
 from schemas.settings import Settings
 from schemas.tokens import Keyring, Purpose, event_id
 from schemas.topics import EVENTS, LEADS, delivery_partition, text_partition
@@ -139,6 +140,25 @@ async def test_a_pause_holds_for_thirty_days_and_can_be_ended(room: Room) -> Non
     assert isinstance(events[1], Snoozed)
     assert events[1].until == events[1].at
     assert events[1].id != event.id
+
+
+async def test_one_list_may_be_left_alone_and_joined_again(room: Room) -> None:
+    address = f"/u/{room.token(Purpose.UNSUBSCRIBE, replace(CLAIM, lists=('Seeds', 'Börse')))}"
+    asked = await room.client.get(address)
+    assert 'name="list" value="Seeds"' in asked.text
+    done = await room.client.post(address, data={"list": "Börse"})
+    assert (done.status_code, "You have left “Börse”" in done.text) == (200, True)
+    assert (await room.client.post(address, data={"list": "Bulbs"})).status_code == 400  # none of this email's
+    back = await room.client.post(address, data={"rejoin": "Börse"})
+    assert "You are on “Börse” again" in back.text
+    leads, events = written(room.settings)
+    assert [(one.fact, one.campaign, one.holds) for one in leads] == [("left", "Börse", True), ("left", "Börse", False)]
+    assert [(type(one), getattr(one, "list_name", ""), getattr(one, "back", None)) for one in events] == [
+        (LeftList, "Börse", False),
+        (LeftList, "Börse", True),
+    ]
+    assert (await room.client.post(address, data=ONE_CLICK)).status_code == 200
+    assert written(room.settings)[0][-1].fact == "unsubscribed"
 
 
 async def test_two_wishes_at_once_change_nothing(room: Room) -> None:
