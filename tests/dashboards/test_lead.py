@@ -11,7 +11,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from clickhouse.store import connect, insert_lines
-from schemas.events import Lead, Replied, Resubscribed, Snoozed, Unsubscribed, lines
+from schemas.events import Lead, LeftList, Replied, Resubscribed, Snoozed, Unsubscribed, lines
 from schemas.settings import Settings
 from tests.dashboards.asking import ask as ask_of
 from tests.dashboards.data import SPRING_AT, Email
@@ -112,14 +112,20 @@ def test_a_stop_in_a_reply_a_reason_and_a_pause_are_told(troubled: Client) -> No
         Resubscribed(**of("resubscribe", 3 * HOUR)),
         Snoozed(**of("snooze", 4 * HOUR), until=until),
         Snoozed(**of("unsnooze", 5 * HOUR), until=email.at + 5 * HOUR),
+        LeftList(**of("leave", 6 * HOUR), list_name="Seeds"),
+        LeftList(**of("rejoin", 7 * HOUR), list_name="Seeds", back=True),
     ]
     insert_lines(troubled, "events", lines(events))
     facts = [
+        Lead(lead="weary", fact="left", at=email.at + 6 * HOUR, campaign="Seeds", source="page"),
         Lead(lead="weary", fact="snoozed", at=email.at + 4 * HOUR, source="page", until=until),
         Lead(lead="weary", fact="suppressed", at=email.at, until=email.at + DAY),  # over
     ]
     insert_lines(troubled, "lead_facts", lines(facts))
     assert [row[1:] for row in timeline(troubled, "weary")] == [
+        ("Left a list", "", "Seeds, taken back"),
+        ("No more email", "left", "of the list Seeds"),
+        ("Left a list", "", "Seeds"),
         ("Asked for a pause", "", "the pause ends, email goes on"),
         ("No more email", "snoozed", "a pause, until 2100-01-02 15:30 UTC"),
         ("Asked for a pause", "", "no email until 2100-01-02 15:30 UTC"),
