@@ -187,16 +187,12 @@ SELECT
             toString(fact),
             ['erased', 'complained', 'unsubscribed', 'invalid', 'suppressed', 'snoozed', 'left'],
             [
-                'erased',
-                'complained of spam',
-                'unsubscribed',
-                'the address is dead',
-                'suppressed by an operator',
-                'a pause',
-                concat('of the list ', list_name)
+                'erased', 'complained of spam', 'unsubscribed', 'the address is dead', 'suppressed by an operator',
+                'a pause', 'of the list '
             ],
             toString(fact)
         ),
+        list_name,
         if(holds AND until IS NOT NULL, concat(', until ', formatDateTime(assumeNotNull(until), '%F %R', 'UTC'), ' UTC'), ''),
         if(of = 'address', ', known of the address, whatever list it is in', '')
     ) AS what,

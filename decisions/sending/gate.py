@@ -107,18 +107,31 @@ def gate(
         found = fact(key)
         return found is not None and found.holds_at(now)
 
+    reason = _fact_against(send, campaign, holds, addresses, lead_ids, domains)
+    return Proceed() if reason is None else Skip(reason)
+
+
+def _fact_against(
+    send: Send,
+    campaign: Campaign,
+    holds: Callable[[str], bool],
+    addresses: Sequence[str],
+    lead_ids: Sequence[str],
+    domains: Sequence[str],
+) -> SkipReason | None:
+    """What is known for which the lead does not get this email."""
     if any(holds(lead_key(hashed, "erased", of="hashed-lead")) for hashed in lead_ids):
-        return Skip("erased")
+        return "erased"
     for reason in _FACTS:
         if holds(lead_key(send.lead, reason)) or any(holds(lead_key(a, reason, of="address")) for a in addresses):
-            return Skip(reason)
+            return reason
     if any(holds(lead_key(domain, "suppressed", of="domain")) for domain in domains):
-        return Skip("suppressed")
+        return "suppressed"
     if send.lists and all(_left(name, send.lead, addresses, holds) for name in send.lists):
-        return Skip("left")
+        return "left"
     if campaign.check_reply and holds(lead_key(send.lead, "replied", campaign=send.campaign)):
-        return Skip("replied")
-    return Proceed()
+        return "replied"
+    return None
 
 
 def _left(name: str, lead: str, addresses: Sequence[str], holds: Callable[[str], bool]) -> bool:

@@ -220,8 +220,7 @@ def parts_of(
     claim = _claim(send, minted_at)
     unsubscribe_token = keyring.sign(Purpose.UNSUBSCRIBE, claim)
     # The page behind the link offers to leave one of the lists; a mail leaves them all, and has a short subject.
-    offering = keyring.sign(Purpose.UNSUBSCRIBE, structs.replace(claim, lists=tuple(send.lists))) if send.lists else ""
-    unsubscribe_url = f"{public_url}/u/{offering or unsubscribe_token}"
+    unsubscribe_url = f"{public_url}/u/{_offering(send, claim, keyring) or unsubscribe_token}"
     message_id = f"{keyring.sign(Purpose.MESSAGE, claim)}@{envelope_domain}"
 
     links: dict[str, Link] = {}
@@ -262,6 +261,13 @@ def parts_of(
         pixel=bool(seen),
         wrapped_links=len(links) - bool(hidden),
     )
+
+
+def _offering(send: Send, claim: Claim, keyring: Keyring) -> str:
+    """The unsubscribe token that names the email's lists; empty where it has none."""
+    if not send.lists:
+        return ""
+    return keyring.sign(Purpose.UNSUBSCRIBE, structs.replace(claim, lists=tuple(send.lists)))
 
 
 def _with_wrapped_links(text: str, wrap: Callable[[str], str | None], untouched: set[str], wanted: bool) -> str:
