@@ -230,10 +230,13 @@ def test_replies_are_all_there_newest_first(client: Client, events: list[AnyEven
 
 
 def test_who_asked_to_stop_is_counted_of_those_who_replied(client: Client, events: list[AnyEvent]) -> None:
-    (row,) = ask(client, "campaign_stop_requests", "webinar-follow-up", since=END - timedelta(days=60))
-    replies = [e for e in events if isinstance(e, Replied) and e.campaign == "webinar-follow-up"]
+    since = END - timedelta(days=60)
+    (row,) = ask(client, "campaign_stop_requests", "spring-launch", since=since)
+    replies = [e for e in events if isinstance(e, Replied) and e.campaign == "spring-launch"]
     wanted = {e.delivery_id for e in replies if e.asks_to_stop}
     assert 0 < row["asked_to_stop"] == len(wanted) < row["replied"] == len({e.delivery_id for e in replies})
+    shown = {row["asks_to_stop"] for row in ask(client, "replies", "spring-launch", since=since)}
+    assert shown == {"", '"take us off your list"'}
 
 
 def test_marks_are_the_pauses_and_resumes_of_the_period(client: Client, events: list[AnyEvent]) -> None:
