@@ -107,7 +107,7 @@ OTHERS = {
     "at": "When it happened.",
     "kind": "What happened: sent, delivered, bounce, open, click, reply, ...",
     "verdict": "Whose hit it was: human, machine or bot.",
-    "reason": "Why: of a verdict the rule's, of a skip what stood against sending.",
+    "reason": "Why: of a verdict the rule's, of a skip what stood against sending, of an unsubscribe what was chosen.",
     "bounce_class": "hard, soft, block or unknown.",
     "status": "Enhanced status code (RFC 3463) or SMTP code.",
     "subject": "Subject of the mail that came back.",

@@ -20,6 +20,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from clickhouse.counting import mark_hours
 from schemas.errors import Retry
+from schemas.events import lead_key
 
 PSEUDONYM = "erased:"  # what a lead is called that was erased begins so
 _CHUNK = 1_000  # emails of one mutation: some 40 kB of its text
@@ -50,6 +51,7 @@ SELECT DISTINCT lead, campaign, toString(delivery_id) FROM
     UNION ALL SELECT lead, campaign, delivery_id FROM retries WHERE lead IN {leads:Array(String)}
 )
 """
+_LEFT = "SELECT lead, of, campaign FROM lead_facts FINAL WHERE fact = 'left' AND lead IN {whose:Array(String)}"
 _ERASED = "SELECT lead FROM lead_facts FINAL WHERE of = 'hashed-lead' AND fact = 'erased' AND holds"
 # A domain in which nobody else was mailed tells who it was.
 _OWN_DOMAINS = """
@@ -67,7 +69,7 @@ WHERE event IN (SELECT id FROM events WHERE delivery_id IN {emails:Array(UUID)})
 """
 _BLANKED = (
     "address = '', recipient = '', from_address = '', message_id = '', diagnostic = '', subject = '', text = '', "
-    "detail = '', user_agent = '', ip = ''"
+    "stop_phrase = '', detail = '', user_agent = '', ip = ''"
 )
 
 # Where the lead stands in the sorting key: a row is written under the pseudonym, then the old one is deleted.
@@ -114,7 +116,7 @@ SELECT 'day', slot, day_written FROM slots FINAL
 WHERE of = {of:String} AND slot IN (SELECT toStartOfDay(arrayJoin({slots:Array(DateTime('UTC'))})))
 """
 
-_BLANKED_RARE = "diagnostic = '', subject = '', text = '', detail = ''"
+_BLANKED_RARE = "diagnostic = '', subject = '', text = '', stop_phrase = '', detail = ''"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,11 @@ class Erasure:
         """Links whose destination names the address, however it is escaped."""
         rows = self._ask(_LINKS, address=address)
         return [str(link) for link, url in rows if address.lower() in unquote(str(url)).lower()]
+
+    def lists_left(self, whose: Sequence[str]) -> list[str]:
+        """The keys of the facts that these leads and addresses left a list."""
+        rows = self._ask(_LEFT, whose=list(whose)) if whose else []
+        return [lead_key(str(lead), "left", of=str(of), campaign=str(name)) for lead, of, name in rows]
 
     def calls(self, emails: Sequence[ErasedEmail]) -> list[str]:
         """The keys of the webhook calls that wait for these emails."""

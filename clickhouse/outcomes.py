@@ -22,6 +22,7 @@ OUTCOMES = {
     "clicked": "A person followed a link.",
     "not_clicked": "Delivered, and no person followed a link.",
     "replied": "A person answered.",
+    "asked_to_stop": "A person asked in a reply for no more mail.",
     "not_replied": "Delivered, and no person answered.",
     "bounced": "Bounced for whatever reason.",
     "hard_bounced": "Bounced for good: the address is dead.",
@@ -29,6 +30,7 @@ OUTCOMES = {
     "blocked": "Refused for the sender's or the content's sake.",
     "unsubscribed": "Unsubscribed, and did not take it back.",
     "complained": "Reported as spam.",
+    "snoozed": "Its reader asked on the unsubscribe page for a pause.",
     "machine_opened": "Fetched ahead by a mailbox provider's privacy proxy.",
     "skipped": "Not sent, and not since then.",
 }

@@ -18,8 +18,8 @@ import msgspec
 import structlog
 
 from schemas.errors import UNREADABLE
-from schemas.events import Dead
 from schemas.settings import Settings
+from schemas.state.dead_records import Dead
 from schemas.text import escaped
 from schemas.topics import ALL, DEAD, DELIVERIES, HITS
 from stream.records import OutRecord

@@ -46,7 +46,8 @@ def judge_mails(
 
 
 def line(name: str, verdict: MailVerdict, evidence: Sequence[Evidence] | None = None) -> bytes:
-    """The verdict as a line of JSON, harmless to show; `delivery` and `matched_by` only where a token proved them."""
+    """The verdict as a line of JSON, harmless to show; `delivery` and `matched_by` only where a token proved them,
+    `asks_to_stop` only where a reply does."""
     told: dict[str, object] = {
         "file": name.encode("utf-8", "replace").decode(),  # a name on disk need not be text
         "kind": verdict.kind,
@@ -54,6 +55,8 @@ def line(name: str, verdict: MailVerdict, evidence: Sequence[Evidence] | None = 
         "recipients": verdict.recipients,
         "text": verdict.text,
     }
+    if verdict.stop is not None:
+        told["asks_to_stop"] = verdict.stop
     if verdict.match is not None:
         told |= {"delivery": verdict.match.delivery_id, "matched_by": verdict.match.by}
     if evidence is not None:

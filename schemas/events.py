@@ -29,7 +29,7 @@ def to_ms(at: datetime) -> datetime:
 HitKind = Literal["open", "click"]
 Verdict = Literal["human", "bot", "machine"]
 BounceClass = Literal["hard", "soft", "block", "unknown"]
-Fact = Literal["unsubscribed", "invalid", "complained", "suppressed", "replied", "erased"]
+Fact = Literal["unsubscribed", "invalid", "complained", "suppressed", "replied", "erased", "snoozed", "left"]
 FactOwner = Literal["lead", "address", "domain", "hashed-lead"]
 
 
@@ -143,11 +143,15 @@ class _Answer(Event, frozen=True, kw_only=True):
 
 class Replied(_Answer, tag="reply", frozen=True, kw_only=True):
     """A person answered the email. `text` is what they wrote, without quotes and signature; `from_address` the one
-    address in From, which may be another than the email went to."""
+    address in From, which may be another than the email went to. `asks_to_stop`: they want no more mail, by the words
+    `stop_phrase` in line `stop_line` of `text` (from 1; 0 is the subject)."""
 
     subject: str = ""
     text: str = ""
     from_address: str = ""
+    asks_to_stop: bool = False
+    stop_phrase: str = ""
+    stop_line: int = 0
 
 
 class AutoReplied(_Answer, tag="auto_reply", frozen=True, kw_only=True):
@@ -194,13 +198,27 @@ class Clicked(_Judged, tag="click", frozen=True, kw_only=True):
 
 class Unsubscribed(Event, tag="unsubscribe", frozen=True, kw_only=True):
     """The lead wants no more email, from any campaign. `via` is page, one-click (RFC 8058),
-    mail or provider."""
+    mail, provider, or reply: they asked for it in an answer. `reason` is a code, where they chose one on the page."""
 
-    via: Literal["page", "one-click", "mail", "provider"]
+    via: Literal["page", "one-click", "mail", "provider", "reply"]
+    reason: str = ""
 
 
 class Resubscribed(Event, tag="resubscribe", frozen=True, kw_only=True):
     """The lead took its unsubscribing back, on the page that confirmed it."""
+
+
+class Snoozed(Event, tag="snooze", frozen=True, kw_only=True):
+    """The lead wants no email until then, on the page of the unsubscribe link. `until` is `at`: the pause ends now."""
+
+    until: Time
+
+
+class LeftList(Event, tag="leave", frozen=True, kw_only=True):
+    """The lead left one of the email's lists, on the page of the unsubscribe link; or is `back` on it."""
+
+    list_name: str
+    back: bool = False
 
 
 class CampaignPaused(BaseEvent, tag="campaign_paused", frozen=True, kw_only=True):
@@ -241,6 +259,8 @@ EmailEvent = (
     | Clicked
     | Unsubscribed
     | Resubscribed
+    | Snoozed
+    | LeftList
 )
 AnyEvent = EmailEvent | CampaignPaused | CampaignResumed | WebhookDisabled
 EVENTS: tuple[type[BaseEvent], ...] = get_args(AnyEvent)
@@ -263,6 +283,7 @@ class Send(Struct, frozen=True, kw_only=True):
     amp: str = ""
     images: list[Image] = []
     headers: dict[str, str] = {}
+    lists: list[str] = []
     requested_at: Time
 
 
@@ -277,7 +298,8 @@ class Delivery(Struct, frozen=True, kw_only=True):
 class Campaign(Struct, frozen=True, kw_only=True):
     """A campaign as the platform declared it. Topic `campaigns`, newest record wins.
 
-    `check_reply`: who has replied gets no later step. `bounce_limit`: the share of hard bounces, of emails sent, beyond
+    `check_reply`: who has replied gets no later step. `unsubscribe_on_reply`: who asks in a reply for no more mail is
+    unsubscribed, as by the link. `bounce_limit`: the share of hard bounces, of emails sent, beyond
     which it is paused, once `bounce_min_sends` were sent. The `utm_` fields are put into its links, where they say
     something; `{campaign}`, `{step}`, `{variant}` and `{link}` in them are filled in. `tracking_url` is where its
     pixels, links and unsubscribes lead; empty, that of the account.
@@ -293,6 +315,7 @@ class Campaign(Struct, frozen=True, kw_only=True):
     pixel: Literal["auto", "top", "bottom"] = "auto"
     bounce_limit: Annotated[float, Meta(ge=0, le=1)] = 0.05
     bounce_min_sends: Annotated[int, Meta(ge=1)] = 20
+    unsubscribe_on_reply: bool = False
     utm_source: str = ""
     utm_medium: str = ""
     utm_campaign: str = ""
@@ -319,8 +342,9 @@ class Lead(Struct, frozen=True, kw_only=True):
     `of` says whose fact it is: of the lead of that id; of the address or the domain with that keyed hash, in whatever
     list it stands; or of the lead whose id has that keyed hash, which is what is kept of one who was erased. A fact is
     a record of its own, so that two that become known at once both hold. `holds` False takes it back.
+    `until` ends it by itself, of `snoozed`.
     `suppressed` is the operator's word, the others follow from what happened. `source` names what made it known.
-    `campaign` only for `replied`, which stops that campaign's later steps alone.
+    `campaign` only for `replied`, which stops that campaign's later steps alone, and for `left`, where it is the list.
     """
 
     lead: Name
@@ -330,6 +354,11 @@ class Lead(Struct, frozen=True, kw_only=True):
     campaign: str = ""
     holds: bool = True
     source: str = ""
+    until: Time | None = None
+
+    def holds_at(self, now: datetime) -> bool:
+        """Whether it is not taken back, nor over."""
+        return self.holds and (self.until is None or now < self.until)
 
     @property
     def key(self) -> str:
@@ -369,20 +398,6 @@ class Mail(Struct, frozen=True, kw_only=True):
     digest: str
     truncated: bool = False
     raw: bytes
-
-
-class Dead(Struct, frozen=True, kw_only=True):
-    """A record that could not be processed, whole, with the reason. Topic `dead`. `key` and `value` are base64."""
-
-    stage: str
-    topic: str
-    partition: int
-    offset: int
-    reason: str
-    detail: str
-    at: Time
-    key: str
-    value: str
 
 
 def lines(records: Iterable[Struct]) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from schemas import events
-from schemas.state import attempts, positions, webhook_calls
+from schemas.state import attempts, dead_records, positions, webhook_calls
 
 FOLDER = Path(__file__).with_name("json")
 _STRUCTS: tuple[type[msgspec.Struct], ...] = (
@@ -25,7 +25,7 @@ _STRUCTS: tuple[type[msgspec.Struct], ...] = (
     events.Link,
     events.Mail,
     positions.Position,
-    events.Dead,
+    dead_records.Dead,
     webhook_calls.Endpoint,
     webhook_calls.Call,
     webhook_calls.EventNotice,

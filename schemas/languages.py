@@ -23,8 +23,22 @@ class PageWords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     button: str = ""
 
 
+class ChoiceWords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the page that asks says of what it offers besides: reasons, a pause of {days} days, and to leave but
+    one {list} of the email's."""
+
+    why: str
+    pause: str
+    only: str = ""
+
+
 class Language(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Every page's words in one language. The footer of an email says what the button of `confirm` says."""
+    """Every page's words in one language. The footer of an email says what the button of `confirm` says.
+
+    `choices` and what follows may be missing, as they are where a deployment brought words before there were any:
+    those pages offer no pause, and no reason, in that language. {until} is the day on which a pause ends. `reasons` are
+    by their codes, which events keep.
+    """
 
     confirm: PageWords
     unsubscribed: PageWords
@@ -33,6 +47,12 @@ class Language(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unavailable: PageWords
     not_found: PageWords
     not_yet: PageWords
+    choices: ChoiceWords | None = None
+    paused: PageWords | None = None
+    unpaused: PageWords | None = None
+    left: PageWords | None = None
+    rejoined: PageWords | None = None
+    reasons: dict[str, str] = {}
 
 
 def languages(settings: Settings) -> dict[str, Language]:

@@ -1,9 +1,10 @@
 """Signed tokens: who an incoming hit, reply or bounce belongs to, provable without a lookup.
 
 Layout, big-endian, before encoding: key id (1 byte), purpose (1), delivery id (16), minted-at (4, epoch seconds),
-then for all but `bounce` step (1) and variant, campaign, lead (each a length byte and UTF-8), then a truncated
-HMAC-SHA-256 over everything before it. URLs and the Message-ID carry base64url; the VERP return path carries the
-short form in base32, because a local part is at most 64 octets (RFC 5321, 4.5.3.1.1) and may lose its case on the way.
+then for all but `bounce` step (1) and variant, campaign, lead (each a length byte and UTF-8), for `unsubscribe` the
+lists of the email alike, where it names any, then a truncated HMAC-SHA-256 over everything before it. URLs and the
+Message-ID carry base64url; the VERP return path carries the short form in base32, because a local part is at most 64
+octets (RFC 5321, 4.5.3.1.1) and may lose its case on the way.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import hashlib
 import hmac
 import re
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property, lru_cache
@@ -34,11 +35,12 @@ PROBE = uuid5(NAMESPACE, "probe")
 MAC_BYTES = 16  # 128 bits: far beyond guessing over HTTP
 VERP_MAC_BYTES = 12  # what fits: "bounce+" and 34 bytes in base32 are 62 octets of the 64 allowed
 MAX_TEXT_BYTES = 64  # of campaign, lead and variant ids each; keeps the longest token under 300 characters
+MAX_LISTS = 4  # of an email, each as long: keeps that of unsubscribing under 650, and its header's line under 998
 MIN_SECRET_BYTES = 16
 
 _HEAD = struct.Struct(">BB16sI")
 # A token's length in characters: the least that could hold a claim, and more than the longest.
-_SHORTEST, _LONGEST = 20, 400
+_SHORTEST, _LONGEST = 20, 700
 _FROM_URL = bytes.maketrans(b"-_+/=", b"+/   ")  # to the alphabet that binascii reads, which has no space
 _URL_SAFE = re.compile(r"[A-Za-z0-9_-]*+")
 _LINK_ID = re.compile(r"[0-9a-f]{64}(?![0-9A-Za-z])")
@@ -56,7 +58,8 @@ class Purpose(IntEnum):
 
 
 class Claim(Struct, frozen=True):
-    """What a verified token says. `minted_at` is in epoch seconds, the moment the email was instrumented."""
+    """What a verified token says. `minted_at` is in epoch seconds, the moment the email was instrumented; `lists` are
+    those that an unsubscribe link offers to leave."""
 
     delivery_id: UUID
     campaign: str
@@ -64,6 +67,7 @@ class Claim(Struct, frozen=True):
     variant: str
     lead: str
     minted_at: int
+    lists: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +149,13 @@ class Keyring:
         if not 0 <= claim.step <= 255:
             raise Reject("step-out-of-range", "a step is 0 to 255")
         body.append(claim.step)
-        for text in (claim.variant, claim.campaign, claim.lead):
+        lists = claim.lists if purpose is Purpose.UNSUBSCRIBE else ()
+        for text in (claim.variant, claim.campaign, claim.lead, *lists):
             raw = text.encode()
             if len(raw) > MAX_TEXT_BYTES:
-                raise Reject("id-too-long", f"campaign, lead and variant ids are at most {MAX_TEXT_BYTES} bytes")
+                raise Reject(
+                    "id-too-long", f"campaign, lead and variant ids, and lists, are at most {MAX_TEXT_BYTES} bytes"
+                )
             body.append(len(raw))
             body += raw
         return base64.urlsafe_b64encode(bytes(body) + self._mac(key_id, body, MAC_BYTES)).rstrip(b"=").decode()
@@ -170,13 +177,15 @@ class Keyring:
             step, variant_at = body[_HEAD.size], _HEAD.size + 2
             campaign_at = variant_at + body[variant_at - 1] + 1
             lead_at = campaign_at + body[campaign_at - 1] + 1
-            if lead_at + body[lead_at - 1] != len(body):
+            lead_end = lead_at + body[lead_at - 1]
+            lists = tuple(_texts(body, lead_end))
+            if lists and purpose is not Purpose.UNSUBSCRIBE:
                 raise BadToken("malformed")
             variant, campaign = body[variant_at : campaign_at - 1].decode(), body[campaign_at : lead_at - 1].decode()
-            lead = body[lead_at:].decode()
+            lead = body[lead_at:lead_end].decode()
         except (IndexError, UnicodeDecodeError):
             raise BadToken("malformed") from None
-        return Claim(UUID(bytes=delivery), campaign, step, variant, lead, minted_at)
+        return Claim(UUID(bytes=delivery), campaign, step, variant, lead, minted_at, lists)
 
     def verify_published(self, purpose: Purpose, text: str) -> Claim:
         """As `verify`, of a token at the end of an address that came by mail, where more may have got into the address.
@@ -311,6 +320,18 @@ class Keyring:
         if body[1] != purpose:
             raise BadToken("purpose")
         return body
+
+
+def _texts(body: bytes, at: int) -> Iterator[str]:
+    """The texts from there to the end, each behind its length. Raises BadToken where one ends elsewhere."""
+    if at > len(body):
+        raise BadToken("malformed")
+    while at < len(body):
+        end = at + 1 + body[at]
+        if end > len(body) or not body[at]:
+            raise BadToken("malformed")
+        yield body[at + 1 : end].decode()
+        at = end
 
 
 def published_link_id(text: str) -> str:

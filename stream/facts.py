@@ -8,6 +8,7 @@ hash would mean that somebody is not mailed who might be: at ten million facts t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import blake2b
 
 from kafka import TopicPartition
@@ -20,9 +21,13 @@ from stream.state import StateTopic
 
 @dataclass(frozen=True, slots=True)
 class ActiveFact:
-    """A fact that holds."""
+    """A fact that was not taken back; `until` where it ends by itself."""
 
-    holds: bool = True
+    until: datetime | None = None
+
+    def holds_at(self, now: datetime) -> bool:
+        """Whether it is not over."""
+        return self.until is None or now < self.until
 
 
 _ACTIVE = ActiveFact()
@@ -33,7 +38,7 @@ class ActiveFacts:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._holding: set[int] = set()
+        self._holding = _Holding()
         self._view: _FactsView | None = None
 
     async def wait_until_current(self, moment: float, patience: float) -> bool:
@@ -47,11 +52,11 @@ class ActiveFacts:
     def get(self, key: str) -> ActiveFact | None:
         """The fact of this key, if it holds. Reliable only when current: while the topic is reread, the answer may be
         stale."""
-        return _ACTIVE if _digest(key) in self._holding else None
+        return self._holding.get(_digest(key))
 
     def put(self, fact: Lead) -> None:
         """Know a fact that this process has just written, before the topic brings it back."""
-        (self._holding.add if fact.holds else self._holding.discard)(_digest(fact.key))
+        self._holding.take(fact)
 
     def __len__(self) -> int:
         return len(self._holding)
@@ -61,18 +66,47 @@ class ActiveFacts:
             self._view.stop()
 
 
+class _Holding:
+    """Digests of the keys of facts that were not taken back. Few end by themselves: their ends stand apart."""
+
+    def __init__(self) -> None:
+        self._keys: set[int] = set()
+        self._ends: dict[int, datetime] = {}
+
+    def get(self, digest: int) -> ActiveFact | None:
+        if digest not in self._keys:
+            return None
+        until = self._ends.get(digest)
+        return _ACTIVE if until is None else ActiveFact(until)
+
+    def take(self, fact: Lead) -> None:
+        digest = _digest(fact.key)
+        self.bury(digest)
+        if fact.holds:
+            self._keys.add(digest)
+            if fact.until is not None:
+                self._ends[digest] = fact.until
+
+    def bury(self, digest: int) -> None:
+        self._keys.discard(digest)
+        self._ends.pop(digest, None)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+
 class _FactsView(StateTopic[Lead]):
     """The topic, of which only digests stay."""
 
-    def __init__(self, settings: Settings, holding: set[int]) -> None:
+    def __init__(self, settings: Settings, holding: _Holding) -> None:
         super().__init__(settings, LEADS, Lead, key=lambda fact: fact.key)
         self._holding = holding
 
     def _absorb(self, record: Lead, written_at: float) -> None:
-        (self._holding.add if record.holds else self._holding.discard)(_digest(record.key))
+        self._holding.take(record)
 
     def _bury(self, record: object, later: object) -> None:
-        self._holding.discard(_digest((record.key or b"").decode("utf-8", "replace")))  # type: ignore[attr-defined]
+        self._holding.bury(_digest((record.key or b"").decode("utf-8", "replace")))  # type: ignore[attr-defined]
 
     def _take(self, polled: dict[TopicPartition, list[object]], later: object = None) -> None:
         """At once, also when the topic is read again: keeping it all until its end is what must not be."""

@@ -10,8 +10,8 @@ from datetime import datetime
 import msgspec
 
 from schemas.errors import Reject
-from schemas.events import Dead
 from schemas.settings import Settings
+from schemas.state.dead_records import Dead
 from schemas.topics import Topic
 
 

@@ -39,6 +39,7 @@ from schemas.events import (
     Lead,
     Pause,
     Sent,
+    lead_key,
     lines,
 )
 from schemas.settings import Settings
@@ -126,6 +127,7 @@ class Guard(Handler):
         of_emails = [event for event in events if isinstance(event, Event)]
         self._remember(of_emails)
         await self._views_show(self._since)
+        of_emails += await self._unsubscribe(of_emails)
         await self._say(fact for event in of_emails if (fact := facts.of_lead(event)))
         for event in events:
             if isinstance(event, CampaignResumed):
@@ -181,6 +183,22 @@ class Guard(Handler):
         for fact in new:
             self._leads.put(fact)
             GUARD_FACTS.labels(fact.fact, fact.of).inc()
+
+    async def _unsubscribe(self, events: Sequence[EmailEvent]) -> list[EmailEvent]:
+        """Write what follows from replies that ask for no more mail. Written already is one whose fact holds, or was
+        taken back since: the fact follows the event."""
+        found: dict[str, EmailEvent] = {}
+        for event in events:
+            unsubscribed = facts.unsubscribe_of(event, self._campaigns.get(event.campaign))
+            if unsubscribed is None:
+                continue
+            known = self._leads.get(lead_key(event.lead, "unsubscribed"))
+            if known is None or known.at < unsubscribed.at:
+                found[unsubscribed.id] = unsubscribed
+        if found:
+            some = [(event.delivery_id, lines([event])) for event in found.values()]
+            await self._write([OutRecord.keyed(self._settings, EVENTS, *one) for one in some])
+        return list(found.values())
 
     def _campaigns_to_check(self, events: Iterable[EmailEvent]) -> list[str]:
         """Those with a hard bounce; and those with sends that alone may pause them, or of which nothing is known."""

@@ -193,10 +193,10 @@ class Sender:
     async def _gated(self, request: SendTask, earlier: PriorSend | None) -> SendOutcome | None:
         """None to go on; else the outcome without an attempt."""
         send, known, keyring = request.send, self._sender_state, self._keyring
-        decision = known.gate(send, keyring, earlier, request.waited)
+        decision = known.gate(send, keyring, earlier, request.waited, self._clock())
         if decision == Skip("unknown-campaign"):
             await known.show(self._clock().timestamp(), self._views)  # it may be on its way here
-            decision = known.gate(send, keyring, earlier, request.waited)
+            decision = known.gate(send, keyring, earlier, request.waited, self._clock())
         match decision:
             case Proceed():
                 return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol, TypeVar
 
 from agents.sender.attempt_log import AttemptLog
@@ -86,7 +87,9 @@ class SenderState:
         )
         return None if same else PriorSend(wait.request_id)
 
-    def gate(self, send: Send, keyring: Keyring, earlier: PriorSend | None, performed: Wait | None) -> GateDecision:
+    def gate(
+        self, send: Send, keyring: Keyring, earlier: PriorSend | None, performed: Wait | None, now: datetime
+    ) -> GateDecision:
         """May it go out?"""
         attempt = self.attempts.open(send.delivery_id)
         if attempt is not None and performed is not None and attempt.attempt <= performed.attempt:
@@ -102,6 +105,7 @@ class SenderState:
             attempt,
             keyring.lead_ids(send.lead),
             keyring.domain_ids(to.domain),
+            now=now,
         )
 
     def settle(self, send: Send) -> None:

@@ -5,7 +5,8 @@
 -- Campaigns, as the platform declared them.
 SELECT
     id, name, created_at, check_reply, track_opens, track_clicks, wrap_text_links, pixel,
-    bounce_limit, bounce_min_sends, utm_source, utm_medium, utm_campaign, utm_content, tracking_url
+    bounce_limit, bounce_min_sends, unsubscribe_on_reply, utm_source, utm_medium, utm_campaign, utm_content,
+    tracking_url
 FROM campaigns FINAL
 
 -- name: refill_pauses
@@ -15,7 +16,7 @@ FROM pauses FINAL
 
 -- name: refill_leads
 -- Facts for which leads get no mail.
-SELECT lead, fact, at, of, campaign, holds, source
+SELECT lead, fact, at, of, campaign, holds, source, until
 FROM lead_facts FINAL
 
 -- name: refill_links

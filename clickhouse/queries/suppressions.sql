@@ -1,16 +1,18 @@
 -- The suppression list: the facts for which leads, addresses and domains get no mail, as operators read it.
 
 -- name: suppressions
--- A page of what holds, in the table's own order, after the row that :after_ names; of these names alone when there are
+-- A page of what holds now, in the table's own order, after the row that :after_ names; of these names alone when there are
 -- some (:ids), of one kind, reason or source when one is given.
 SELECT
     toString(of) AS of,
     lead AS id,
     toString(fact) AS reason,
     source,
-    at AS since
+    at AS since,
+    until
 FROM lead_facts FINAL
-WHERE holds AND fact IN ('unsubscribed', 'invalid', 'complained', 'suppressed', 'erased')
+WHERE holds AND fact IN ('unsubscribed', 'invalid', 'complained', 'suppressed', 'snoozed', 'erased')
+    AND (until IS NULL OR until > now64(3, 'UTC'))
     AND lead >= {after_id:String}
     AND (lead, toString(fact), toString(of)) > ({after_id:String}, {after_reason:String}, {after_of:String})
     AND (empty({ids:Array(String)}) OR lead IN {ids:Array(String)})
@@ -21,19 +23,21 @@ ORDER BY lead, fact, of
 LIMIT {limit:UInt32}
 
 -- name: every_suppression
--- All that holds, in the table's own order, for `sendlens suppressions export`.
+-- All that holds now, in the table's own order, for `sendlens suppressions export`.
 SELECT
     toString(of) AS of,
     lead AS id,
     toString(fact) AS reason,
     source,
-    at AS since
+    at AS since,
+    until
 FROM lead_facts FINAL
-WHERE holds AND fact IN ('unsubscribed', 'invalid', 'complained', 'suppressed', 'erased')
+WHERE holds AND fact IN ('unsubscribed', 'invalid', 'complained', 'suppressed', 'snoozed', 'erased')
+    AND (until IS NULL OR until > now64(3, 'UTC'))
 
 -- name: suppressed_leads_of
 -- Of the leads that were mailed at an address, given by its keyed hashes, those of which a fact of their own holds.
 SELECT DISTINCT lead
 FROM lead_facts FINAL
-WHERE of = 'lead' AND holds AND fact IN ('unsubscribed', 'invalid', 'complained', 'suppressed')
+WHERE of = 'lead' AND holds AND fact IN ('unsubscribed', 'invalid', 'complained', 'suppressed', 'snoozed')
     AND lead IN (SELECT lead FROM events WHERE kind = 'sent' AND address IN {addresses:Array(String)})

@@ -331,7 +331,7 @@ WHERE by = 'variant' AND grain = 'hour'
             AND slot >= toStartOfHour({since:DateTime64(3, 'UTC')}) AND slot < {until:DateTime64(3, 'UTC')}
     )
     AND (NOT has({outcomes:Array(String)}, 'bounced') OR hard_bounced + soft_bounced + blocked > 0)
-    AND (NOT has({outcomes:Array(String)}, 'replied') OR replied > 0)
+    AND (NOT hasAny({outcomes:Array(String)}, ['replied', 'asked_to_stop']) OR replied > 0)
     AND (NOT has({outcomes:Array(String)}, 'hard_bounced') OR hard_bounced > 0)
     AND (NOT has({outcomes:Array(String)}, 'soft_bounced') OR soft_bounced > 0)
     AND (NOT has({outcomes:Array(String)}, 'blocked') OR blocked > 0)

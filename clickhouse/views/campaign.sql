@@ -374,6 +374,28 @@ FROM open_hours(
 GROUP BY weekday
 ORDER BY indexOf(['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'], weekday)
 
+-- view: campaign_stop_requests
+-- Of the emails sent in the period that a person replied to, those in a reply to which the person asks for no more mail,
+-- counted one by one. One row.
+SELECT
+    1 AS period,
+    countIf(delivery_id IN (
+        SELECT delivery_id
+        FROM rare_events
+        WHERE kind = 'reply' AND asks_to_stop
+            AND (empty({campaigns:Array(String)}) OR has({campaigns:Array(String)}, campaign))
+    )) AS asked_to_stop,
+    count() AS replied
+FROM recipients(
+    since = {since:DateTime64(3, 'UTC')},
+    until = {until:DateTime64(3, 'UTC')},
+    campaigns = {campaigns:Array(String)},
+    steps = {steps:Array(UInt8)},
+    variants = [],
+    links = [],
+    outcomes = ['replied']
+)
+
 -- view: replies
 -- What people answered in the period, newest first, whenever the email was sent: each reply is a row, so an email may have
 -- several. `after` is in seconds since the email was delivered. Words, so no denominator.
@@ -403,10 +425,11 @@ SELECT
     variant,
     greatest(0, dateDiff('second', coalesce(delivered_at, sent_at), at)) AS after,
     subject,
-    substringUTF8(text, 1, 300) AS words
+    substringUTF8(text, 1, 300) AS words,
+    if(asks_to_stop, concat('"', stop_phrase, '"'), '') AS asks_to_stop
 FROM
 (
-    SELECT id AS event_id, at, campaign, step, variant, delivery_id, lead, subject, text
+    SELECT id AS event_id, at, campaign, step, variant, delivery_id, lead, subject, text, asks_to_stop, stop_phrase
     FROM rare_events FINAL
     WHERE kind = 'reply' AND at >= listed.1 AND at <= listed.2 AND has(listed.3, id)
 ) AS answers

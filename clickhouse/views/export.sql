@@ -59,9 +59,15 @@ SELECT
     toString(country) AS country,
     link_id,
     toString(via) AS via,
+    until,
+    toString(list_name) AS list_name,
+    toUInt8(back) AS back,
     toString(matched_by) AS matched_by,
     subject,
     text,
+    toUInt8(asks_to_stop) AS asks_to_stop,
+    stop_phrase,
+    stop_line,
     detail
 FROM events FINAL
 WHERE at >= {since:DateTime64(3, 'UTC')} AND at < {until:DateTime64(3, 'UTC')}

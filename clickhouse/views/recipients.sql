@@ -4,8 +4,8 @@
 -- view: recipients
 -- The emails sent in the period that have all of the `outcomes`, a row each, in no order: to whom, and when each thing
 -- first happened; NULL for never. `links` leaves those in which a person followed one of these. Outcomes: sent, delivered,
--- opened, opened_with_pixel, not_opened, clicked, not_clicked, replied, not_replied, bounced, hard_bounced, soft_bounced, blocked,
--- unsubscribed, complained, machine_opened; not_ is of the delivered: of those
+-- opened, opened_with_pixel, not_opened, clicked, not_clicked, replied, asked_to_stop (a reply asks for no more mail), not_replied, bounced, hard_bounced, soft_bounced, blocked,
+-- unsubscribed, complained, snoozed (its reader asked for a pause), machine_opened; not_ is of the delivered: of those
 -- with a pixel for opens, of those with links for clicks, because of others nobody knows. skipped is the exception: emails that were not sent
 -- in the period and not later, by the hour in which they were first skipped. None chosen means sent.
 SELECT
@@ -45,8 +45,8 @@ WHERE slot = toStartOfHour(assumeNotNull(emails.sent_at))
         NOT hasAny(
             {outcomes:Array(String)},
             [
-                'replied', 'bounced', 'hard_bounced', 'soft_bounced', 'blocked', 'unsubscribed', 'complained',
-                'machine_opened'
+                'replied', 'asked_to_stop', 'bounced', 'hard_bounced', 'soft_bounced', 'blocked', 'unsubscribed',
+                'complained', 'machine_opened'
             ]
         )
         OR slot IN (
@@ -72,6 +72,15 @@ WHERE slot = toStartOfHour(assumeNotNull(emails.sent_at))
     AND (NOT has({outcomes:Array(String)}, 'clicked') OR clicked)
     AND (NOT has({outcomes:Array(String)}, 'not_clicked') OR NOT (clicked OR emails.no_links))
     AND (NOT has({outcomes:Array(String)}, 'replied') OR replied)
+    AND (
+        NOT has({outcomes:Array(String)}, 'asked_to_stop')
+        OR (replied AND delivery_id IN (
+            SELECT delivery_id
+            FROM rare_events
+            WHERE kind = 'reply' AND asks_to_stop AND has({outcomes:Array(String)}, 'asked_to_stop')
+                AND (empty({campaigns:Array(String)}) OR has({campaigns:Array(String)}, campaign))
+        ))
+    )
     AND (NOT has({outcomes:Array(String)}, 'not_replied') OR NOT replied)
     AND (NOT has({outcomes:Array(String)}, 'bounced') OR NOT delivered)
     AND (NOT has({outcomes:Array(String)}, 'hard_bounced') OR hard_bounced)
@@ -79,6 +88,15 @@ WHERE slot = toStartOfHour(assumeNotNull(emails.sent_at))
     AND (NOT has({outcomes:Array(String)}, 'blocked') OR blocked)
     AND (NOT has({outcomes:Array(String)}, 'unsubscribed') OR unsubscribed)
     AND (NOT has({outcomes:Array(String)}, 'complained') OR complained)
+    AND (
+        NOT has({outcomes:Array(String)}, 'snoozed')
+        OR (emails.campaign, step, emails.variant, delivery_id) IN (
+            SELECT campaign, step, variant, delivery_id
+            FROM rare_events
+            WHERE kind = 'snooze' AND until > at AND has({outcomes:Array(String)}, 'snoozed')
+                AND (empty({campaigns:Array(String)}) OR has({campaigns:Array(String)}, campaign))
+        )
+    )
     AND (NOT has({outcomes:Array(String)}, 'machine_opened') OR machine_opened)
 UNION ALL
 SELECT
@@ -125,7 +143,8 @@ WHERE {outcomes:Array(String)} = ['skipped'] AND empty({links:Array(String)})
 -- A page of `recipients`: at most {limit} rows in the order of the hour of sending, campaign, step, variant and email, those
 -- after the place that the `after_`s name, which is that of the page's last row before (before the first: 1970, '', 0, '' and
 -- zeros). `place` is the row's own, as GET /v1/recipients takes it. `why` is why it was not sent, or what the mail server
--- said. First the places are found, from the few columns that tell them, and then the rest of these rows alone.
+-- said, or the reason
+-- chosen when it was unsubscribed from, or the list that was left. First the places are found, from the few columns that tell them, and then the rest of these rows alone.
 WITH
     (
         SELECT groupArray((slot, campaign_id, step, variant, delivery_id))
@@ -185,10 +204,15 @@ LEFT JOIN
     SELECT
         delivery_id AS email,
         argMin(
-            if(kind = 'skipped', toString(rare_events.reason), trimBoth(concat(toString(status), ' ', words))), (at, id)
+            multiIf(
+                kind = 'bounce', trimBoth(concat(toString(status), ' ', words)),
+                kind = 'leave', concat('left ', list_name),
+                toString(rare_events.reason)
+            ),
+            (at, id)
         ) AS why
     FROM rare_events
-    WHERE kind IN ('bounce', 'skipped')
+    WHERE (kind IN ('bounce', 'skipped') OR (kind = 'leave' AND NOT back) OR (kind = 'unsubscribe' AND rare_events.reason != ''))
         AND (campaign, delivery_id) IN (SELECT one.2, one.5 FROM (SELECT arrayJoin(places) AS one))
     GROUP BY email
 ) AS reasons ON reasons.email = delivery_id
@@ -306,11 +330,29 @@ ARRAY JOIN [
     ('opened', 'Opened', opened, delivered_with_pixel),
     ('clicked', 'Clicked', clicked, delivered_with_links),
     ('replied', 'Replied', replied, delivered),
+    ('asked_to_stop', 'Asked to stop', (SELECT count() FROM recipients(
+        since = {since:DateTime64(3, 'UTC')},
+        until = {until:DateTime64(3, 'UTC')},
+        campaigns = {campaigns:Array(String)},
+        steps = {steps:Array(UInt8)},
+        variants = {variants:Array(String)},
+        links = {links:Array(String)},
+        outcomes = ['asked_to_stop']
+    )), delivered),
     ('hard_bounced', 'Bounced hard', hard_bounced, sent),
     ('soft_bounced', 'Bounced softly', soft_bounced, sent),
     ('blocked', 'Blocked', blocked, sent),
     ('unsubscribed', 'Unsubscribed', unsubscribed, delivered),
     ('complained', 'Complained', complained, delivered),
+    ('snoozed', 'Asked for a pause', (SELECT count() FROM recipients(
+        since = {since:DateTime64(3, 'UTC')},
+        until = {until:DateTime64(3, 'UTC')},
+        campaigns = {campaigns:Array(String)},
+        steps = {steps:Array(UInt8)},
+        variants = {variants:Array(String)},
+        links = {links:Array(String)},
+        outcomes = ['snoozed']
+    )), delivered),
     ('skipped', 'Not sent', (SELECT count() FROM recipients(
         since = {since:DateTime64(3, 'UTC')},
         until = {until:DateTime64(3, 'UTC')},
@@ -364,6 +406,7 @@ FROM VALUES(
     ('clicked', 'Clicked'),
     ('not_clicked', 'Not clicked in'),
     ('replied', 'Replied'),
+    ('asked_to_stop', 'Asked to stop'),
     ('not_replied', 'Not replied to'),
     ('bounced', 'Bounced'),
     ('hard_bounced', 'Bounced hard'),
@@ -371,6 +414,7 @@ FROM VALUES(
     ('blocked', 'Blocked'),
     ('unsubscribed', 'Unsubscribed'),
     ('complained', 'Complained'),
+    ('snoozed', 'Asked for a pause'),
     ('machine_opened', 'Opened by a privacy proxy'),
     ('skipped', 'Not sent')
 )

@@ -12,15 +12,18 @@ WHERE (campaign, delivery_id) IN (SELECT campaign, delivery_id FROM lead_emails 
 
 -- view: facts_of_lead
 -- For what a lead gets no more mail: facts of the lead; of the addresses that its emails went to, whose lists they may
--- have come from another; and that it was erased, which is kept under its pseudonym. `holds` 0 is a fact taken back.
+-- have come from another; and that it was erased, which is kept under its pseudonym. `holds` 0 is a fact taken back;
+-- `until` is when one ends by itself, a pause that the lead asked for. `left` is of one list alone, `list_name`.
 SELECT
     lead AS whose,
     fact,
     of,
     at,
-    holds
+    holds,
+    until,
+    campaign AS list_name
 FROM lead_facts FINAL
-WHERE fact IN ('erased', 'complained', 'unsubscribed', 'invalid', 'suppressed')
+WHERE fact IN ('erased', 'complained', 'unsubscribed', 'invalid', 'suppressed', 'snoozed', 'left')
     -- Each by itself, as the table is sorted: or all of it would be read.
     AND (
         (lead = {lead:String} AND of = 'lead')
@@ -69,7 +72,9 @@ FROM VALUES(
     ('unanswered', 'No answer', 0),
     ('skipped', 'Not sent', 0),
     ('auto_reply', 'Automatic reply', 0),
-    ('resubscribe', 'Took it back', 0)
+    ('resubscribe', 'Took it back', 0),
+    ('snooze', 'Asked for a pause', 0),
+    ('leave', 'Left a list', 0)
 )
 
 -- view: lead_event_lines
@@ -102,7 +107,17 @@ SELECT
                     toString(bounce_class), toString(category), toString(status), left(diagnostic, 200),
                     if(via = 'report', 'reported later', '')
                 ],
-                events.kind IN ('reply', 'auto_reply'), [left(subject, 200)],
+                events.kind IN ('reply', 'auto_reply'), [
+                    left(subject, 200),
+                    if(
+                        asks_to_stop,
+                        concat(
+                            'asks for no more email: "', stop_phrase, '"',
+                            if(stop_line = 0, ' (subject)', concat(' (line ', toString(stop_line), ')'))
+                        ),
+                        ''
+                    )
+                ],
                 events.kind = 'complaint', [toString(category)],
                 events.kind = 'click', [
                     if(links.url = '', 'a link that is not known any more', left(links.url, 300)),
@@ -122,9 +137,23 @@ SELECT
                     if(device = 'unknown', '', toString(device)), toString(country), toString(network), left(ip, 80)
                 ],
                 events.kind = 'unsubscribe', [
-                    transform(toString(via), ['page', 'one-click', 'mail'], ['on the page', 'by one click', 'by mail'], toString(via))
+                    transform(
+                        toString(via),
+                        ['page', 'one-click', 'mail', 'provider', 'reply'],
+                        ['on the page', 'by one click', 'by mail', 'told by the provider', 'asked for in a reply'],
+                        toString(via)
+                    ),
+                    if(events.reason = '', '', concat('reason: ', replaceAll(toString(events.reason), '-', ' ')))
                 ],
                 events.kind = 'resubscribe', ['gets email again'],
+                events.kind = 'snooze', [
+                    if(
+                        until > at,
+                        concat('no email until ', formatDateTime(assumeNotNull(until), '%F %R', 'UTC'), ' UTC'),
+                        'the pause ends, email goes on'
+                    )
+                ],
+                events.kind = 'leave', [toString(list_name), if(back, 'taken back', '')],
                 events.kind = 'unanswered', ['it may have gone out: an operator decides'],
                 []
             )
@@ -156,7 +185,7 @@ LEFT JOIN
 -- Of a lead's timeline, a line for each fact for which it gets no more mail, or gets it again.
 SELECT
     at,
-    concat(fact, ' ', of, ' ', whose) AS id,
+    concat(fact, ' ', of, ' ', list_name, ' ', whose) AS id,
     'fact' AS kind,
     if(holds, 'No more email', 'Email again') AS happened,
     10 AS place,
@@ -169,10 +198,15 @@ SELECT
         if(holds, '', 'taken back: '),
         transform(
             toString(fact),
-            ['erased', 'complained', 'unsubscribed', 'invalid', 'suppressed'],
-            ['erased', 'complained of spam', 'unsubscribed', 'the address is dead', 'suppressed by an operator'],
+            ['erased', 'complained', 'unsubscribed', 'invalid', 'suppressed', 'snoozed', 'left'],
+            [
+                'erased', 'complained of spam', 'unsubscribed', 'the address is dead', 'suppressed by an operator',
+                'a pause', 'of the list '
+            ],
             toString(fact)
         ),
+        list_name,
+        if(holds AND until IS NOT NULL, concat(', until ', formatDateTime(assumeNotNull(until), '%F %R', 'UTC'), ' UTC'), ''),
         if(of = 'address', ', known of the address, whatever list it is in', '')
     ) AS what,
     '' AS wrote,
@@ -300,8 +334,8 @@ SELECT
     fact,
     transform(
         fact,
-        ['erased', 'complained', 'unsubscribed', 'invalid', 'suppressed', 'mailed', 'unmailed'],
-        ['Erased', 'Complained', 'Unsubscribed', 'Address is dead', 'Suppressed', 'Gets email', 'Nothing sent yet'],
+        ['erased', 'complained', 'unsubscribed', 'invalid', 'suppressed', 'snoozed', 'mailed', 'unmailed'],
+        ['Erased', 'Complained', 'Unsubscribed', 'Address is dead', 'Suppressed', 'Paused', 'Gets email', 'Nothing sent yet'],
         fact
     ) AS state,
     min(at) AS since,
@@ -309,16 +343,21 @@ SELECT
         fact = 'mailed', 'since its first email',
         fact = 'unmailed', 'no email went out to it so far',
         fact = 'erased', 'nothing that tells who it was is kept',
+        fact = 'snoozed', concat('it asked for no email until ', formatDateTime(assumeNotNull(max(until)), '%F %R', 'UTC'), ' UTC'),
         has(groupUniqArray(of), 'lead'), 'this lead gets no more email',
         'its address gets no more email, whatever list it is in'
     ) AS about
 FROM
 (
-    SELECT toString(fact) AS fact, toString(of) AS of, toNullable(at) AS at
+    SELECT toString(fact) AS fact, toString(of) AS of, toNullable(at) AS at, until
     FROM facts_of_lead(lead = {lead:String})
-    WHERE holds
+    WHERE holds AND (until IS NULL OR until > now64(3, 'UTC')) AND fact != 'left'
     UNION ALL
-    SELECT if(countIf(sent_at IS NOT NULL) > 0, 'mailed', 'unmailed') AS fact, '' AS of, min(sent_at) AS at
+    SELECT
+        if(countIf(sent_at IS NOT NULL) > 0, 'mailed', 'unmailed') AS fact,
+        '' AS of,
+        min(sent_at) AS at,
+        NULL AS until
     FROM lead_emails
     WHERE lead = {lead:String} AND lead != ''
     HAVING count() > 0
@@ -326,7 +365,7 @@ FROM
 GROUP BY fact
 -- Who gets none for a reason is not said to get it.
 QUALIFY fact NOT IN ('mailed', 'unmailed') OR count() OVER () = 1
-ORDER BY indexOf(['erased', 'complained', 'unsubscribed', 'invalid', 'suppressed'], fact)
+ORDER BY indexOf(['erased', 'complained', 'unsubscribed', 'invalid', 'suppressed', 'snoozed'], fact)
 
 -- view: leads_lately
 -- Leads to choose from: those to whom something last happened in the period, the latest first, at most 50: the newest

@@ -35,7 +35,7 @@ from schemas.topics import (
 from stream.records import OutRecord
 from stream.write_all import write_all
 
-_FACTS = ("unsubscribed", "invalid", "complained", "suppressed", "erased")
+_FACTS = ("unsubscribed", "invalid", "complained", "suppressed", "snoozed", "erased")
 # What keeps records that may name the person until their time is over. Nothing can take one out of the middle.
 _PASSING = (HITS, EVENTS, SENDS, ATTEMPTS, MAIL, DEAD)
 
@@ -103,7 +103,12 @@ def _erase(
     emails = erasing.emails(leads) if leads else []
     facts = [Lead(lead=hashed, fact="erased", at=at, of="address") for hashed in addresses[:1]]
     facts += [Lead(lead=keyring.lead_ids(lead)[0], fact="erased", at=at, of="hashed-lead") for lead in leads]
-    buried = [*_buried(leads, emails, addresses, links), *((CALLS, key) for key in erasing.calls(emails))]
+    left = erasing.lists_left([*leads, *addresses])
+    buried = [
+        *_buried(leads, emails, addresses, links),
+        *((LEADS, one) for one in left),
+        *((CALLS, key) for key in erasing.calls(emails)),
+    ]
     if not dry_run and facts:
         write_all(settings, [OutRecord.keyed(settings, LEADS, fact.key, msgspec.json.encode(fact)) for fact in facts])
         insert_lines(client, "lead_facts", lines(facts))

@@ -32,7 +32,7 @@ from stream.facts import ActiveFacts
 from stream.records import OutRecord
 from stream.write_all import write_all
 
-COLUMNS = ("of", "id", "reason", "source", "since")
+COLUMNS = ("of", "id", "reason", "source", "since", "until")
 _TOGETHER = 5_000  # records written before Kafka is waited for
 _SHOWN = 100  # refused lines that are told one by one
 _PATIENCE = 600.0  # seconds to read the topic to its end; some 50,000 records a second
@@ -47,6 +47,7 @@ _NAMES = {
     "reason": ("reason", "suppressionreason", "status", "type"),
     "source": ("source", "origin"),
     "since": ("since", "created", "createdat", "date", "timestamp", "lastupdatetime", "unsubtime"),
+    "until": ("until",),
 }
 _MEANS = {name: field for field, names in _NAMES.items() for name in names}
 
@@ -117,7 +118,7 @@ def import_file(
             except Reject as error:
                 done.refuse(line, error)
                 continue
-            if facts.get(fact.key):
+            if (held := facts.get(fact.key)) and held.until == fact.until:
                 done.already += 1
                 continue
             facts.put(fact)
@@ -139,8 +140,9 @@ def export_file(client: Client, file: Path | None) -> int:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(COLUMNS)
         count = 0
-        for of, id, reason, source, since in each(client, "every_suppression"):
-            writer.writerow((of, id, reason, source, since.isoformat(timespec="milliseconds")))
+        for of, id, reason, source, since, until in each(client, "every_suppression"):
+            moments = ("" if at is None else at.isoformat(timespec="milliseconds") for at in (since, until))
+            writer.writerow((of, id, reason, source, *moments))
             count += 1
     return count
 
@@ -164,18 +166,19 @@ def _entry(columns: Mapping[str, str], otherwise: Entry) -> Entry:
         of=of,
         reason=reason_called(reason) if reason else otherwise.reason,
         source=columns.get("source", "") or otherwise.source,
-        since=_moment(columns["since"]) if columns.get("since") else None,
+        since=_moment(columns["since"], "since") if columns.get("since") else None,
+        until=_moment(columns["until"], "until") if columns.get("until") else None,
     )
 
 
-def _moment(text: str) -> datetime:
+def _moment(text: str, column: str) -> datetime:
     """A time as ISO 8601 or in epoch seconds; in UTC unless it says otherwise. Raises Reject."""
     try:
         if text.isascii() and text.isdigit() and len(text) <= 11:
             return datetime.fromtimestamp(int(text), UTC)
         found = datetime.fromisoformat(text)
     except (ValueError, OverflowError, OSError):
-        raise Reject("since-invalid", f"since: {text[:40]!r} is no time like 2026-03-02T10:00:00Z") from None
+        raise Reject(f"{column}-invalid", f"{column}: {text[:40]!r} is no time like 2026-03-02T10:00:00Z") from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 

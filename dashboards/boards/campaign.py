@@ -48,7 +48,7 @@ _STATS = (
     _as_on_overview("reply-rate", 2, GridArea(6, 0, 6, 5)),
     _as_on_overview("open-rate", 3, GridArea(12, 0, 6, 5)),
     _as_on_overview("click-rate", 4, GridArea(18, 0, 6, 5)),
-    _as_on_overview("delivery-rate", 5, GridArea(0, 5, 5, 4)),
+    _as_on_overview("delivery-rate", 5, GridArea(0, 5, 4, 4)),
     Panel(
         id=6,
         key="hard-bounce-rate",
@@ -62,12 +62,12 @@ _STATS = (
             Field("hard_bounce_rate", "Hard", Unit.RATE, thresholds=HARD_BOUNCES),
             Field("bounce_limit", "Limit", Unit.RATE, _LIMIT, Color.GREY),
         ),
-        area=GridArea(5, 5, 5, 4),
+        area=GridArea(4, 5, 4, 4),
         no_value=NOTHING_SENT,
         of=RateCounts("hard_bounced", "sent", "sent"),
         better=GoodDirection.DOWN,
     ),
-    _as_on_overview("unsubscribe-rate", 7, GridArea(10, 5, 5, 4)),
+    _as_on_overview("unsubscribe-rate", 7, GridArea(8, 5, 4, 4)),
     Panel(
         id=8,
         key="complaint-rate",
@@ -77,12 +77,27 @@ _STATS = (
         "reported as spam. Gmail and Yahoo ask to stay below 0.1 % and never to reach 0.3 %.",
         query=_HEADLINE,
         fields=(Field("complaint_rate", "Complaints", Unit.RATE, thresholds=COMPLAINTS),),
-        area=GridArea(15, 5, 4, 4),
+        area=GridArea(12, 5, 4, 4),
         no_value=NOTHING_DELIVERED,
         of=RateCounts("complained", "delivered", "delivered"),
         better=GoodDirection.DOWN,
     ),
-    _as_on_overview("click-to-open-rate", 9, GridArea(19, 5, 5, 4)),
+    _as_on_overview("click-to-open-rate", 9, GridArea(16, 5, 4, 4)),
+    Panel(
+        id=21,
+        key="stop-requests",
+        kind=PanelKind.STAT,
+        title="Asked to stop",
+        description="Of the emails sent in the period that a person replied to, those whose reply asks for no more "
+        "mail, by the person's own words: the replies below show them. Laws count such a reply as an unsubscribe "
+        "(CAN-SPAM, GDPR); a campaign declared with unsubscribe_on_reply acts on it by itself.",
+        query=get("campaign_stop_requests"),
+        fields=(Field("asked_to_stop", "Asked to stop", Unit.COUNT),),
+        area=GridArea(20, 5, 4, 4),
+        no_value="No replies",
+        of=RateCounts("asked_to_stop", "replied", "replied"),
+        compared=False,
+    ),
 )
 
 _PANELS = (
@@ -217,6 +232,7 @@ _PANELS = (
             Field("after", "After", Unit.SECONDS, "How long after the email was delivered."),
             Field("subject", "Subject", Unit.TEXT, "The reply's subject.", width=240),
             Field("words", "Reply", Unit.TEXT, "Its first 300 characters, without quotes and signature.", long=True),
+            Field("asks_to_stop", "Asks to stop", Unit.TEXT, "The words that ask for no more mail.", width=160),
             _CAMPAIGN,
         ),
         area=GridArea(0, 50, 24, 8),

@@ -18,8 +18,8 @@ _PANELS = (
         kind=PanelKind.TABLE,
         title="State now",
         description="Whether the lead gets email now, and if not, why and since when: it unsubscribed, complained of "
-        "spam, its address is dead, or it was erased. A reason may be known of its address, from whatever list. No "
-        "denominator.",
+        "spam, its address is dead, it asked for a pause, or it was erased. A reason may be known of its address, from "
+        "whatever list. No denominator.",
         query=get("lead_state"),
         label=Field(
             "state",

@@ -79,7 +79,8 @@ _PANELS = (
                 "why",
                 "Why",
                 Unit.TEXT,
-                "Why it was not sent, or what the mail server said when it bounced.",
+                "Why it was not sent, what the mail server said when it bounced, why its reader unsubscribed, or what "
+                "list was left.",
                 width=100,
                 long=True,
             ),

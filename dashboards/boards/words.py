@@ -12,6 +12,7 @@ LEAD_STATES = (
     Word("Gets email", Color.GREEN),
     Word("Nothing sent yet", Color.GREY),
     Word("Unsubscribed", Color.ORANGE),
+    Word("Paused", Color.BLUE),
     Word("Complained", Color.VERMILLION),
     Word("Address is dead", Color.VERMILLION),
     Word("Erased", Color.GREY),

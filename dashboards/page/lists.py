@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 # Views that count the emails sent in the period, by the choices that the board of recipients knows.
-_QUERIES = frozenset({"headline", "campaign_headline", "by_campaign", "by_variant", "followed_links"})
+_QUERIES = frozenset(
+    {"headline", "campaign_headline", "by_campaign", "by_variant", "followed_links", "campaign_stop_requests"}
+)
 # A column of theirs: the outcome that its emails have in common (clickhouse/outcomes.py).
 _OUTCOMES = {
     "sent": "sent",
@@ -17,6 +19,7 @@ _OUTCOMES = {
     "click_to_open_rate": "clicked",
     "replied": "replied",
     "reply_rate": "replied",
+    "asked_to_stop": "asked_to_stop",
     "hard_bounce_rate": "hard_bounced",
     "soft_bounce_rate": "soft_bounced",
     "block_rate": "blocked",

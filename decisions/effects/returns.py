@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from decisions.mail.complaints import BY_MACHINES
-from decisions.mail.verdict import MailVerdict, Recipient
+from decisions.mail.verdict import MailVerdict, Recipient, StopRequest
 from schemas.events import AutoReplied, Bounced, Complained, EmailEvent, Replied, Unsubscribed, to_ms
 from schemas.text import one_line, some_lines
 from schemas.tokens import PROBE, BadToken, Claim, Keyring, Purpose, event_id
@@ -114,7 +114,8 @@ def event_of(
     }
     match verdict.kind:
         case "reply":
-            return Replied(**of, **_written(verdict))
+            asked = {} if verdict.stop is None else _asked(verdict.stop)
+            return Replied(**of, **_written(verdict), **asked)
         case "auto_reply":
             return AutoReplied(**of, **_written(verdict))
         case "complaint":
@@ -143,6 +144,10 @@ def _written(verdict: MailVerdict) -> dict[str, Any]:
         "text": some_lines(_text(verdict.text, MAX_TEXT)),
         "from_address": _line(verdict.sender, 320),
     }
+
+
+def _asked(stop: StopRequest) -> dict[str, Any]:
+    return {"asks_to_stop": True, "stop_phrase": _line(stop.phrase, 200), "stop_line": stop.line}
 
 
 def concerned(recipients: Sequence[Recipient], address: str, address_ids: Callable[[str], Sequence[str]]) -> Recipient:

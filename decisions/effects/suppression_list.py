@@ -20,7 +20,7 @@ from schemas.events import Lead, to_ms
 from schemas.text import first_steering
 from schemas.tokens import MAX_TEXT_BYTES, Keyring
 
-Reason = Literal["suppressed", "unsubscribed", "invalid", "complained"]
+Reason = Literal["suppressed", "unsubscribed", "invalid", "complained", "snoozed"]
 Of = Literal["address", "domain", "lead"]
 
 REASONS: tuple[Reason, ...] = get_args(Reason)
@@ -42,6 +42,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     reason: str = "suppressed"
     source: str = ""
     since: datetime | None = None
+    until: datetime | None = None
 
 
 def fact_of(entry: Entry, keyring: Keyring, now: datetime) -> Lead:
@@ -52,11 +53,14 @@ def fact_of(entry: Entry, keyring: Keyring, now: datetime) -> Lead:
         raise Reject("source-invalid", f"source: want up to {MAX_SOURCE} letters, digits, blanks and . _ : / @ -")
     if entry.since is not None and entry.since > now + _AHEAD:
         raise Reject("since-future", "since: that is still to come; compare the clocks")
+    if (entry.reason == "snoozed") != (entry.until is not None):
+        raise Reject("until-invalid", "until: when a `snoozed` ends, which needs it; no other reason has an end")
     of, lead = _whom(entry, keyring)
     if of == "domain" and entry.reason != "suppressed":
         raise Reject("reason-unknown", "reason: a domain is suppressed, and nothing else")
     at = to_ms(min(entry.since or now, now))
-    return Lead(lead=lead, fact=entry.reason, at=at, of=of, source=entry.source)
+    until = None if entry.until is None else to_ms(entry.until)
+    return Lead(lead=lead, fact=entry.reason, at=at, of=of, source=entry.source, until=until)
 
 
 def known_as(

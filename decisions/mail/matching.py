@@ -17,7 +17,7 @@ from schemas.tokens import BadToken, BounceClaim, Claim, Keyring, Purpose
 # "bounce+" and 34 bytes in base32; mail servers may change its case, and forwarders wrap it (SRS, prvs).
 _VERP = re.compile(r"bounce\+([a-z2-7]{55})(?![a-z2-7])", re.IGNORECASE)
 _MESSAGE_ID = re.compile(r"(?<![A-Za-z0-9_-])([A-Za-z0-9_-]{54,400})@")
-_UNSUBSCRIBE = re.compile(r"/u/([A-Za-z0-9_-]{54,400})(?![A-Za-z0-9_-])")
+_UNSUBSCRIBE = re.compile(r"/u/([A-Za-z0-9_-]{54,700})(?![A-Za-z0-9_-])")
 
 _ARRIVED_AT = (
     "delivered-to", "x-original-to", "to", "envelope-to", "x-envelope-to", "x-delivered-to", "apparently-to",

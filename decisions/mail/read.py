@@ -11,7 +11,8 @@ from decisions.mail.kinds import MailFacts, decide
 from decisions.mail.matching import match
 from decisions.mail.origin import dmarc_failed, from_address
 from decisions.mail.parts import MimePart, parse
-from decisions.mail.reply.visible import visible_text
+from decisions.mail.reply.stop import stop_request
+from decisions.mail.reply.visible import own_text, visible_text
 from decisions.mail.returned import report, wrapped_report
 from decisions.mail.signs import find
 from decisions.mail.verdict import MailKind, MailVerdict
@@ -47,11 +48,13 @@ def explain_mail(
             returned=found is not None and found.by == "verp",
         )
     )
+    text = _text(mail, reading.kind)
     verdict = MailVerdict(
         kind=reading.kind,
         reason=reading.reason,
         recipients=reading.recipients,
-        text=_text(mail, reading.kind),
+        text=text,
+        stop=stop_request(own_text(mail), text, subject) if reading.kind == "reply" else None,
         match=found,
         sender=from_address(mail),
         dmarc_failed=dmarc_failed(mail, authserv_id),

@@ -39,10 +39,19 @@ class Match(Struct, frozen=True, kw_only=True):
     claim: Claim | BounceClaim
 
 
+class StopRequest(Struct, frozen=True, kw_only=True):
+    """Words in a reply that ask for no more mail, and the line of its visible text in which they begin, from 1; 0 is
+    the subject."""
+
+    phrase: str
+    line: int
+
+
 class MailVerdict(Struct, frozen=True, kw_only=True):
     """What a mail is, whom it speaks of, what its writer wrote, and which delivery it belongs to.
 
     `reason` is the sign that decided the kind. `text` is the visible reply, of replies, auto-replies and others.
+    `stop` is where a reply asks for no more mail.
     `sender` is the one address in From, `message_id` is without its brackets; both are whatever the mail says and may
     be empty. `dmarc_failed`: the mailbox's own server says that the domain of `sender` did not send it. A mail that
     matches nothing may still be a reply: somebody wrote a new mail.
@@ -52,6 +61,7 @@ class MailVerdict(Struct, frozen=True, kw_only=True):
     reason: str
     recipients: tuple[Recipient, ...] = ()
     text: str = ""
+    stop: StopRequest | None = None
     match: Match | None = None
     sender: str = ""
     dmarc_failed: bool = False

@@ -17,18 +17,19 @@ SkipReason = Literal[
     "invalid",
     "complained",
     "suppressed",
+    "snoozed",
+    "left",
     "erased",
     "replied",
     "duplicate",
 ]
-_FACTS: tuple[SkipReason, ...] = ("erased", "unsubscribed", "complained", "invalid", "suppressed")
+_FACTS: tuple[SkipReason, ...] = ("erased", "unsubscribed", "complained", "invalid", "suppressed", "snoozed")
 
 
 class Fact(Protocol):
     """What is known under a `lead_key`: whether it holds."""
 
-    @property
-    def holds(self) -> bool: ...
+    def holds_at(self, now: datetime) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +83,15 @@ def gate(
     open_attempt: Attempt | None = None,
     lead_ids: Sequence[str] = (),
     domains: Sequence[str] = (),
+    *,
+    now: datetime,
 ) -> Proceed | Skip | Replay | AcceptedUnrecorded | OutcomeUnknown:
     """Decide. What has been sent stays sent, so that is asked first: a later pause makes no skip of it.
 
     `open_attempt` is one whose outcome nobody wrote.
     `fact` finds what is known under a `lead_key`; `addresses` are the keyed hashes of the recipient's address,
     `lead_ids` those of the lead's id: of one who was erased nothing else is kept; `domains` those of its domain and of
-    the domains above it.
+    the domains above it. A pause that a lead asked for is over at its end, by `now`.
     """
 
     if already is not None:
@@ -102,18 +105,40 @@ def gate(
 
     def holds(key: str) -> bool:
         found = fact(key)
-        return found is not None and found.holds
+        return found is not None and found.holds_at(now)
 
+    reason = _fact_against(send, campaign, holds, addresses, lead_ids, domains)
+    return Proceed() if reason is None else Skip(reason)
+
+
+def _fact_against(
+    send: Send,
+    campaign: Campaign,
+    holds: Callable[[str], bool],
+    addresses: Sequence[str],
+    lead_ids: Sequence[str],
+    domains: Sequence[str],
+) -> SkipReason | None:
+    """What is known for which the lead does not get this email."""
     if any(holds(lead_key(hashed, "erased", of="hashed-lead")) for hashed in lead_ids):
-        return Skip("erased")
+        return "erased"
     for reason in _FACTS:
         if holds(lead_key(send.lead, reason)) or any(holds(lead_key(a, reason, of="address")) for a in addresses):
-            return Skip(reason)
+            return reason
     if any(holds(lead_key(domain, "suppressed", of="domain")) for domain in domains):
-        return Skip("suppressed")
+        return "suppressed"
+    if send.lists and all(_left(name, send.lead, addresses, holds) for name in send.lists):
+        return "left"
     if campaign.check_reply and holds(lead_key(send.lead, "replied", campaign=send.campaign)):
-        return Skip("replied")
-    return Proceed()
+        return "replied"
+    return None
+
+
+def _left(name: str, lead: str, addresses: Sequence[str], holds: Callable[[str], bool]) -> bool:
+    """Whether the lead, or who has its address, left the list of that name."""
+    return holds(lead_key(lead, "left", campaign=name)) or any(
+        holds(lead_key(address, "left", of="address", campaign=name)) for address in addresses
+    )
 
 
 def _again(send: Send, already: PriorSend, open_attempt: Attempt | None) -> Skip | Replay | AcceptedUnrecorded:

@@ -14,6 +14,8 @@ from functools import lru_cache
 from typing import Literal
 from uuid import UUID
 
+from msgspec import structs
+
 from decisions.providers.passing import headers_for, passed_text
 from decisions.sending.clip import PIXEL_CLIPPED, UNSUBSCRIBE_CLIPPED, is_clipped, place_of
 from decisions.sending.mime import alternative, body, header, image, related, spelled
@@ -217,7 +219,8 @@ def parts_of(
         raise Reject("no-content", "the send has neither html nor text")
     claim = _claim(send, minted_at)
     unsubscribe_token = keyring.sign(Purpose.UNSUBSCRIBE, claim)
-    unsubscribe_url = f"{public_url}/u/{unsubscribe_token}"
+    # The page behind the link offers to leave one of the lists; a mail leaves them all, and has a short subject.
+    unsubscribe_url = f"{public_url}/u/{_offering(send, claim, keyring)}"
     message_id = f"{keyring.sign(Purpose.MESSAGE, claim)}@{envelope_domain}"
 
     links: dict[str, Link] = {}
@@ -258,6 +261,11 @@ def parts_of(
         pixel=bool(seen),
         wrapped_links=len(links) - bool(hidden),
     )
+
+
+def _offering(send: Send, claim: Claim, keyring: Keyring) -> str:
+    """The unsubscribe token that names the email's lists, where it has some."""
+    return keyring.sign(Purpose.UNSUBSCRIBE, structs.replace(claim, lists=tuple(send.lists)))
 
 
 def _with_wrapped_links(text: str, wrap: Callable[[str], str | None], untouched: set[str], wanted: bool) -> str:

@@ -53,6 +53,7 @@ def withheld(
     fact: Callable[[str], Fact | None],
     *,
     keyring: Keyring,
+    now: datetime,
 ) -> Withheld | None:
     """Why this lead must not get the email, None where it may. Raises Reject for an invalid address."""
     to = mailbox(send.to)
@@ -65,6 +66,7 @@ def withheld(
         None,
         lead_ids=keyring.lead_ids(send.lead),
         domains=keyring.domain_ids(to.domain),
+        now=now,
     )
     if isinstance(verdict, Skip):
         return Withheld(verdict.reason)

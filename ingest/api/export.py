@@ -82,9 +82,15 @@ class EventRow(Struct, frozen=True, forbid_unknown_fields=True):
     country: Annotated[str, Meta(description=ABOUT["country"])]
     link_id: Annotated[str, Meta(description="The link that was followed.")]
     via: Annotated[str, Meta(description="By which way it became known.")]
+    until: Annotated[Time | None, Meta(description="Of a pause that the lead asked for: no email before that.")]
+    list_name: Annotated[str, Meta(description="The list that the lead left.")]
+    back: Annotated[int, Meta(description="Of that, 1: taken back.")]
     matched_by: Annotated[str, Meta(description="How a mail that came back was known to be of this email.")]
     subject: Annotated[str, Meta(description=ABOUT["subject"])]
     text: Annotated[str, Meta(description=ABOUT["text"])]
+    asks_to_stop: Annotated[int, Meta(description="Of a reply, 1: the person asks for no more mail.")]
+    stop_phrase: Annotated[str, Meta(description="The words that ask for it.")]
+    stop_line: Annotated[int, Meta(description="The line of the text in which they begin; 0 is the subject.")]
     detail: Annotated[str, Meta(description="More about a pause.")]
 
 

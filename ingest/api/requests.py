@@ -24,7 +24,7 @@ from schemas.headers import MAX_HEADER_BYTES, MAX_HEADER_NAME_BYTES, MAX_HEADERS
 from schemas.providers import Provider
 from schemas.settings.tracking import MAX_URL, tracking_url
 from schemas.text import first_control, first_steering
-from schemas.tokens import MAX_TEXT_BYTES
+from schemas.tokens import MAX_LISTS, MAX_TEXT_BYTES
 
 MAX_SENDS = 1000
 MAX_INSTRUMENTED = 100
@@ -46,12 +46,21 @@ _UTM = (
 )
 
 
+_LISTS = (
+    f"The lists that it is sent to, at most {MAX_LISTS} names of {MAX_TEXT_BYTES} bytes each, for recipients to read. "
+    "The unsubscribe page offers to leave one of them alone; who has left all that an email names does not get it."
+)
+
+
 class CampaignRequest(Struct, forbid_unknown_fields=True):
     """A campaign to declare: its id in the platform, and a name for people."""
 
     id: Annotated[Text, Meta(min_length=1, examples=["spring-launch"])]
     name: Annotated[str, Meta(min_length=1, max_length=200, examples=["Spring launch"])]
     check_reply: Annotated[bool, Meta(description="Who has replied gets no later step.")] = False
+    unsubscribe_on_reply: Annotated[
+        bool, Meta(description="Who asks in a reply for no more mail is unsubscribed, as by the link.")
+    ] = False
     track_opens: Annotated[bool, Meta(description="Put a pixel into its emails.")] = True
     track_clicks: Annotated[bool, Meta(description="Wrap the links of its emails.")] = True
     wrap_text_links: Annotated[
@@ -132,6 +141,7 @@ class SendRequest(Struct, kw_only=True, forbid_unknown_fields=True):
             "ask for receipts or name other recipients."
         ),
     ] = {}
+    lists: Annotated[list[str], Meta(description=_LISTS, extra_json_schema={"maxItems": MAX_LISTS})] = []
 
 
 class InstrumentRequest(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -146,6 +156,7 @@ class InstrumentRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     subject: Annotated[str, Meta(description="Not looked at: the body of a send fits.")] = ""
     html: Annotated[str, Meta(description="At most 2 MB. Html, text or both.", examples=["<p>Hello</p>"])] = ""
     text: Annotated[str, Meta(description="At most 500 kB.", examples=["Hello Ada"])] = ""
+    lists: Annotated[list[str], Meta(description=_LISTS, extra_json_schema={"maxItems": MAX_LISTS})] = []
     provider: Annotated[
         Provider | None,
         Meta(
@@ -248,6 +259,7 @@ def check_send(send: SendRequest) -> None:
     _check_address("to", send.to)
     _check_address("sender", send.sender)
     check_headers(send.headers)
+    _check_lists(send.lists)
     if not send.html.strip() and not send.text.strip():
         raise Reject("empty", "html or text must say something")
     if len(send.html.encode()) > MAX_HTML_BYTES:
@@ -256,6 +268,15 @@ def check_send(send: SendRequest) -> None:
         raise Reject("too-large", f"text: at most {MAX_TEXT_PART_BYTES} bytes")
     if send.amp or send.images:
         _check_parts_of_html(send)
+
+
+def _check_lists(lists: list[str]) -> None:
+    if len(lists) > MAX_LISTS or len(set(lists)) < len(lists):
+        raise Reject("lists-invalid", f"lists: at most {MAX_LISTS} names, each once")
+    for name in lists:
+        if not name or name != name.strip():
+            raise Reject("lists-invalid", "lists: a name says something, and has no blanks around it")
+        _check_id("lists", name)
 
 
 def _check_parts_of_html(send: SendRequest) -> None:

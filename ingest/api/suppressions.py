@@ -57,6 +57,7 @@ class SuppressionRequest(Struct, kw_only=True, forbid_unknown_fields=True):
         str, Meta(max_length=MAX_SOURCE, description="Who says so. Without it `api`, and the name of the key.")
     ] = ""
     since: Annotated[Time | None, Meta(description="Since when. Without it, now.")] = None
+    until: Annotated[Time | None, Meta(description="When a `snoozed` ends, which needs it.")] = None
 
 
 class SuppressionsRequest(Struct, forbid_unknown_fields=True):
@@ -70,9 +71,10 @@ class Suppression(Struct, frozen=True, kw_only=True):
 
     of: Literal["address", "domain", "lead", "hashed-lead"]
     id: _List
-    reason: Literal["suppressed", "unsubscribed", "invalid", "complained", "erased"]
+    reason: Literal["suppressed", "unsubscribed", "invalid", "complained", "snoozed", "erased"]
     source: Annotated[str, Meta(description="What made it known: bounce, complaint, page, one-click, mail, api, ...")]
     since: Time
+    until: Annotated[Time | None, Meta(description="When it ends by itself; null for never.")]
 
 
 class SuppressionsAnswer(Struct, frozen=True):
@@ -115,7 +117,7 @@ class _Mark(Struct, frozen=True, array_like=True):
 _Address = Annotated[str, Parameter(max_length=1_000, description="An address.", examples=["ada@example.com"])]
 _Domain = Annotated[str, Parameter(max_length=255, description="A domain.", examples=["example.org"])]
 _Lead = Annotated[str, Parameter(max_length=64, description="A lead's id.")]
-_Why = Literal["", "suppressed", "unsubscribed", "invalid", "complained", "erased"]
+_Why = Literal["", "suppressed", "unsubscribed", "invalid", "complained", "snoozed", "erased"]
 _Id = Annotated[str, Parameter(max_length=64, description="The `id` that the list has for an address or a domain.")]
 
 _decode_entries = batch_decoder("suppressions", MAX_ENTRIES)
@@ -170,7 +172,7 @@ def suppression_routes(
                     rejected.append(RejectedItem(index, error.reason, error.detail))
                     metrics.suppressions.labels(error.reason).inc()
                     continue
-                if fact.key in new or facts.get(fact.key):
+                if fact.key in new or ((held := facts.get(fact.key)) and held.until == fact.until):
                     already += 1
                 else:
                     new[fact.key] = fact
@@ -193,7 +195,7 @@ def suppression_routes(
         id: _Id = "",
         of: Annotated[Literal["", "address", "domain", "lead"], Parameter(description="Of these alone.")] = "",
         reason: Annotated[
-            Literal["", "suppressed", "unsubscribed", "invalid", "complained", "erased"],
+            Literal["", "suppressed", "unsubscribed", "invalid", "complained", "snoozed", "erased"],
             Parameter(description="For this reason alone."),
         ] = "",
         source: Annotated[str, Parameter(max_length=MAX_SOURCE, description="From this source alone.")] = "",
@@ -305,4 +307,5 @@ def _entry(one: SuppressionRequest, source: str) -> Entry:
         reason=one.reason,
         source=one.source or source,
         since=one.since,
+        until=one.until,
     )

@@ -126,6 +126,16 @@ class Settings(BaseSettings):
         description="Folder of further languages for those pages, or other words: TOML files like schemas/words.",
     )
 
+    unsubscribe_reasons: str = Field(
+        "too-many,not-relevant,never-asked,other",
+        pattern=r"^([a-z0-9-]{1,32}(,[a-z0-9-]{1,32}){0,9})?$",
+        description="Reasons to choose from on the unsubscribe page, which nobody has to: codes that the words have, "
+        "commas between, at most 10; empty: it asks for none.",
+    )
+    unsubscribe_pause_days: int = Field(
+        30, ge=0, le=365, description="Days of the pause that the unsubscribe page offers instead; 0: it offers none."
+    )
+
     smtp_host: str = Field("127.0.0.1", description="Mail server that emails leave through.")
     smtp_port: int = Field(1025, ge=1, le=65535, description="Its port.")
     smtp_tls: Literal["none", "starttls", "tls"] = Field("none", description="How the connection to it is secured.")
@@ -361,6 +371,11 @@ class Settings(BaseSettings):
         """The networks of `trusted_proxies`."""
         given = filter(None, map(str.strip, self.trusted_proxies.split(",")))
         return tuple(ipaddress.ip_network(network) for network in given)
+
+    @property
+    def reasons(self) -> list[str]:
+        """The codes of `unsubscribe_reasons`."""
+        return list(filter(None, self.unsubscribe_reasons.split(",")))
 
     @property
     def ses_topic_arns(self) -> list[str]:

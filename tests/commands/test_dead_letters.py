@@ -16,8 +16,9 @@ import msgspec
 import pytest
 
 from commands.dead_letters import letters, replay
-from schemas.events import Dead, lines
+from schemas.events import lines
 from schemas.settings import load
+from schemas.state.dead_records import Dead
 from schemas.topics import DEAD, HITS, MAIL, SENDS, Topic
 from tests.support.broker import Broker
 from tests.support.processes import ROOT

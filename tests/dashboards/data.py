@@ -118,8 +118,12 @@ class Email(Struct, frozen=True):
     def unsubscribed(self, after: timedelta) -> Unsubscribed:
         return Unsubscribed(**self.common("unsubscribe", self.at + after), via="page")  # type: ignore[arg-type]
 
-    def answered(self, kind: type[Replied | AutoReplied | Complained], after: timedelta, **words: str) -> AnyEvent:
-        mail = {"sender": "news@example.com", "message_id": f"{kind.__name__}@example.net", "matched_by": "in-reply-to"}
+    def answered(self, kind: type[Replied | AutoReplied | Complained], after: timedelta, **words: object) -> AnyEvent:
+        mail: dict[str, object] = {
+            "sender": "news@example.com",
+            "message_id": f"{kind.__name__}@example.net",
+            "matched_by": "in-reply-to",
+        }
         mail |= words
         return kind(**self.common(kind.__name__, self.at + after), **mail)  # type: ignore[arg-type]
 

@@ -58,9 +58,10 @@ PLANS = (
     ),
 )  # fmt: skip
 
+_STOPS = {"asks_to_stop": True, "stop_phrase": "take us off your list", "stop_line": 1}
 _WORDS = (
     "Yes, Thursday at ten works for me. Send an invitation, please.",
-    "Thanks, but we have just signed with somebody else. Ask again next year.",
+    "Thanks, but we have just signed with somebody else. Please take us off your list.",
     "Can you send me the prices for forty people?",
     "Not me, my colleague decides this. I have forwarded it.",
     "Interesting. How long does it take to set up?",
@@ -154,9 +155,9 @@ def _story(chance: random.Random, email: Email, plan: Plan) -> Iterator[AnyEvent
         if chance.random() < 0.012:
             yield email.unsubscribed(after + timedelta(minutes=1))
         if chance.random() < plan.replies[is_b]:
-            yield email.answered(
-                Replied, after + timedelta(minutes=5), subject=f"Re: {plan.name}", text=chance.choice(_WORDS)
-            )
+            text = chance.choice(_WORDS)
+            asked = _STOPS if text.endswith("off your list.") else {}
+            yield email.answered(Replied, after + timedelta(minutes=5), subject=f"Re: {plan.name}", text=text, **asked)
         if chance.random() < 0.001:
             yield email.answered(Complained, after + timedelta(minutes=1))
     if chance.random() < 0.01:

@@ -140,12 +140,13 @@ _ROBOTS = (
     (2, "bot", "library-agent", "python-requests/2.32.3", "python-requests", ""),
     (1, "bot", "preview-agent", "Slackbot-LinkExpanding 1.0", "Slack", ""),
 )  # fmt: skip
+_STOPS: dict[str, Any] = {"asks_to_stop": True, "stop_phrase": "take us off your list", "stop_line": 1}
 _ANSWERS = (
     "Sounds good. Can you send the price list for 40 seats?",
     "Yes please, Thursday after lunch works for me.",
     "Not this quarter, but do ask again in January.",
     "Who else in our branch uses it?",
-    "We have just signed with another vendor, sorry.",
+    "We have just signed with another vendor, sorry. Please take us off your list.",
     "Please talk to our purchasing, they decide such things.",
     "Does it work with the shop system that we have?",
     "I liked the tour. What does the next size cost?",
@@ -314,9 +315,9 @@ def _story(chance: random.Random, letter: Letter, step: int, variant: str) -> It
     if chance.random() < 0.012:
         yield letter.make(Unsubscribed, "unsubscribe", after + MINUTE, via=chance.choice(("page", "one-click")))
     if chance.random() < plan.replies.get((step, variant), 0.015) / plan.opens:
-        yield letter.make(
-            Replied, "reply", after + 7 * MINUTE, subject=f"Re: {plan.name}", text=chance.choice(_ANSWERS)
-        )
+        text = chance.choice(_ANSWERS)
+        asked = _STOPS if text.endswith("off your list.") else {}
+        yield letter.make(Replied, "reply", after + 7 * MINUTE, subject=f"Re: {plan.name}", text=text, **asked)
     if chance.random() < 0.0012:
         yield letter.make(Complained, "complaint", after + MINUTE)
 

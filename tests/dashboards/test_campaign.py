@@ -220,10 +220,23 @@ def test_replies_are_all_there_newest_first(client: Client, events: list[AnyEven
     rows = ask(client, "replies", "webinar-follow-up", since=END - timedelta(days=60))
     assert [(row["lead"], row["words"]) for row in rows] == [(e.lead, e.text) for e in reversed(wanted)]
     assert {row["subject"] for row in rows} == {"Re: Webinar follow-up"}
+    assert [row["asks_to_stop"] for row in rows] == [
+        f'"{e.stop_phrase}"' if e.asks_to_stop else "" for e in reversed(wanted)
+    ]
     sent_at = {e.delivery_id: e.at for e in events if e.__struct_config__.tag == "delivered" and isinstance(e, Event)}
     assert [row["after"] for row in rows] == [
         pytest.approx((e.at - sent_at[e.delivery_id]).total_seconds(), abs=1) for e in reversed(wanted)
     ]
+
+
+def test_who_asked_to_stop_is_counted_of_those_who_replied(client: Client, events: list[AnyEvent]) -> None:
+    since = END - timedelta(days=60)
+    (row,) = ask(client, "campaign_stop_requests", "spring-launch", since=since)
+    replies = [e for e in events if isinstance(e, Replied) and e.campaign == "spring-launch"]
+    wanted = {e.delivery_id for e in replies if e.asks_to_stop}
+    assert 0 < row["asked_to_stop"] == len(wanted) < row["replied"] == len({e.delivery_id for e in replies})
+    shown = {row["asks_to_stop"] for row in ask(client, "replies", "spring-launch", since=since)}
+    assert shown == {"", '"take us off your list"'}
 
 
 def test_marks_are_the_pauses_and_resumes_of_the_period(client: Client, events: list[AnyEvent]) -> None:

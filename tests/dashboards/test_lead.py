@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from clickhouse.store import connect, insert_lines
-from schemas.events import lines
+from schemas.events import Lead, LeftList, Replied, Resubscribed, Snoozed, Unsubscribed, lines
 from schemas.settings import Settings
 from tests.dashboards.asking import ask as ask_of
 from tests.dashboards.data import SPRING_AT, Email
@@ -91,6 +91,54 @@ def test_answers_complaints_and_skips_are_told(troubled: Client) -> None:
         ("Not sent", "unsubscribed", ""),
         ("No more email", "unsubscribed", "unsubscribed"),
     ]
+
+
+def test_a_stop_in_a_reply_a_reason_and_a_pause_are_told(troubled: Client) -> None:
+    email = Email("launch", 1, "A", "weary", AT - 90 * DAY)  # out of every period that others here ask of
+
+    def of(kind: str, after: timedelta) -> dict[str, Any]:
+        return email.common(kind, email.at + after)
+
+    until = datetime(2100, 1, 2, 15, 30, tzinfo=UTC)
+    mail: dict[str, Any] = {
+        "sender": "a@example.com",
+        "message_id": "<1@example.com>",
+        "matched_by": "token",
+        "subject": "Re: Launch",
+    }
+    asked: dict[str, Any] = {"text": "No.\nRemove me", "asks_to_stop": True, "stop_phrase": "Remove me", "stop_line": 2}
+    events = [
+        email.sent(),
+        Replied(**of("reply", HOUR), **mail, **asked),
+        Unsubscribed(**of("unsubscribe", 2 * HOUR), via="page", reason="too-many"),
+        Resubscribed(**of("resubscribe", 3 * HOUR)),
+        Snoozed(**of("snooze", 4 * HOUR), until=until),
+        Snoozed(**of("unsnooze", 5 * HOUR), until=email.at + 5 * HOUR),
+        LeftList(**of("leave", 6 * HOUR), list_name="Seeds"),
+        LeftList(**of("rejoin", 7 * HOUR), list_name="Seeds", back=True),
+    ]
+    insert_lines(troubled, "events", lines(events))
+    facts = [
+        Lead(lead="weary", fact="left", at=email.at + 6 * HOUR, campaign="Seeds", source="page"),
+        Lead(lead="weary", fact="snoozed", at=email.at + 4 * HOUR, source="page", until=until),
+        Lead(lead="weary", fact="suppressed", at=email.at, until=email.at + DAY),  # over
+    ]
+    insert_lines(troubled, "lead_facts", lines(facts))
+    assert [row[1:] for row in timeline(troubled, "weary")] == [
+        ("Left a list", "", "Seeds, taken back"),
+        ("No more email", "left", "of the list Seeds"),
+        ("Left a list", "", "Seeds"),
+        ("Asked for a pause", "", "the pause ends, email goes on"),
+        ("No more email", "snoozed", "a pause, until 2100-01-02 15:30 UTC"),
+        ("Asked for a pause", "", "no email until 2100-01-02 15:30 UTC"),
+        ("Took it back", "", "gets email again"),
+        ("Unsubscribed", "too-many", "on the page, reason: too many"),
+        ("Replied", "", 'Re: Launch, asks for no more email: "Remove me" (line 2)'),
+        ("No more email", "suppressed", "suppressed by an operator, until 2025-12-11 09:00 UTC"),
+        ("Sent", "", "from news@example.com, to example.net"),
+    ]
+    (state,) = ask(troubled, "lead_state", lead="weary")
+    assert (state["state"], state["about"]) == ("Paused", "it asked for no email until 2100-01-02 15:30 UTC")
 
 
 def test_what_waits_is_told_and_what_is_settled_is_not(troubled: Client) -> None:

@@ -20,7 +20,7 @@ from clickhouse.outcomes import OUTCOMES, read_place
 from clickhouse.query_parameters import QueryParameters
 from clickhouse.store import connect, insert_lines
 from schemas.errors import Reject
-from schemas.events import Bounced, Clicked, Event, Opened, Resubscribed, Skipped, lines
+from schemas.events import Bounced, Clicked, Event, Opened, Replied, Resubscribed, Skipped, lines
 from schemas.settings import Settings
 from tests.dashboards.data import Email
 from tests.dashboards.guarded import insert_weeks, link_id, weeks
@@ -86,6 +86,8 @@ def facts() -> dict[str, dict[str, Any]]:
             fact["did"].add({"hard": "hard_bounced", "soft": "soft_bounced", "block": "blocked"}[event.bounce_class])
         if isinstance(event, Clicked) and event.verdict == "human":
             fact["links"].add(event.link_id)
+        if isinstance(event, Replied) and event.asks_to_stop:
+            fact["did"].add("asked_to_stop")
         fact["did"].add(kind)
     return {id: fact for id, fact in told.items() if fact["sent"] >= FROM}
 
@@ -135,7 +137,7 @@ def test_a_list_has_those_whom_a_count_by_hand_finds(client: Client, outcome: st
 def test_a_list_is_as_long_as_every_number_says(client: Client, choice: dict[str, Any]) -> None:
     counted = {row["outcome"]: row["emails"] for row in ask(client, "recipients_by_outcome", **choice)}
     counted |= {row["outcome"]: row["emails"] for row in ask(client, "recipients_without", **choice)}
-    assert len(counted) == 14
+    assert len(counted) == 16
     for outcome, emails in counted.items():
         assert len(ask(client, "recipients", outcomes=(outcome,), **choice)) == emails, outcome
     if "variants" not in choice:

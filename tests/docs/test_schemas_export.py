@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from schemas import events, export
-from schemas.state import attempts, positions, webhook_calls
+from schemas.state import attempts, dead_records, positions, webhook_calls
 
 FILES = sorted(export.FOLDER.glob("*.json"))
 AT = datetime(2026, 3, 2, 9, 0, 0, 123000, tzinfo=UTC)
@@ -63,6 +63,8 @@ SAMPLES: list[msgspec.Struct] = [
     events.AutoReplied(**OF_EVENT, **ANSWER, subject="Out of office", text="Back on Monday."),
     events.Complained(**OF_EVENT, **ANSWER, category="fraud"),
     events.Resubscribed(**OF_EVENT),
+    events.Snoozed(**OF_EVENT, until=AT),
+    events.LeftList(**OF_EVENT, list_name="Seeds"),
     events.CampaignPaused(id=ID, at=AT, campaign="spring", reason="bounces", sent=100, hard_bounced=6),
     events.WebhookDisabled(id=ID, at=AT, endpoint=ID, reason="500"),
     events.CampaignResumed(id=ID, at=AT, campaign="spring"),
@@ -105,7 +107,7 @@ SAMPLES: list[msgspec.Struct] = [
         raw=b"Subject: x\r\n",
     ),
     positions.Position(mailbox="a@example.net", folder="INBOX", uidvalidity=1, uid=7, old_since=AT, newest=AT, at=AT),
-    events.Dead(
+    dead_records.Dead(
         stage="judge", topic="hits", partition=0, offset=7, reason="unreadable", detail="", at=AT, key="", value="eA=="
     ),
     webhook_calls.Endpoint(id=ID, url="https://example.com/hook", kinds=("reply",), created_at=AT, since=AT),

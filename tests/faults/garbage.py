@@ -12,7 +12,7 @@ import msgspec
 
 from agents.pipeline import STAGES
 from schemas.errors import UNREADABLE
-from schemas.events import Dead
+from schemas.state.dead_records import Dead
 from schemas.topics import ALL, DEAD, HITS, Topic
 from tests.faults.load import Load
 from tests.faults.works import Works

@@ -10,9 +10,11 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from schemas.errors import Misconfigured, Reject
 from schemas.tokens import (
+    MAX_LISTS,
     MAX_TEXT_BYTES,
     BadToken,
     BounceClaim,
@@ -45,6 +47,15 @@ def test_what_was_signed_comes_back(purpose: Purpose, claim: Claim) -> None:
     assert RING.verify(purpose, token) == claim
     assert len(token) <= 400
     assert set(token) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+@given(claims, st.lists(texts.filter(bool), max_size=MAX_LISTS).map(tuple))
+def test_an_unsubscribe_token_has_the_emails_lists_and_no_other_has(claim: Claim, lists: tuple[str, ...]) -> None:
+    named = replace(claim, lists=lists)
+    token = RING.sign(Purpose.UNSUBSCRIBE, named)
+    assert RING.verify(Purpose.UNSUBSCRIBE, token) == named
+    assert len(token) < 650
+    assert RING.sign(Purpose.OPEN, named) == RING.sign(Purpose.OPEN, claim)
 
 
 @given(purposes, claims, st.data())

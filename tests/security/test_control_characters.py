@@ -28,9 +28,10 @@ from commands.judge_mails import line
 from decisions.effects.returns import SentEmail, event_of
 from decisions.mail.read import read_mail
 from decisions.sending.own_events import OwnEvent, events_of
-from schemas.events import Bounced, Campaign, Complained, Dead, Replied, lines
+from schemas.events import Bounced, Campaign, Complained, Replied, lines
 from schemas.settings import Settings
 from schemas.state.attempts import Wait
+from schemas.state.dead_records import Dead
 from schemas.text import escaped, first_steering, one_line, some_lines
 from schemas.tokens import delivery_id, event_id
 from schemas.topics import CAMPAIGNS

@@ -115,10 +115,14 @@ def payloads(spy: Spy) -> list[str]:
 def words_dir(tmp_path_factory: pytest.TempPathFactory, payloads: list[str]) -> Path:
     """A language of the operator's own whose words have markup in them: it is shown as text too."""
     folder = tmp_path_factory.mktemp("words")
-    pages = ("confirm", "unsubscribed", "resubscribed", "unclear", "unavailable", "not_found", "not_yet")
+    pages = (
+        *("confirm", "unsubscribed", "resubscribed", "unclear", "unavailable", "not_found", "not_yet"),
+        *("paused", "unpaused", "left", "rejoined"),
+    )
     said = json.dumps(payloads[3])
     (folder / "xx.toml").write_text(
         "".join(f"[{page}]\ntitle = {said}\ntext = {said}\nbutton = {said}\n" for page in pages)
+        + f"[choices]\nwhy = {said}\npause = {said}\nonly = {said}\n[reasons]\nother = {said}\n"
     )
     return folder
 
@@ -206,10 +210,15 @@ def test_what_a_recipient_sees_is_text(page: Page, served_house: tuple[str, Sett
     brand = payloads[3]
     page.send("Network.setExtraHTTPHeaders", headers={"Accept-Language": "xx"})
     for payload in payloads:
-        claim = Claim(delivery_id(payload, 1, payload), payload, 1, payload[:8], payload, 1_790_000_000)
+        claim = Claim(delivery_id(payload, 1, payload), payload, 1, payload[:8], payload, 1_790_000_000, (payload,))
         page.open(f"{url}/u/{settings.keyring.sign(Purpose.UNSUBSCRIBE, claim)}")
         page.wait("document.querySelector('form')")
         assert brand in page.text("main")
+    page.click("button[name=list]")
+    page.wait("document.querySelector('button[name=rejoin]')")
+    assert brand in page.text("h1")
+    page.click("button[name=rejoin]")
+    page.wait("document.querySelector('button[name=confirm]')")
     for name in ("confirm", "undo"):
         page.click(f"button[name={name}]")
         page.wait(f"document.querySelector('button') && !document.querySelector('button[name={name}]')")

@@ -21,8 +21,9 @@ from agents.worker import stages_named
 from clickhouse.migrate import migrate
 from clickhouse.store import connect
 from commands.backup.refill import refill
-from schemas.events import Dead, Hit, lines
+from schemas.events import Hit, lines
 from schemas.settings import Settings, load
+from schemas.state.dead_records import Dead
 from schemas.tokens import delivery_id
 from schemas.topics import DEAD, HITS, Topic, delivery_partition
 from stream.topic_admin import create_topics

@@ -11,13 +11,13 @@ const KINDS = {
   sent: ["send", "grey"], delivered: ["check", "green"], skipped: ["skip", "grey"], bounce: ["cross", "vermillion"],
   deferred: ["clock", "orange"], unanswered: ["question", "orange"], open: ["eye", "blue"], click: ["pointer", "blue"],
   reply: ["reply", "green"], auto_reply: ["gear", "purple"], complaint: ["flag", "vermillion"],
-  unsubscribe: ["leave", "orange"], resubscribe: ["check", "green"], campaign_paused: ["pause", "vermillion"],
+  unsubscribe: ["leave", "orange"], resubscribe: ["check", "green"], snooze: ["pause", "blue"], leave: ["leave", "blue"], campaign_paused: ["pause", "vermillion"],
   campaign_resumed: ["play", "green"],
 };
 const SAME = {
   put_off: "deferred", waiting: "deferred", no_answer: "unanswered", not_sent: "skipped", bounced: "bounce", replied: "reply",
   automatic_reply: "auto_reply", complained: "complaint", opened: "open", clicked: "click", unsubscribed: "unsubscribe",
-  took_it_back: "resubscribe", no_more_email: "unsubscribe", email_again: "resubscribe", paused: "campaign_paused",
+  took_it_back: "resubscribe", asked_for_a_pause: "snooze", left_a_list: "leave", no_more_email: "unsubscribe", email_again: "resubscribe", paused: "campaign_paused",
   resumed: "campaign_resumed",
 };
 const TONES = { bot: "vermillion", machine: "purple" };

@@ -45,9 +45,40 @@ def visible_text(mail: MimePart) -> str:
     return without_quotes(body_text(mail, until_quote=True))
 
 
+def own_text(mail: MimePart) -> str:
+    """The lines that its writer certainly wrote: none of a quote, however it is marked, nor of a signature. Often less
+    than `visible_text`, and empty where that would rather show a quote than nothing."""
+    return certain_text(body_text(mail, until_quote=True))
+
+
+def certain_text(text: str) -> str:
+    """Of a text the lines that stand above what it answers; below a line of the quote those behind an empty line."""
+    lines = _lines(text)
+    kinds, lines = _dropped("s", *_before_delimiter(classify(lines), lines))
+    begin = re.search("b|hhh", kinds)
+    own, after_quote, is_free = [], begin is None, True
+    for at, (kind, line) in enumerate(zip(kinds, lines, strict=True)):
+        if begin is not None and at == begin.start():
+            is_free = after_quote = False
+        if kind == "q":
+            is_free, after_quote = False, True
+        elif kind == "e":
+            is_free = is_free or after_quote
+            own.append("")
+        elif kind == "t" and is_free:
+            own.append(line)
+        elif kind in "bh":
+            is_free = after_quote = False
+    return "\n".join(own).strip("\n")
+
+
+def _lines(text: str) -> list[str]:
+    return [line.rstrip() for line in text.translate(_INVISIBLE).split("\n")[:_MOST_LINES]]
+
+
 def without_quotes(text: str) -> str:
     """The text without what it answers, and without the signature; all of it when nothing would be left."""
-    lines = [line.rstrip() for line in text.translate(_INVISIBLE).split("\n")[:_MOST_LINES]]
+    lines = _lines(text)
     kinds = classify(lines)
     kinds, lines = _before_delimiter(kinds, lines)
     kinds, lines = _dropped("s", kinds, lines)

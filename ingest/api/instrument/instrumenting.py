@@ -58,7 +58,8 @@ class InstrumentedItem(msgspec.Struct, omit_defaults=True):
 
 
 class SkippedItem(msgspec.Struct):
-    """An email that this lead must not get: unsubscribed, invalid, complained, erased, replied or paused."""
+    """An email that this lead must not get: unsubscribed, invalid, complained, suppressed, snoozed, erased, replied or
+    paused."""
 
     index: int
     delivery_id: str
@@ -137,7 +138,7 @@ class InstrumentHandler:
             request_id=request_id(delivery), delivery_id=delivery, requested_at=now, **msgspec.structs.asdict(asked)
         )
         pause = self._pauses.get(asked.campaign)
-        if (no := withheld(send, campaign, pause, self._facts.get, keyring=self._keyring)) is not None:
+        if (no := withheld(send, campaign, pause, self._facts.get, keyring=self._keyring, now=now)) is not None:
             answer.skipped.append(SkippedItem(index, delivery, no.reason))
             return
         email = await self._pool.make(send, campaign, now)

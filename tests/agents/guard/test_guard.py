@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,7 +17,18 @@ from agents.guard.guard import Guard
 from clickhouse.store import insert_lines
 from dashboards.grafana.annotations import annotate
 from schemas.errors import Retry
-from schemas.events import CampaignPaused, Complained, Event, Pause, Replied, Resubscribed, Unsubscribed, lines
+from schemas.events import (
+    AnyEvent,
+    CampaignPaused,
+    Complained,
+    Event,
+    Pause,
+    Replied,
+    Resubscribed,
+    Unsubscribed,
+    lead_key,
+    lines,
+)
 from schemas.state.pauses import paused, resumed
 from schemas.topics import EVENTS, LEADS, PAUSES
 from stream.records import OutRecord, Record
@@ -102,6 +114,44 @@ def test_complaints_replies_and_unsubscribes_become_facts(guarded: Watched) -> N
     wait_until(lambda: guarded.holds(address("gone"), "unsubscribed", of="address"), PATIENCE, "the unsubscribing")
     guarded.happen(Resubscribed(**of("answers", "gone", "resubscribe")))
     wait_until(lambda: not guarded.holds(address("gone"), "unsubscribed", of="address"), PATIENCE, "its taking back")
+
+
+def a_stop(campaign: str, lead: str) -> Replied:
+    asked: dict[str, Any] = {
+        "text": "Please remove me.",
+        "asks_to_stop": True,
+        "stop_phrase": "Please remove me",
+        "stop_line": 1,
+    }
+    return Replied(**of(campaign, lead, "reply"), **ANSWER, **asked)
+
+
+def unsubscribes(guarded: Watched, campaign: str) -> list[Unsubscribed]:
+    values = b"\n".join(guarded.stream.read(EVENTS)).splitlines()
+    found = [msgspec.json.decode(line, type=AnyEvent) for line in values if line.startswith(b'{"kind":"unsubscribe"')]
+    return [one for one in found if isinstance(one, Unsubscribed) and one.campaign == campaign]
+
+
+def test_a_reply_that_asks_to_stop_unsubscribes_once_where_its_campaign_says_so(guarded: Watched) -> None:
+    guarded.declare("acts", unsubscribe_on_reply=True)
+    guarded.declare("tells")
+    guarded.happen(sent("acts", "weary"), sent("tells", "patient"))
+    reply = a_stop("acts", "weary")
+    guarded.happen(reply, a_stop("tells", "patient"), reply)
+    wait_until(lambda: guarded.holds("weary", "unsubscribed"), PATIENCE, "the lead's fact")
+    wait_until(lambda: guarded.holds(address("weary"), "unsubscribed", of="address"), PATIENCE, "the address's fact")
+    fact = guarded.facts.get(lead_key("weary", "unsubscribed"))
+    assert fact is not None
+    assert (fact.source, fact.at) == ("reply", reply.at)
+    guarded.happen(Resubscribed(**of("acts", "weary", "resubscribe")), reply)
+    guarded.stream.wait_until_drained()
+    (event,) = unsubscribes(guarded, "acts")
+    assert (event.via, event.at, event.lead) == ("reply", reply.at, "weary")
+    assert unsubscribes(guarded, "tells") == []
+    assert not guarded.holds("patient", "unsubscribed")
+    assert not guarded.holds(
+        address("weary"), "unsubscribed", of="address"
+    )  # taken back, and the replay says nothing new
 
 
 def test_the_same_event_again_writes_nothing(guarded: Watched) -> None:

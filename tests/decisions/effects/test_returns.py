@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from decisions.effects.returns import MAX_TEXT, SentEmail, concerned, event_of, may_be_inferred
-from decisions.mail.verdict import MailKind, MailVerdict, Recipient
+from decisions.mail.verdict import MailKind, MailVerdict, Recipient, StopRequest
 from schemas.events import AutoReplied, Bounced, Complained, EmailEvent, Replied
 from schemas.tokens import delivery_id
 from tests.agents.mails import KEYRING
@@ -48,6 +48,15 @@ def test_an_answer_says_who_wrote_it(kind: MailKind) -> None:
     answer = made(a_verdict(kind, sender="ada@home.example", text="Yes"))
     assert isinstance(answer, Replied | AutoReplied)
     assert answer.from_address == "ada@home.example"
+
+
+def test_a_reply_that_asks_to_stop_says_by_which_words() -> None:
+    event = made(a_verdict("reply", text="No.\nRemove me", stop=StopRequest(phrase="Remove me", line=2)))
+    assert isinstance(event, Replied)
+    assert (event.asks_to_stop, event.stop_phrase, event.stop_line) == (True, "Remove me", 2)
+    event = made(a_verdict("reply", text="Tell me more"))
+    assert isinstance(event, Replied)
+    assert (event.asks_to_stop, event.stop_phrase, event.stop_line) == (False, "", 0)
 
 
 def test_a_mail_without_a_message_id_goes_by_its_content() -> None:

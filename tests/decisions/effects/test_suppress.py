@@ -12,16 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from decisions.effects.suppress import concerns_address, news, of_address, of_lead
+from decisions.effects.suppress import concerns_address, news, of_address, of_lead, snoozed, unsubscribe_of
 from schemas.events import (
     AutoReplied,
     BounceClass,
     Bounced,
+    Campaign,
     Complained,
     EmailEvent,
     Lead,
+    LeftList,
     Replied,
     Resubscribed,
+    Snoozed,
     Unsubscribed,
 )
 from schemas.tokens import delivery_id
@@ -72,10 +75,49 @@ def test_unsubscribing_holds_for_the_address_and_resubscribing_takes_that_back()
     assert of_address(back, HASH) == replace(held, holds=False)
 
 
-@pytest.mark.parametrize("via", ["mail", "provider"])
-def test_unsubscribing_elsewhere_holds_for_the_lead_too(via: Literal["mail", "provider"]) -> None:
+@pytest.mark.parametrize("via", ["mail", "provider", "reply"])
+def test_unsubscribing_elsewhere_holds_for_the_lead_too(via: Literal["mail", "provider", "reply"]) -> None:
     gone = Unsubscribed(**OF, via=via)
     assert of_lead(gone) == Lead(lead="lead-1", fact="unsubscribed", at=NOW, source=via)
+
+
+def test_a_pause_holds_for_the_address_until_its_end_and_may_be_taken_back() -> None:
+    until = NOW + timedelta(days=30)
+    asked, ended = Snoozed(**OF, until=until), Snoozed(**OF, until=NOW)
+    assert (of_lead(asked), concerns_address(asked)) == (None, True)  # ingest has written the lead's
+    held = Lead(lead=HASH, fact="snoozed", at=NOW, of="address", source="page", until=until)
+    assert of_address(asked, HASH) == held
+    assert of_address(ended, HASH) == replace(held, holds=False, until=NOW)
+
+
+def test_leaving_a_list_holds_for_the_address_and_that_list_alone() -> None:
+    event = LeftList(**OF, list_name="Seeds")
+    assert (of_lead(event), concerns_address(event)) == (None, True)
+    held = Lead(lead=HASH, fact="left", at=NOW, of="address", campaign="Seeds", source="page")
+    assert of_address(event, HASH) == held
+    assert of_address(replace(event, back=True), HASH) == replace(held, holds=False)
+
+
+def test_a_pause_that_is_asked_for_again_lasts_longer() -> None:
+    first = snoozed(NOW, NOW + timedelta(days=30), "lead-1")
+    again = snoozed(NOW + timedelta(days=1), NOW + timedelta(days=31), "lead-1")
+    assert news([again], {first.key: first}.get) == [again]
+    assert news([first, again, first], {}.get) == [again]
+    assert news([first], {again.key: again}.get) == []
+
+
+def test_a_reply_that_asks_to_stop_unsubscribes_where_its_campaign_says_so() -> None:
+    reply = Replied(**OF, **ANSWER, asks_to_stop=True, stop_phrase="remove me", stop_line=1)
+    acts = Campaign(id="spring", name="Spring", created_at=NOW, unsubscribe_on_reply=True)
+    event = unsubscribe_of(reply, acts)
+    assert event is not None
+    assert (event.via, event.at, event.lead, event.delivery_id) == ("reply", NOW, "lead-1", OF["delivery_id"])
+    assert unsubscribe_of(reply, acts) == event
+    assert event.id != reply.id
+    assert unsubscribe_of(reply, replace(acts, unsubscribe_on_reply=False)) is None
+    assert unsubscribe_of(reply, None) is None
+    assert unsubscribe_of(replace(reply, asks_to_stop=False), acts) is None
+    assert unsubscribe_of(Complained(**OF, **ANSWER), acts) is None
 
 
 def test_a_reply_stops_its_campaign_for_the_lead_alone() -> None:

@@ -28,7 +28,7 @@ def refusal(entry: Entry) -> str:
 def mailed(to: str, *facts: Lead, lead: str = "lead-1") -> str:
     """The gate's word for an email to this address, when these facts are known; "" where it goes out."""
     known = {fact.key: fact for fact in facts}
-    no = withheld(a_send(to=to, lead=lead), CAMPAIGN, None, known.get, keyring=KEYS)
+    no = withheld(a_send(to=to, lead=lead), CAMPAIGN, None, known.get, keyring=KEYS, now=NOW)
     return "" if no is None else no.reason
 
 
@@ -38,6 +38,14 @@ def test_a_suppressed_address_gets_no_mail_however_it_is_written(keyring: Keyrin
     assert mailed("ada@example.com", fact) == "suppressed"
     assert mailed("bob@example.com", fact) == ""
     assert "ada" not in str(fact)
+
+
+def test_a_pause_has_an_end_and_nothing_else_has() -> None:
+    until = NOW + timedelta(days=30)
+    fact = fact_of(Entry(lead="lead-1", reason="snoozed", until=until), KEYS, NOW)
+    assert (fact.until, mailed("ada@example.com", fact)) == (until, "snoozed")
+    assert refusal(Entry(lead="lead-1", reason="snoozed")) == "until-invalid"
+    assert refusal(Entry(lead="lead-1", until=until)) == "until-invalid"
 
 
 def test_a_suppressed_domain_holds_for_those_below_it_and_for_none_above() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ def ask(
     """The gate's answer when these facts are known."""
     known = {fact.key: fact for fact in facts}
     addresses, lead_ids = ("hash-1", "hash-of-the-old-key"), ("id-1", "id-of-the-old-key")
-    return gate(send or a_send(), campaign, pause, known.get, addresses, already, open_attempt, lead_ids)
+    return gate(send or a_send(), campaign, pause, known.get, addresses, already, open_attempt, lead_ids, now=NOW)
 
 
 def test_a_lead_nobody_knows_anything_of_gets_mail() -> None:
@@ -37,6 +38,26 @@ def test_a_lead_nobody_knows_anything_of_gets_mail() -> None:
 
 def test_a_lead_that_came_back_gets_mail() -> None:
     assert ask(structs.replace(GONE, holds=False)) == Proceed()
+
+
+def test_a_pause_that_the_lead_asked_for_is_over_at_its_end() -> None:
+    snooze = Lead(lead="lead-1", fact="snoozed", at=NOW - timedelta(days=30), until=NOW + timedelta(milliseconds=1))
+    assert ask(snooze) == Skip("snoozed")
+    assert ask(structs.replace(snooze, until=NOW)) == Proceed()
+    assert ask(structs.replace(snooze, holds=False)) == Proceed()
+    assert ask(structs.replace(snooze, lead="hash-1", of="address")) == Skip("snoozed")
+    assert ask(snooze, GONE) == Skip("unsubscribed")
+
+
+def test_who_left_every_list_of_an_email_does_not_get_it() -> None:
+    seeds = Lead(lead="lead-1", fact="left", at=NOW, campaign="Seeds")
+    bulbs = Lead(lead="hash-1", fact="left", at=NOW, of="address", campaign="Bulbs")
+    both = a_send(lists=["Seeds", "Bulbs"])
+    assert ask(seeds, bulbs, send=both) == Skip("left")
+    assert ask(seeds, send=both) == Proceed()
+    assert ask(seeds, structs.replace(bulbs, holds=False), send=both) == Proceed()
+    assert ask(seeds, send=a_send(lists=["Seeds"])) == Skip("left")
+    assert ask(seeds, bulbs, send=a_send()) == Proceed()  # of no list: none of them stops it
 
 
 def test_no_campaign_no_mail() -> None:

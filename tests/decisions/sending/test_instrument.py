@@ -10,7 +10,7 @@ import pytest
 from decisions.sending.instrument import Instrumented, instrument
 from schemas.errors import Reject
 from schemas.events import Send
-from schemas.tokens import Keyring, Purpose
+from schemas.tokens import MAX_LISTS, Keyring, Purpose
 from tests.agents.mails import (
     ENVELOPE,
     KEYRING,
@@ -274,6 +274,19 @@ def test_without_clicks_no_link_is_touched_and_unsubscribing_still_works() -> No
     assert PIXEL.search(html) is not None
     assert UNSUBSCRIBE.search(html) is not None
     assert parsed(mail.message)["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+
+
+def test_the_link_offers_the_emails_lists_and_the_mail_leaves_them_all() -> None:
+    lists = [f"{n} {'ü' * 31}" for n in range(MAX_LISTS)]
+    mail = made(a_send(html=LINKED, lists=lists, campaign="c" * 64, lead="l" * 64, variant="v" * 64))
+    header = parsed(mail.message)["List-Unsubscribe"]
+    url, by_mail = re.findall(r"<([^>]+)>", header)
+    assert KEYRING.verify(Purpose.UNSUBSCRIBE, url.rpartition("/")[2]).lists == tuple(lists)
+    assert KEYRING.verify(Purpose.UNSUBSCRIBE, by_mail.rpartition("=")[2]).lists == ()
+    assert max(map(len, mail.message.split(b"\r\n"))) <= 998
+    found = UNSUBSCRIBE.search(part(mail.message, "html"))
+    assert found is not None
+    assert KEYRING.verify(Purpose.UNSUBSCRIBE, found[1]).lists == tuple(lists)
 
 
 def test_without_both_the_html_gets_the_footer_and_nothing_else() -> None:

@@ -113,7 +113,8 @@ def parsed(content: bytes, format: str, table: str) -> list[dict[str, Any]]:
         return [msgspec.structs.asdict(msgspec.json.decode(line, type=row)) for line in content.splitlines()]
     reader = csv.DictReader(io.StringIO(content.decode(), newline=""))
     cells = [
-        {name: None if name.endswith("_at") and cell == "" else cell for name, cell in one.items()} for one in reader
+        {name: None if name.endswith(("_at", "until")) and cell == "" else cell for name, cell in one.items()}
+        for one in reader
     ]
     assert tuple(reader.fieldnames or ()) == row.__struct_fields__
     return [msgspec.structs.asdict(msgspec.convert(one, row, strict=False)) for one in cells]

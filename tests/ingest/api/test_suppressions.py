@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from clickhouse.store import connect, insert_lines
-from schemas.events import Lead, Sent, lines
+from schemas.events import Lead, Sent, lines, to_ms
 from schemas.keys import new_key
 from schemas.settings import Settings
 from schemas.tokens import delivery_id, event_id
@@ -81,6 +81,29 @@ async def test_each_entry_is_taken_or_rejected_by_itself_and_once(listing: Room)
     assert await listing.counted("sendlens_suppressions_total", result="address-invalid") == 1
     answer = (await listing.client.post("/v1/suppressions", json={"suppressions": []})).json()
     assert answer["reason"] == "batch-size"
+
+
+async def test_a_pause_ends_by_itself(listing: Room) -> None:
+    await declare(listing)
+    keyring, now = listing.settings.keyring, datetime.now(UTC)
+    over = Lead(lead="lead-7", fact="snoozed", at=NOW, source="page", until=now - timedelta(seconds=1))
+    put(listing.settings, LEADS, over.key, over)
+    until = to_ms(now + timedelta(days=30))
+    pause = {"address": ADA, "reason": "snoozed", "until": until.isoformat()}
+    assert await suppress(listing, pause) == {"added": 1, "already": 0, "rejected": []}
+    assert await suppress(listing, pause) == {"added": 0, "already": 1, "rejected": []}
+    assert await skipped(listing) == ["snoozed"]
+    assert await skipped(listing, to="bob@example.com", lead="lead-7") == []
+    later = {**pause, "until": (until + timedelta(days=1)).isoformat()}
+    assert (await suppress(listing, later))["added"] == 1
+    answer = await suppress(listing, {"address": ADA, "reason": "snoozed"}, {"lead": "lead-1", "until": later["until"]})
+    assert {one["reason"] for one in answer["rejected"]} == {"until-invalid"}
+    store(listing)
+    (row,) = await listed(listing)
+    assert (row["id"], row["reason"]) == (keyring.address_ids(ADA)[0], "snoozed")
+    assert datetime.fromisoformat(row["until"]) == until + timedelta(days=1)
+    assert (await listing.client.delete("/v1/suppressions", params={"address": ADA})).status_code == 200
+    assert await skipped(listing) == []
 
 
 async def test_the_list_is_the_guards_page_by_page(listing: Room) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from datetime import date
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from schemas.errors import Misconfigured
 from schemas.languages import WORDS, Language
 from schemas.settings import Settings
 
+PAGES = [name for name in Language.__struct_fields__ if name not in ("choices", "reasons")]
+
 
 def pages(**changes: Any) -> Pages:
     return Pages(Settings(_env_file=None, **changes))
@@ -23,11 +27,52 @@ def pages(**changes: Any) -> Pages:
 def test_every_language_has_every_page() -> None:
     made = pages()
     for path in WORDS.glob("*.toml"):
-        for name in Language.__struct_fields__:
-            page = made.page(name, path.stem).decode()
+        for name in PAGES:
+            page = made.page(name, path.stem, until=date(2026, 12, 30), left="Seeds").decode()
             assert f'<html lang="{path.stem}">' in page
-            assert ("<form" in page) == (name in ("confirm", "unsubscribed", "resubscribed"))
+            assert ("<form" in page) == (
+                name in ("confirm", "unsubscribed", "resubscribed", "paused", "unpaused", "left", "rejoined")
+            )
+            assert ("2026-12-30" in page) == (name == "paused")
             assert "{" not in page.partition("</style>")[2]
+
+
+def test_every_language_has_the_same_choices_with_labels() -> None:
+    made = pages()
+    for path in WORDS.glob("*.toml"):
+        page = made.page("confirm", path.stem).decode()
+        codes = re.findall(r'<label><input type="radio" name="reason" value="([a-z-]+)">[^<]+</label>', page)
+        assert codes == Settings(_env_file=None).reasons
+        assert re.search(r"<fieldset><legend>[^<]+</legend>", page)
+        assert re.search(r'name="pause" value="1">[^<]*\b30\b[^<]*</button>', page)
+        assert page.index('name="confirm"') < page.index('name="pause"')
+
+
+def test_every_language_offers_each_list_and_says_which_was_left() -> None:
+    made = pages()
+    names = ("Seeds & Bulbs", '"><script>{lists}{list}{until}')
+    for path in WORDS.glob("*.toml"):
+        page = made.page("confirm", path.stem, lists=names).decode()
+        values = re.findall(r'<button class="link" type="submit" name="list" value="([^"]*)">[^<]+</button>', page)
+        assert tuple(map(unescape, values)) == names
+        for name in ("left", "rejoined"):
+            said = made.page(name, path.stem, left=names[1]).decode()
+            assert "<script" not in said
+            assert re.search(r"<h1>[^<]*&quot;&gt;&lt;script&gt;[^<]*</h1>", said)
+        assert f'name="rejoin" value="{escape(names[1])}"' in made.page("left", path.stem, left=names[1]).decode()
+
+
+def test_a_deployment_chooses_what_the_page_offers(tmp_path: Path) -> None:
+    bare = pages(unsubscribe_reasons="", unsubscribe_pause_days=0).page("confirm").decode()
+    assert ("reason" in bare, "fieldset>" in bare, 'name="pause"' in bare) == (False, False, False)
+    page = pages(unsubscribe_reasons="other,unheard-of", unsubscribe_pause_days=14).page("confirm").decode()
+    assert re.findall(r'name="reason" value="([a-z-]+)"', page) == ["other"]
+    assert "14 days" in page
+    older = (WORDS / "en.toml").read_text().partition("\n[paused]")[0]  # words from before there were choices
+    (tmp_path / "nl.toml").write_text(older)
+    made = pages(words_dir=str(tmp_path))
+    assert 'name="pause"' not in made.page("confirm", "nl").decode()
+    assert '<html lang="en">' in made.page("paused", "nl", until=date(2026, 12, 30)).decode()
 
 
 def test_the_senders_name_stands_above_and_stays_text() -> None:

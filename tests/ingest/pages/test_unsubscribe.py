@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from schemas.events import AnyEvent, Lead, Resubscribed, Unsubscribed
+from schemas.events import AnyEvent, Lead, LeftList, Resubscribed, Snoozed, Unsubscribed, to_ms
 from schemas.settings import Settings
 from schemas.tokens import Keyring, Purpose, event_id
 from schemas.topics import EVENTS, LEADS, delivery_partition, text_partition
@@ -97,6 +100,70 @@ async def test_a_post_suppresses_the_lead_and_says_so_once_kafka_has_it(
     assert event_record.partition == delivery_partition(str(CLAIM.delivery_id), 4)
     assert event_record.value.endswith(b"\n")
     assert await room.counted("sendlens_unsubscribes_total", via=via, result="recorded") == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"), [("too-many", "too-many"), ("", ""), ("because" * 500, ""), ("<b>x</b>", ""), ("\x00", "")]
+)
+async def test_a_reason_is_kept_where_it_is_one_of_those_offered(room: Room, said: str, kept: str) -> None:
+    answer = await room.client.post(f"/u/{room.token(Purpose.UNSUBSCRIBE)}", data={"confirm": "1", "reason": said})
+    assert (answer.status_code, "You are unsubscribed" in answer.text) == (200, True)
+    [lead], [event] = written(room.settings)
+    assert isinstance(event, Unsubscribed)
+    assert (lead.fact, event.via, event.reason) == ("unsubscribed", "page", kept)
+
+
+async def test_one_click_unsubscribes_at_once_whatever_else_the_form_says(room: Room) -> None:
+    said = {**ONE_CLICK, "reason": "too-many", "pause": "1"}
+    answer = await room.client.post(f"/u/{room.token(Purpose.UNSUBSCRIBE)}", data=said)
+    assert answer.status_code == 200
+    [lead], [event] = written(room.settings)
+    assert isinstance(event, Unsubscribed)
+    assert (lead.fact, lead.until, event.via, event.reason) == ("unsubscribed", None, "one-click", "")
+
+
+async def test_a_pause_holds_for_thirty_days_and_can_be_ended(room: Room) -> None:
+    address = f"/u/{room.token(Purpose.UNSUBSCRIBE)}"
+    done = await room.client.post(address, data={"pause": "1", "reason": "too-many"})
+    [lead], [event] = written(room.settings)
+    assert isinstance(event, Snoozed)
+    assert event.until == lead.until == to_ms(event.at + timedelta(days=30))
+    assert (lead.fact, lead.holds, lead.at, lead.source) == ("snoozed", True, event.at, "page")
+    assert (done.status_code, f"before {event.until:%Y-%m-%d}" in done.text) == (200, True)
+    assert 'name="unpause" value="1"' in done.text
+    assert await room.counted("sendlens_unsubscribes_total", via="pause", result="recorded") == 1
+
+    ended = await room.client.post(address, data={"unpause": "1"})
+    assert "Your emails go on" in ended.text
+    leads, events = written(room.settings)
+    assert [(one.key, one.holds) for one in leads] == [(lead.key, True), (lead.key, False)]
+    assert isinstance(events[1], Snoozed)
+    assert events[1].until == events[1].at
+    assert events[1].id != event.id
+
+
+async def test_one_list_may_be_left_alone_and_joined_again(room: Room) -> None:
+    address = f"/u/{room.token(Purpose.UNSUBSCRIBE, replace(CLAIM, lists=('Seeds', 'Börse')))}"
+    asked = await room.client.get(address)
+    assert 'name="list" value="Seeds"' in asked.text
+    done = await room.client.post(address, data={"list": "Börse"})
+    assert (done.status_code, "You have left “Börse”" in done.text) == (200, True)
+    assert (await room.client.post(address, data={"list": "Bulbs"})).status_code == 400  # none of this email's
+    back = await room.client.post(address, data={"rejoin": "Börse"})
+    assert "You are on “Börse” again" in back.text
+    leads, events = written(room.settings)
+    assert [(one.fact, one.campaign, one.holds) for one in leads] == [("left", "Börse", True), ("left", "Börse", False)]
+    assert [(type(one), getattr(one, "list_name", ""), getattr(one, "back", None)) for one in events] == [
+        (LeftList, "Börse", False),
+        (LeftList, "Börse", True),
+    ]
+    assert (await room.client.post(address, data=ONE_CLICK)).status_code == 200
+    assert written(room.settings)[0][-1].fact == "unsubscribed"
+
+
+async def test_two_wishes_at_once_change_nothing(room: Room) -> None:
+    answer = await room.client.post(f"/u/{room.token(Purpose.UNSUBSCRIBE)}", data={"pause": "1", "confirm": "1"})
+    assert (answer.status_code, written(room.settings)) == (400, ([], []))
 
 
 async def test_unsubscribing_can_be_taken_back_on_the_page_that_confirms_it(room: Room) -> None:
