@@ -13,8 +13,9 @@ from pathlib import Path
 from schemas.errors import Misconfigured
 from schemas.settings.kafka_files import KAFKA_LIBS, KAFKA_LOG_CONFIG
 
-# Of a node for one machine: enough for some hundred partitions and requests of 9 MB.
-_JAVA = ("java", "-Xms128m", "-Xmx512m")
+# Of a node for one machine: enough for some hundred partitions and requests of 9 MB. One that has run out of memory is
+# better started again than left half dead.
+_JAVA = ("java", "-Xms128m", "-Xmx512m", "-XX:+ExitOnOutOfMemoryError")
 # A cluster's name must be known before its first start. No two of our nodes ever meet: they listen on loopback.
 _CLUSTER_ID = "nH04x5nOQ0yExOGdkF1aCA"
 
