@@ -91,7 +91,7 @@ class KafkaNode:
             "offsets.topic.num.partitions": 4,
             "transaction.state.log.num.partitions": 4,
         }
-        return ours | self.properties
+        return {**ours, **self.properties}
 
     def _java(self, *arguments: str) -> list[str]:
         log_config = f"-Dlog4j2.configurationFile={KAFKA_LOG_CONFIG}"
