@@ -29,6 +29,7 @@ LONGEST = (
     "tests/agents/test_stream.py",
     "tests/clickhouse/test_counting_at_once.py",
     "tests/test_demo.py",
+    "tests/test_one_machine.py",
     "tests/clickhouse/test_counting.py",
     "tests/agents/sender/test_unanswered_emails.py",
     "tests/clients/test_answers.py",
