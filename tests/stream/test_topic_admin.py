@@ -83,5 +83,5 @@ def test_what_a_power_cut_must_not_take_is_on_disk_where_kafka_is_alone(standing
     prefix = f"alone{uuid4().hex[:8]}-"
     alone = load(kafka=standing_kafka.bootstrap, topic_prefix=prefix, partitions=1, broker="kafka")
     create_topics(alone)
-    written_through = {topic for topic in ALL if config(alone, alone.topic(topic))["flush.messages"] == "1"}
+    written_through = {topic for topic in ALL if config(alone, alone.topic(topic)).get("flush.messages") == "1"}
     assert written_through == {LEADS, ATTEMPTS}
