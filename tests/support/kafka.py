@@ -15,15 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from commands.broker.kafka_node import KafkaNode
+from commands.broker.kafka_node import JAVA, KafkaNode
 from schemas.settings.kafka_files import kafka_missing
 from tests.support.broker import Broker, speaks
 from tests.support.processes import free_port
 
 ELSEWHERE = "SENDLENS_TEST_KAFKA"
 
-# Beside what a test starts there are other tests and two cores: little memory, little compiling.
-_JAVA = ("java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 _START_SECONDS = 120.0
 _STOP_SECONDS = 30.0
 
@@ -143,7 +141,7 @@ class Kafka:
             number=self.node,
             voters=self.voters,
             replicas=self.replicas,
-            java=(*_JAVA, f"-Xmx{self.memory}"),
+            java=(*JAVA, f"-Xmx{self.memory}"),
             properties=self.properties,
         )
 
