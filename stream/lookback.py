@@ -13,7 +13,7 @@ _FIRST_STEP = 256  # records back at first; four times as many each time that is
 def records_before(settings: Settings, topic: Topic, partition: int, offset: int, since: float) -> list[Record]:
     """The records of a partition before `offset` that were written at `since` (epoch seconds) or later, in order.
 
-    Steps back by offset, because a lookup by time is no use on the embedded broker. Raises Retry when the broker does
+    Steps back by offset, because a lookup by time is no use on the broker in memory. Raises Retry when the broker does
     not answer.
     """
     end = {partition: offset}

@@ -46,8 +46,8 @@ def partitions(settings: Settings, topic: Topic) -> list[TopicPartition]:
 
 
 def end_of(consumer: KafkaConsumer, partition: TopicPartition, listed: int) -> int:
-    """Where a partition ends, as far as is known. `listed` is the result of `end_offsets`: for the embedded broker that
-    is the first offset of the last batch, plus one. Only its answer to a fetch has the end of the last batch."""
+    """Where a partition ends, as far as is known. `listed` is the result of `end_offsets`, of the broker in memory the
+    first offset of the last batch, plus one. Only its answer to a fetch has the end of the last batch."""
     return max(listed, consumer.highwater(partition) or 0)
 
 

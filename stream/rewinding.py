@@ -45,7 +45,7 @@ def rewind(settings: Settings, group: str, topics: Iterable[Topic], since: datet
             bootstrap_servers=settings.kafka_servers, enable_auto_commit=False, fetch_max_wait_ms=FETCH_MS
         )
         try:
-            if settings.mode == "cluster":  # the embedded broker does not say who is in a group
+            if not settings.broker_in_memory:  # that one does not say who is in a group
                 _refuse_members(admin, group)
             return [_rewind(settings, admin, consumer, group, topic, since) for topic in topics]
         finally:
@@ -88,9 +88,9 @@ def _since(
 ) -> dict[TopicPartition, int]:
     """The first record of each partition written at `since` or later, where there is one.
 
-    On the embedded broker, which can't look records up by time, the first of all.
+    On the broker in memory, which can't look records up by time, the first of all.
     """
-    if settings.mode == "embedded":
+    if settings.broker_in_memory:
         return dict.fromkeys(every, 0)
     found = consumer.offsets_for_times(dict.fromkeys(every, int(since.timestamp() * 1000)))
     return {tp: at.offset for tp, at in found.items() if at is not None}

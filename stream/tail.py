@@ -55,7 +55,7 @@ class TailReader:
         return self._listed("beginning_offsets")
 
     def ends(self) -> dict[int, int]:
-        """Where each partition ends, as the broker lists it: too low by a batch on the embedded one."""
+        """Where each partition ends, as the broker lists it: too low by a batch on the one in memory."""
         return self._listed("end_offsets")
 
     def read(self, starts: Mapping[int, int], ends: Mapping[int, int] | None = None) -> Iterator[Record]:

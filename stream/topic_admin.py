@@ -28,10 +28,9 @@ def create_topics(settings: Settings) -> list[str]:
         try:
             there = set(admin.list_topics())
             missing = {settings.topic(topic): topic for topic in ALL if settings.topic(topic) not in there}
-            in_sync = {_IN_SYNC: str(_WANTED_IN_SYNC)} if settings.replication > _WANTED_IN_SYNC else {}
             wanted = [
                 NewTopic(
-                    name, settings.partitions_of(topic), settings.replication, topic_configs=topic.config() | in_sync
+                    name, settings.partitions_of(topic), settings.replication, topic_configs=_config(settings, topic)
                 )
                 for name, topic in missing.items()
             ]
@@ -43,6 +42,16 @@ def create_topics(settings: Settings) -> list[str]:
             admin.close()
     except (KafkaError, OSError) as error:
         raise Retry(f"Kafka at {settings.kafka}: {error!r}") from error
+
+
+def _config(settings: Settings, topic: Topic) -> dict[str, str]:
+    """The topic's configuration on this deployment's Kafka."""
+    config = topic.config()
+    if settings.replication > _WANTED_IN_SYNC:
+        config[_IN_SYNC] = str(_WANTED_IN_SYNC)
+    if topic.on_disk and settings.mode == "embedded" and not settings.broker_in_memory:
+        config["flush.messages"] = "1"
+    return config
 
 
 def raise_limits(settings: Settings) -> list[str]:

@@ -30,10 +30,11 @@ from tests.world.truth import Numbers, Truth, differences, part
 
 @pytest.mark.timeout(300)
 def test_the_demo_ends_equal_to_the_truth(tmp_path: Path) -> None:
-    settings = environment(tmp_path)
+    settings = environment(tmp_path) | {"SENDLENS_BROKER": "auto"}
     with running(["demo", "--check", "--leads", "60"], settings, tmp_path / "demo.log") as demo:
         assert demo.popen.wait(240) == 0, demo.output()
     said = demo.output()
+    assert "The broker keeps everything in memory" in said, "also where Apache Kafka is there"
     assert "EQUAL: every number in ClickHouse, and on the page, is the truth" in said
     assert "DIFFERENT" not in said
     assert re.search(r"compared \d{3,} numbers over HTTP: Overview \d+, Campaign board \d+, ", said)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,17 @@ class Inbox:
         return "250 OK"
 
 
+@contextmanager
+def serving(inbox: Inbox, port: int) -> Iterator[None]:
+    """A mail server there that hands everything to the inbox."""
+    server = Controller(inbox, hostname="127.0.0.1", port=port)
+    server.start()
+    try:
+        yield
+    finally:
+        server.stop()
+
+
 @pytest.fixture
 def inbox() -> Inbox:
     return Inbox()
@@ -44,10 +56,8 @@ def inbox() -> Inbox:
 @pytest.fixture
 def settings(tmp_path: Path, inbox: Inbox) -> Iterator[dict[str, str]]:
     values = environment(tmp_path / "data")
-    server = Controller(inbox, hostname="127.0.0.1", port=int(values["SENDLENS_SMTP_PORT"]))
-    server.start()
-    yield values
-    server.stop()
+    with serving(inbox, int(values["SENDLENS_SMTP_PORT"])):
+        yield values
 
 
 def a_send(step: int, lead: str) -> dict[str, Any]:

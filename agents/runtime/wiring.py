@@ -31,17 +31,17 @@ from stream.records import Handler, OutRecord, PoisonRecord, Record, dead_letter
 
 log = structlog.get_logger()
 
-# A first group join waits for about half the session timeout on the embedded broker: 31 s with Faust's default.
-_EMBEDDED_SESSION: dict[str, Any] = {"broker_session_timeout": 6.0, "broker_heartbeat_interval": 1.0}
+# A first group join waits for about half the session timeout on the broker in memory: 31 s with Faust's default.
+_MEMORY_SESSION: dict[str, Any] = {"broker_session_timeout": 6.0, "broker_heartbeat_interval": 1.0}
 
 # Records of a partition that wait for those before them go together: with aiokafka's default of 16 KiB each of the
 # judge's would be a round trip alone. Under Kafka's default `max.message.bytes`, 1 MB, which counts whole batches.
 _BATCH_BYTES = 512 * 1024
 
-# Faust asks for records with 1,500 ms of patience. A Kafka broker answers at once when one comes; the embedded broker
+# Faust asks for records with 1,500 ms of patience. Apache Kafka answers at once when one comes; the broker in memory
 # looks only now and then, the rarer the more patience it was given: then a record waits for 0.4 s, at p99 for 0.75.
-# With 50 ms it waits for some 15. Each request without an answer costs, so a cluster keeps Faust's.
-_EMBEDDED_FETCH_MS = 50
+# With 50 ms it waits for some 15. Each request without an answer costs, so with Kafka it is Faust's.
+_MEMORY_FETCH_MS = 50
 
 # After so long without an answer a record is written again, perhaps to the partition's new leader: a broker that hangs
 # never answers. Faust's default is 20 minutes.
@@ -70,7 +70,7 @@ def _consumer_class(lease: Lease, *, impatient: bool) -> type[Consumer]:
         def _create_worker_consumer(self, transport: Any) -> Any:
             consumer = super()._create_worker_consumer(transport)
             if impatient:
-                consumer._fetch_max_wait_ms = _EMBEDDED_FETCH_MS  # no setting of Faust's; read when the consumer starts
+                consumer._fetch_max_wait_ms = _MEMORY_FETCH_MS  # no setting of Faust's; read when the consumer starts
             return consumer
 
     class LeasedConsumer(EagerWait, LateRefusals, Consumer):
@@ -109,11 +109,11 @@ class StageApp:
             producer_metadata_max_age_ms=_METADATA_MS,
             consumer_max_fetch_size=DEAD.max_record_bytes,
             datadir=str(settings.data_dir / "faust"),
-            **(_EMBEDDED_SESSION if settings.mode == "embedded" else _session(settings.session_seconds)),
+            **(_MEMORY_SESSION if settings.broker_in_memory else _session(settings.session_seconds)),
         )
         self._lease = Lease(self._app.conf.broker_session_timeout)
         transport: Any = self._app.transport
-        transport.Consumer = _consumer_class(self._lease, impatient=settings.mode == "embedded")
+        transport.Consumer = _consumer_class(self._lease, impatient=settings.broker_in_memory)
         self._line = InFlightQueue(
             stage.name,
             stage.policy,

@@ -214,7 +214,8 @@ SELECT
     sumMapIf(map(stage, last_value), name = 'sendlens_stage_lag_records') AS lags,
     sumOrNullIf(last_value, name = 'sendlens_spool_hits') AS spool_hits,
     sumOrNullIf(last_value, name = 'sendlens_spool_bytes') AS spool_bytes,
-    maxOrNullIf(last_value, name = 'sendlens_spool_age_seconds') AS spool_age
+    maxOrNullIf(last_value, name = 'sendlens_spool_age_seconds') AS spool_age,
+    maxOrNullIf(last_value, name = 'sendlens_broker_in_memory') AS broker_in_memory
 FROM
 (
     SELECT
@@ -234,7 +235,8 @@ FROM
             'process_cpu_seconds_total', 'process_resident_memory_bytes', 'sendlens_hits_total',
             'sendlens_verdicts_total', 'sendlens_records_handled_total', 'sendlens_inbox_mails_total',
             'sendlens_own_lag_records', 'sendlens_inbox_behind_mails', 'sendlens_stage_lag_records',
-            'sendlens_spool_hits', 'sendlens_spool_bytes', 'sendlens_spool_age_seconds'
+            'sendlens_spool_hits', 'sendlens_spool_bytes', 'sendlens_spool_age_seconds',
+            'sendlens_broker_in_memory'
         )
     GROUP BY period, role, instance, started_at, name, kind, result, stage, reason, le
 )
@@ -263,7 +265,8 @@ ORDER BY period
 -- view: pipeline_processes
 -- Every process that reported in the period, with its last minute before the end of it: hits a second (ingest: asked for;
 -- worker: judged), records a second (worker: Kafka records handled; inbox: mails read), records not acknowledged in its own
--- partitions, processors used, memory. NULL for what it has not, or did not report any more.
+-- partitions, processors used, memory. Which broker ingest hands hits to: Kafka, or one that keeps everything in memory,
+-- which is for trying Sendlens. NULL for what it has not, or did not report any more.
 SELECT
     role,
     instance,
@@ -274,7 +277,8 @@ SELECT
     records AS records_per_second,
     own_lag AS lag,
     processors,
-    coalesce(latest.memory_bytes, seen.memory_bytes) AS memory_bytes
+    coalesce(latest.memory_bytes, seen.memory_bytes) AS memory_bytes,
+    if(isNull(broker_in_memory), NULL, if(broker_in_memory = 1, 'In memory: for trying', 'Kafka')) AS broker
 FROM
 (
     SELECT

@@ -1,6 +1,6 @@
 """Fills the state topics of a new broker from ClickHouse, the system of record.
 
-The embedded broker keeps topics in memory, and a cluster's may be lost: campaigns, suppressed leads, links and the
+The broker of one machine may keep topics in memory, and Kafka's may be lost: campaigns, suppressed leads, links and the
 recent deliveries then come back from here. What a topic holds is left alone, for it may be newer; what it lacks is
 published, also where an earlier run was killed half-way: a lead that is missing would be mailed again.
 """

@@ -41,8 +41,9 @@ def settings(given: Examination) -> Iterator[Diagnosis]:
         )
     if now.smtp_user and now.smtp_tls == "none" and not is_loopback(now.smtp_host):
         faults.append(("SENDLENS_SMTP_TLS is none: the password goes over a readable line", "set starttls or tls"))
-    if now.mode == "embedded" and not is_loopback(public.hostname or ""):
-        faults.append(("the embedded broker keeps everything in memory: it is to try Sendlens", "run Kafka beside it"))
+    if now.broker_in_memory and not is_loopback(public.hostname or ""):
+        todo = "`make kafka`, then start again: docs/one-machine.md"
+        faults.append(("the broker keeps everything in memory: it is to try Sendlens", todo))
     for said, todo in faults:
         yield Diagnosis("settings", "warn", said, todo)
     if not faults:

@@ -29,7 +29,7 @@ def kafka(given: Examination) -> Iterator[Diagnosis]:
     said = (
         f"{state.brokers} broker{'s' if state.brokers != 1 else ''}, speaks as {state.version or 'an unknown version'}"
     )
-    if settings.mode == "cluster" and version and version < _OLDEST_KAFKA:
+    if not settings.broker_in_memory and version and version < _OLDEST_KAFKA:
         yield Diagnosis("kafka", "warn", said, "we are tried on 3.0 and newer: upgrade")
     else:
         yield Diagnosis("kafka", "ok", f"{said}, {len(state.topics)} of {len(ALL)} topics")

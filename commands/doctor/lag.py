@@ -24,7 +24,7 @@ def lag(
     every: Annotated[bool, typer.Option("--all", help="Also partitions in which nothing waits.")] = False,
 ) -> None:
     """How far each stage is behind, by partition: what it has acknowledged, where the partition ends, since when the
-    oldest record waits. Kafka's own tools show other figures on the embedded broker, and wrong ones."""
+    oldest record waits. Kafka's own tools show other figures on the broker in memory, and wrong ones."""
     with explained():
         from agents.worker import stages_named
 

@@ -58,7 +58,7 @@ class ErasureReport:
             yield f"{row.table:<12}{row.rows:>8}  {would}{row.done}"
         kept = f"{LEADS.name}, {RETRIES.name}, {CALLS.name} and {LINKS.name}"
         yield f"{'topics':<12}{self.buried:>8}  keys of {kept} {would}taken back"
-        yield "by itself goes what Kafka keeps (with the embedded broker at its next start, if that is sooner):"
+        yield "by itself goes what Kafka keeps (with the broker in memory at its next start, if that is sooner):"
         for topic in _PASSING:
             until = now + timedelta(milliseconds=topic.retention_ms)
             yield f"  topic {topic.name:<9} by {until:%Y-%m-%d}"

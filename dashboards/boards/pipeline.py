@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clickhouse.queries import get
-from dashboards.boards.words import PROCESS_STATES
+from dashboards.boards.words import BROKERS, PROCESS_STATES
 from dashboards.panels import Board, Color, Field, GoodDirection, GridArea, Panel, PanelKind, Threshold, Unit
 
 UNTOLD = "No samples: are the processes up, and is SENDLENS_SAMPLE_SECONDS above 0?"
@@ -211,7 +211,7 @@ _PANELS = (
         kind=PanelKind.TIME_SERIES,
         title="Memory by role",
         description="Memory that processes hold (resident), the most of each step, summed over all processes of a "
-        "role. Bytes, without a denominator. Good is what levels off. The embedded broker is not among them.",
+        "role. Bytes, without a denominator. Good is what levels off. The broker is not among them.",
         query=get("pipeline_memory"),
         label=_TIME,
         fields=(
@@ -245,6 +245,7 @@ _PANELS = (
             Field("lag", "Lag", Unit.COUNT, "Records not acknowledged, in its own partitions.", thresholds=_LAGS),
             Field("processors", "Processor", Unit.RATE, "Of one processor."),
             Field("memory_bytes", "Memory", Unit.BYTES, "Resident."),
+            Field("broker", "Broker", Unit.TEXT, "Ingest: `make kafka` brings one for real campaigns.", words=BROKERS),
         ),
         area=GridArea(0, 28, 24, 8),
         no_value=UNTOLD,

@@ -6,6 +6,7 @@ from dashboards.panels import Color, Word
 
 CAMPAIGN_STATES = (Word("Active", Color.GREEN), Word("Paused", Color.VERMILLION), Word("Resumed", Color.GREEN))
 PROCESS_STATES = (Word("Running", Color.GREEN), Word("Silent", Color.VERMILLION))
+BROKERS = (Word("In memory: for trying", Color.VERMILLION), Word("Kafka", Color.GREEN))
 VERDICTS = (Word("human", Color.BLUE), Word("machine", Color.PURPLE), Word("bot", Color.VERMILLION))
 BOUNCE_CLASSES = (Word("hard", Color.VERMILLION), Word("soft", Color.ORANGE), Word("block", Color.PURPLE))
 LEAD_STATES = (

@@ -1,6 +1,6 @@
 """Where positions are kept: on the topic `positions`, and in a file of the data directory. The newer one counts.
 
-The topic outlives a machine, and a process that is moved; the file outlives the embedded broker. A position that the
+The topic outlives a machine, and a process that is moved; the file outlives a broker in memory. A position that the
 file has and the topic has not says that Kafka has lost its records, mails among them, and that they are wanted again.
 """
 

@@ -17,6 +17,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.keys import ApiKey, parse, whole
+from schemas.settings.kafka_files import kafka_missing
 from schemas.settings.tracking import further_hosts
 from schemas.tokens import Keyring
 from schemas.topics import Topic, delivery_partition, is_delivery, text_partition
@@ -33,9 +34,15 @@ class Settings(BaseSettings):
     mode: Literal["embedded", "cluster"] = Field(
         "embedded", description="`embedded`: broker and database come with us, on one machine. `cluster`: yours."
     )
+    broker: Literal["auto", "kafka", "memory"] = Field(
+        "auto",
+        description="The broker of embedded mode. `kafka`: Apache Kafka of `make kafka`, its log in the data folder. "
+        "`memory`: one that keeps everything in memory, to try Sendlens. `auto`: Kafka where it is there.",
+    )
     data_dir: Path = Field(
         Path("var"),
-        description="Where the spool, a copy of the links, generated secrets and the embedded database live.",
+        description="Where the spool, a copy of the links, generated secrets, Kafka's log and the embedded database "
+        "live.",
     )
     token_keys: str = Field(
         "",
@@ -270,7 +277,8 @@ class Settings(BaseSettings):
         30.0,
         ge=6,
         le=80,
-        description="How long Kafka hears nothing of a worker before it gives its work to others. Embedded: 6.",
+        description="How long Kafka hears nothing of a worker before it gives its work to others. With the broker in "
+        "memory: 6.",
     )
     store_rows: int = Field(50_000, ge=1, description="Rows of one ClickHouse insert at the most.")
     store_seconds: float = Field(
@@ -360,6 +368,12 @@ class Settings(BaseSettings):
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError("name one of the IANA database, such as Europe/Paris or UTC") from None
         return name
+
+    @cached_property
+    def broker_in_memory(self) -> bool:
+        """Whether the broker is the one that keeps everything in memory, and nothing when it ends."""
+        wanted = self.broker == "memory" or (self.broker == "auto" and bool(kafka_missing()))
+        return self.mode == "embedded" and wanted
 
     @property
     def callers(self) -> list[ApiKey]:

@@ -29,6 +29,7 @@ class Deployment:
 
     def __init__(self, workshop: Workshop, kafka: str, prefix: str) -> None:
         self.env = {
+            "SENDLENS_BROKER": "kafka" if outside_kafka() else "memory",
             "SENDLENS_KAFKA": kafka,
             "SENDLENS_TOPIC_PREFIX": prefix,
             "SENDLENS_TOKEN_KEYS": workshop.token_keys,

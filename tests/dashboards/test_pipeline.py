@@ -242,6 +242,14 @@ def test_every_process_of_the_period_is_listed_and_a_silent_one_says_so(client: 
     assert column(rows, "memory_bytes") == [100e6] * 3
 
 
+@pytest.mark.parametrize(("in_memory", "words"), [(1.0, "In memory: for trying"), (0.0, "Kafka")])
+def test_a_broker_that_is_for_trying_is_called_so(in_memory: float, words: str, client: Client) -> None:
+    told = ("sendlens_broker_in_memory", {}, in_memory, 0.0)
+    lived(client, "ingest", T - seconds(600), T + seconds(600), told, instance="a:1")
+    lived(client, "worker", T - seconds(600), T + seconds(600), instance="b:1")
+    assert column(ask(client, "pipeline_processes", T, T + seconds(600)), "broker") == [words, None]
+
+
 def test_memory_is_added_up_by_role(client: Client) -> None:
     lived(client, "worker", T, T + seconds(60), instance="a:1")
     lived(client, "worker", T, T + seconds(60), instance="b:1")

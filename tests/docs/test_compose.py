@@ -299,6 +299,6 @@ def test_the_reader_changes_no_limit_but_how_long_it_waits(services: dict[str, d
 
 
 def test_the_tests_run_on_the_kafka_that_the_cluster_has() -> None:
-    pom = xml(ROOT / "tests" / "kafka" / "pom.xml")
+    pom = xml(ROOT / "deploy" / "kafka" / "pom.xml")
     (tested,) = [element.text for element in pom.iter() if element.tag.endswith("kafka.version")]
     assert f"image: apache/kafka:{tested}\n" in FILE.read_text()

@@ -10,7 +10,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import KafkaError
 
 from schemas.settings import Settings, load
-from schemas.topics import ALL, DEAD, MAIL
+from schemas.topics import ALL, ATTEMPTS, DEAD, LEADS, MAIL
 from stream.topic_admin import create_topics, raise_limits
 from tests.support.broker import Broker
 from tests.support.waiting import wait_until
@@ -77,3 +77,11 @@ def test_topics_made_today_need_nothing(broker: Broker) -> None:
     settings = load(kafka=broker.bootstrap, topic_prefix=f"new{uuid4().hex[:8]}-", partitions=2)
     assert len(create_topics(settings)) == len(ALL)
     assert raise_limits(settings) == []
+
+
+def test_what_a_power_cut_must_not_take_is_on_disk_where_kafka_is_alone(standing_kafka: Broker) -> None:
+    prefix = f"alone{uuid4().hex[:8]}-"
+    alone = load(kafka=standing_kafka.bootstrap, topic_prefix=prefix, partitions=1, broker="kafka")
+    create_topics(alone)
+    written_through = {topic for topic in ALL if config(alone, alone.topic(topic)).get("flush.messages") == "1"}
+    assert written_through == {LEADS, ATTEMPTS}

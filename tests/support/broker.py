@@ -60,7 +60,7 @@ class Tansu:
 
     @property
     def surroundings(self) -> dict[str, object]:
-        return {"mode": "embedded"}
+        return {"mode": "embedded", "broker": "memory"}
 
     def stop(self) -> None:
         self.process.terminate()

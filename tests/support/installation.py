@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.support.processes import ROOT, Process, free_port
@@ -17,6 +17,7 @@ def environment(data_dir: Path) -> dict[str, str]:
     """Ports of its own and a data folder of its own."""
     ingest = free_port()
     return {
+        "SENDLENS_BROKER": "memory",
         "SENDLENS_DATA_DIR": str(data_dir),
         "SENDLENS_KAFKA": f"127.0.0.1:{free_port()}",
         "SENDLENS_CLICKHOUSE_URL": f"http://127.0.0.1:{free_port()}",
@@ -42,8 +43,14 @@ def running(command: list[str], settings: dict[str, str], log: Path) -> Iterator
     try:
         yield process
     finally:
-        process.kill()
-        for pid in _relatives(settings["SENDLENS_DATA_DIR"]):
+        killed(process, settings)
+
+
+def killed(process: Process, settings: dict[str, str]) -> None:
+    """Kill it, and whatever it has started (SIGKILL): first itself, which would stop the others in order."""
+    process.kill()
+    for pid in _relatives(settings["SENDLENS_DATA_DIR"]):
+        with suppress(ProcessLookupError):  # it ended with another
             os.kill(pid, signal.SIGKILL)
 
 

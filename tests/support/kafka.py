@@ -15,15 +15,13 @@ from pathlib import Path
 
 import pytest
 
+from commands.broker.kafka_node import JAVA, KafkaNode
+from schemas.settings.kafka_files import kafka_missing
 from tests.support.broker import Broker, speaks
-from tests.support.processes import ROOT, free_port
+from tests.support.processes import free_port
 
-HERE = ROOT / ".kafka"
 ELSEWHERE = "SENDLENS_TEST_KAFKA"
 
-# Beside what a test starts there are other tests and two cores: little memory, little compiling.
-_JAVA = ("java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-_CLUSTER_ID = "nH04x5nOQ0yExOGdkF1aCA"
 _START_SECONDS = 120.0
 _STOP_SECONDS = 30.0
 
@@ -32,11 +30,7 @@ def missing() -> str:
     """Why there is no Apache Kafka to test on; empty when there is."""
     if os.environ.get(ELSEWHERE):
         return ""
-    if shutil.which("java") is None:
-        return "no Java here for Apache Kafka"
-    if not (HERE / "ready").exists():
-        return "no Apache Kafka here: `make kafka` brings it"
-    return ""
+    return kafka_missing()
 
 
 def cluster_settings() -> dict[str, object]:
@@ -82,7 +76,7 @@ class Kafka:
 
     @property
     def data(self) -> Path:
-        return self.folder / "data"
+        return self._node.data
 
     def start(self) -> None:
         """Start it, with what it kept, and wait until it speaks Kafka."""
@@ -92,12 +86,9 @@ class Kafka:
     def launch(self) -> None:
         """Start it and return at once: a node of a cluster speaks only when others do."""
         assert self.process is None, "it runs already"
-        if not (self.data / "meta.properties").exists():
-            self._format()
+        self._node.prepare()
         with self.log.open("ab") as out:
-            self.process = subprocess.Popen(
-                self._java("kafka.Kafka", str(self._properties)), cwd=self.folder, stdout=out, stderr=subprocess.STDOUT
-            )
+            self.process = subprocess.Popen(self._node.command, cwd=self.folder, stdout=out, stderr=subprocess.STDOUT)
 
     def wait_until_it_speaks(self) -> None:
         """Fails when it ends instead."""
@@ -142,43 +133,17 @@ class Kafka:
         self.start()
 
     @property
-    def _properties(self) -> Path:
-        return self.folder / "server.properties"
-
-    def _format(self) -> None:
-        """Give the node an empty folder and its identity, as Kafka wants before the first start."""
-        self.data.mkdir(parents=True, exist_ok=True)
-        alone = f"{self.node}@127.0.0.1:{self.controller_port}"
-        settings: dict[str, object] = {
-            "process.roles": "broker,controller",
-            "node.id": self.node,
-            "controller.quorum.voters": self.voters or alone,
-            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{self.controller_port}",
-            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
-            "controller.listener.names": "CONTROLLER",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-            "log.dirs": self.data,
-            "auto.create.topics.enable": "false",  # as in docker-compose.yml
-            # A single node can't keep the 3 copies that these have by default.
-            "offsets.topic.replication.factor": self.replicas,
-            "transaction.state.log.replication.factor": self.replicas,
-            "transaction.state.log.min.isr": 1,
-            "share.coordinator.state.topic.replication.factor": self.replicas,
-            "share.coordinator.state.topic.min.isr": 1,
-            # For speed: a first join otherwise waits 3 s for others, and 50 partitions take their time to make.
-            "group.initial.rebalance.delay.ms": 0,
-            "offsets.topic.num.partitions": 4,
-            "transaction.state.log.num.partitions": 4,
-        }
-        said = settings | self.properties
-        self._properties.write_text("".join(f"{name}={value}\n" for name, value in said.items()))
-        command = self._java("kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(self._properties))
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    def _java(self, *arguments: str) -> list[str]:
-        log_config = f"-Dlog4j2.configurationFile={ROOT / 'tests' / 'kafka' / 'log4j2.properties'}"
-        return [*_JAVA, f"-Xmx{self.memory}", log_config, "-cp", f"{HERE / 'libs'}/*", *arguments]
+    def _node(self) -> KafkaNode:
+        return KafkaNode(
+            self.folder,
+            self.port,
+            self.controller_port,
+            number=self.node,
+            voters=self.voters,
+            replicas=self.replicas,
+            java=(*JAVA, f"-Xmx{self.memory}"),
+            properties=self.properties,
+        )
 
 
 @dataclass

@@ -35,7 +35,7 @@ from tests.support.waiting import PATIENCE, wait_until
 SETTLE = 1.0
 
 _TOLD = (
-    "mode", "token_keys", "api_key", "kafka", "topic_prefix", "partitions", "clickhouse_url", "data_dir",
+    "mode", "broker", "token_keys", "api_key", "kafka", "topic_prefix", "partitions", "clickhouse_url", "data_dir",
     "settle_seconds", "store_seconds", "smtp_port", "ingest_port", "answer_within_ms", "webhooks_private",
     "relay_list_url", "senders", "session_seconds", "spool_mb", "replication",
 )  # fmt: skip
