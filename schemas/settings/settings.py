@@ -10,15 +10,13 @@ import ipaddress
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.keys import ApiKey, parse, whole
 from schemas.settings.kafka_files import kafka_missing
-from schemas.settings.tracking import further_hosts
+from schemas.settings.kinds import EndpointOrEmpty, Hosts, Networks, Timezone, Url, UrlOrEmpty
 from schemas.tokens import Keyring
 from schemas.topics import Topic, delivery_partition, is_delivery, text_partition
 
@@ -67,7 +65,7 @@ class Settings(BaseSettings):
     )
     replication: int = Field(1, ge=1, le=5, description="Replicas of every topic; 3 on a real cluster.")
 
-    clickhouse_url: str = Field("http://127.0.0.1:8123", description="ClickHouse's HTTP interface.")
+    clickhouse_url: Url = Field("http://127.0.0.1:8123", description="ClickHouse's HTTP interface.")
     clickhouse_user: str = Field("default", description="ClickHouse user that may write.")
     clickhouse_password: str = Field("", description="Its password. Embedded: made for you.")
     clickhouse_database: str = Field("sendlens", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Database to use.")
@@ -85,17 +83,17 @@ class Settings(BaseSettings):
 
     ingest_host: str = Field("127.0.0.1", description="Address that ingest listens on.")
     ingest_port: int = Field(8080, ge=1, le=65535, description="Port that ingest listens on.")
-    public_url: str = Field(
+    public_url: Url = Field(
         "http://127.0.0.1:8080",
         description="Where recipients reach ingest; goes into every pixel and link, unless `tracking_url` of the "
         "campaign or of the account says otherwise.",
     )
-    tracking_hosts: str = Field(
+    tracking_hosts: Hosts = Field(
         "",
         description="Further hosts that recipients' links are answered on, as `t.example.com,old.example.com`. With "
         "one, or a `tracking_url` in `senders.toml`, hosts that are not known get 404 there. `*`: any is answered.",
     )
-    trusted_proxies: str = Field(
+    trusted_proxies: Networks = Field(
         "",
         description="Proxies in front of ingest, as `10.0.0.0/8,2001:db8::/32`: whose `X-Forwarded-For` is believed.",
     )
@@ -228,13 +226,13 @@ class Settings(BaseSettings):
         description="A MaxMind DB file of countries (GeoLite2-Country); with it boards and the click log show in which "
         "country people open and click. It is read again once it changes.",
     )
-    grafana_url: str = Field(
+    grafana_url: UrlOrEmpty = Field(
         "", description="Grafana's address: pauses of campaigns become annotations there, and `boards push` goes there."
     )
     grafana_token: str = Field(
         "", description="Token of a Grafana service account: Editor for annotations, Admin for `boards push`."
     )
-    grafana_clickhouse_url: str = Field(
+    grafana_clickhouse_url: UrlOrEmpty = Field(
         "", description="ClickHouse's HTTP interface as Grafana reaches it; empty: as we do. For `boards push`."
     )
     notify_to: str = Field(
@@ -245,7 +243,7 @@ class Settings(BaseSettings):
         description="Sender of that email and of the report; empty: the account that the campaign's emails leave by, "
         "or, without `senders.toml`, `sendlens@` the envelope domain.",
     )
-    pause_webhook: str = Field(
+    pause_webhook: EndpointOrEmpty = Field(
         "",
         description="Incoming webhook of a chat that is told when a campaign is paused or resumed. A secret: with it "
         "anybody writes there.",
@@ -261,13 +259,13 @@ class Settings(BaseSettings):
     report_period: Literal["weekly", "daily"] = Field(
         "weekly", description="What a report is about: the last week, from Monday, or the last day."
     )
-    report_timezone: str = Field(
+    report_timezone: Timezone = Field(
         "UTC", description="By whose calendar that is, by the IANA database, such as Europe/Paris."
     )
     report_hour: int = Field(
         7, ge=0, le=23, description="Hour of that timezone at which `sendlens up` sends it once its period is over."
     )
-    relay_list_url: str = Field(
+    relay_list_url: EndpointOrEmpty = Field(
         "https://mask-api.icloud.com/egress-ip-ranges.csv",
         description="Where the list of Apple's relay addresses is refreshed from; empty: never, the packaged one is "
         "used. Embedded: never unless you set it.",
@@ -329,45 +327,6 @@ class Settings(BaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")
     log_format: Literal["console", "json"] = Field("console", description="Logs for eyes or for machines.")
-
-    @field_validator("public_url", "clickhouse_url", "grafana_url", "grafana_clickhouse_url")
-    @classmethod
-    def _is_http(cls, url: str, info: ValidationInfo) -> str:
-        if not url and info.field_name in ("grafana_url", "grafana_clickhouse_url"):
-            return url
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError("must be http(s)://host[:port][/path]")
-        return url.rstrip("/")
-
-    @field_validator("pause_webhook", "relay_list_url")
-    @classmethod
-    def _is_http_or_empty(cls, url: str) -> str:
-        if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
-            raise ValueError("must be http(s)://host[:port]/path, or empty")
-        return url
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _are_networks(cls, networks: str) -> str:
-        for network in filter(None, map(str.strip, networks.split(","))):
-            ipaddress.ip_network(network)  # raises ValueError, which says what is wrong with it
-        return networks
-
-    @field_validator("tracking_hosts")
-    @classmethod
-    def _are_hosts(cls, hosts: str) -> str:
-        further_hosts(hosts)  # raises ValueError, which says what is wrong with it
-        return hosts
-
-    @field_validator("report_timezone")
-    @classmethod
-    def _is_a_timezone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError("name one of the IANA database, such as Europe/Paris or UTC") from None
-        return name
 
     @cached_property
     def broker_in_memory(self) -> bool:
