@@ -90,6 +90,15 @@ CAMPAIGNS = Topic("campaigns", key="campaign", holds="Campaign", partitions=1, c
 PAUSES = Topic("pauses", key="campaign", holds="Pause", partitions=1, compacted=True)
 LEADS = Topic("leads", key="fact", holds="Lead", compacted=True, stored_in="lead_facts")
 LINKS = Topic("links", key="link_id", holds="Link", compacted=True)
+# A variant's HTML of 512 kB, which JSON's escapes can double.
+PREVIEWS = Topic(
+    "previews",
+    key="campaign/step/variant",
+    holds="Preview",
+    partitions=1,
+    compacted=True,
+    max_record_bytes=2 * _MIB,
+)
 WEBHOOKS = Topic("webhooks", key="endpoint", holds="Endpoint", partitions=1, compacted=True)
 CALLS = Topic("calls", key="endpoint/event", holds="Call", compacted=True)
 # A whole send in base64.
@@ -108,6 +117,7 @@ ALL = (
     PAUSES,
     LEADS,
     LINKS,
+    PREVIEWS,
     WEBHOOKS,
     CALLS,
     DEAD,

@@ -22,6 +22,7 @@ from clickhouse.query_client import QueryClient
 from decisions.effects.suppression_list import MAX_SOURCE, REASONS, Entry, Of, Reason, fact_of, known_as
 from ingest.api.batches import Record, RejectedItem, batch, publish
 from ingest.api.http import openapi
+from ingest.api.http.asking import AskingRoute
 from ingest.api.http.auth import caller_of
 from ingest.api.http.problems import MEDIA_TYPE, Problem, described
 from ingest.api.named_queries import ASKED_OTHERWISE, UNANSWERED, Cursor, cursor_of, mark_of, read
@@ -129,7 +130,11 @@ def suppression_routes(
 ) -> APIRouter:
     """The router of `/v1/suppressions`."""
     keyring = settings.keyring
-    router = APIRouter(prefix="/suppressions", dependencies=[Depends(caller_of(settings, "suppressions"))])
+    router = APIRouter(
+        route_class=AskingRoute,
+        prefix="/suppressions",
+        dependencies=[Depends(caller_of(settings, "suppressions"))],
+    )
     one_at_a_time = asyncio.Lock()
 
     @router.post(

@@ -349,6 +349,29 @@ def test_another_period_is_drawn_beside_its_own(page: Page, url: str) -> None:
     page.wait("document.querySelector('#panel-activity [role=img]').ariaLabel.includes('a year before: Sent 0')")
 
 
+def test_another_campaign_stands_beside_the_one_that_is_chosen(page: Page, url: str) -> None:
+    """Owner's pick: 10 delivered, of which people opened 5 and clicked in 1."""
+    page.open(url + "/" + WEEK + "&board=campaign&campaign=spring")
+    page.wait(DRAWN)
+    page.value(
+        "{const c = document.querySelector('#compare'); c.value = \"campaign:owner's pick\"; c.dispatchEvent(new Event('change'))}"
+    )
+    page.wait("document.querySelector('#panel-click-rate .beside')?.innerText === \"Owner's pick: 10.0%, 1 of 10\"")
+    assert "▲ +15.0 pp" in card(page, "click-rate")
+    assert "▼ -10.0 pp" in card(page, "delivery-rate").replace("−", "-")
+    assert "Owner's pick: 10" in card(page, "sent")
+    label = "document.querySelector('#panel-activity [role=img]').ariaLabel"
+    assert "Dashed lines are Owner's pick: Sent 10, Opened 5, Clicked 1" in page.value(label)
+    for dark in (False, True):
+        page.look(dark=dark)
+        assert faint(page) == []
+    # On a board without campaigns it is the period before again.
+    page.click('#boards a[data-board="pipeline"]')
+    page.wait(f"document.querySelector('h1').innerText === 'Pipeline' && {DRAWN}")
+    assert page.value(FAILED) == []
+    assert page.value("[...document.querySelectorAll('.beside')].every((one) => one.hidden)")
+
+
 def test_none_of_a_leads_emails_is_told_as_none_of_how_many(page: Page, url: str) -> None:
     page.open(f"{url}/?board=lead&lead=lead-0&since=2026-03-02&until=2026-03-09&timezone=UTC")
     page.wait(DRAWN)
