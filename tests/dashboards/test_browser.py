@@ -310,6 +310,39 @@ def test_the_arrow_keys_go_from_number_to_number_of_a_row(page: Page, url: str) 
     assert page.value("document.activeElement.closest('th') !== null")
 
 
+def tabbed(page: Page, panel: str) -> str:
+    """Where the first link within a panel's table leads that Tab comes to from the table's heading on."""
+    page.value(f"document.querySelector('#panel-{panel} .scroll').focus()")
+    for _ in range(30):
+        page.press("Tab")
+        if page.value(f"document.activeElement.matches('#panel-{panel} tbody a')"):
+            return str(page.value("document.activeElement.search"))
+    raise AssertionError(f"Tab comes to no link of {panel}")
+
+
+def test_at_a_keyboard_a_row_leads_to_its_leads_timeline(page: Page, url: str) -> None:
+    page.open(url + "/" + WEEK + "&board=campaign&campaign=spring")
+    page.wait(DRAWN)
+    assert "outcome=clicked" in tabbed(page, "links")
+    page.press("Enter")
+    page.wait("document.querySelectorAll('#panel-recipients tbody tr').length === 9")
+    assert "board=lead&" in tabbed(page, "recipients")
+    page.press("Enter")
+    page.wait("document.querySelector('h1').innerText === 'Lead timeline'")
+    page.wait("document.querySelectorAll('.event').length > 0")
+
+
+def test_every_row_with_a_link_has_one_that_tab_comes_to(page: Page, url: str) -> None:
+    for board in BOARDS:
+        page.open(f"{url}/{WEEK}&board={board.key}&lead=lead-0")
+        page.wait(f"document.querySelector('#title').innerText === '{board.title}' && {DRAWN}")
+        rows = "[...document.querySelectorAll('.table tbody tr')].filter((row) => row.querySelector('a'))"
+        assert (
+            page.value(f"{rows}.filter((row) => ![...row.querySelectorAll('a')].some((a) => a.tabIndex >= 0)).length")
+            == 0
+        )
+
+
 def test_what_is_shown_is_saved_as_csv(page: Page, url: str) -> None:
     page.open(url + "/" + WEEK)
     page.wait(DRAWN)

@@ -53,6 +53,8 @@ def hostile(port: int) -> str:
         f'<img src="{there}/pixel.gif"><link rel=stylesheet href="{there}/a.css">'
         f'<style>@import "{there}/b.css"; body {{ background: url({there}/c.png) }}</style>'
         f'<meta http-equiv=refresh content="0;url={there}/"><iframe src="{there}/d"></iframe>'
+        f'<link rel=preconnect href="{there}"><LINK/rel=preload as=image href="{there}/f"><object data="{there}/g"></object>'
+        f'<embed src="{there}/h"><video src="{there}/i" poster="{there}/j"></video><svg><image href="{there}/k"/></svg>'
         f'<form action="{there}/e"><button autofocus>Send</button></form><base href="{there}/">'
     )
 
