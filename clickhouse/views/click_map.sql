@@ -24,7 +24,7 @@ LIMIT 200
 -- robots, which no person followed, is left out.
 SELECT
     followed.link_id AS link_id,
-    url AS link,
+    if(url = '', concat('Unknown link ', substring(link_id, 1, 12)), url) AS link,
     followed.clicked AS clicked,
     followed.raw_clicked AS raw_clicked,
     clicked / nullIf(
