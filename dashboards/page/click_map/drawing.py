@@ -44,7 +44,7 @@ _HEAD = """<!doctype html>
 <style>
 :root { color-scheme: light; background: #fff; }
 body { padding-top: 18px; }
-a[href] { outline: 2px solid rgb(0 98 155 / 45%); outline-offset: 1px; }
+a:has(> [data-badge]) { outline: 2px solid rgb(0 98 155 / 45%); outline-offset: 1px; }
 img { background: #eef1f5; }
 </style></head><body inert>
 """
@@ -138,4 +138,5 @@ def _badge(number: int, clicked: int, rate: float, most: int) -> str:
     """What stands at a link: its number, and in how many emails, and what share of them, a person followed it."""
     shade = _SHADES[0] if not clicked else _SHADES[1 + min(2, 3 * clicked // (most + 1))]
     said = f"{number}: {clicked:,} · {100 * rate:.1f}%" if clicked else f"{number}: 0"
-    return f'<span style="{_ANCHOR}"><span style="{_BADGE}{shade}!important">{_html.escape(said)}</span></span>'
+    badge = f'<span style="{_BADGE}{shade}!important">{_html.escape(said)}</span>'
+    return f'<span data-badge style="{_ANCHOR}">{badge}</span>'

@@ -12,7 +12,7 @@ const LIST = {
   title: "Links of the email",
   description: "Who clicked which link, by the number that it has on the map.",
   link: null,
-  label: column("badge", "On the map", "string", "The number of the link's badge; other links stand in emails of this variant, and not in the HTML that was declared."),
+  label: column("badge", "Badge", "string", "The number of the link's badge; other links stand in emails of this variant, and not in the HTML that was declared."),
   fields: [
     column("link", "Link", "string", "Where it leads."),
     column("clicked", "Emails", "short", "Emails in which a person followed it.", { outcome: "clicked" }),

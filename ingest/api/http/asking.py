@@ -22,7 +22,11 @@ class AskingRoute(APIRoute):
         answered = super().get_route_handler()
         if self.methods != {"GET"}:
             return answered
-        return lambda request: while_there(request, answered(request))
+
+        async def answered_while_there(request: Request) -> Response:
+            return await while_there(request, answered(request))
+
+        return answered_while_there
 
 
 async def while_there(request: Request, work: Coroutine[Any, Any, T]) -> T:
