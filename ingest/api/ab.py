@@ -14,9 +14,9 @@ from clickhouse.queries import get
 from clickhouse.query_parameters import DEFAULT_SINCE, DEFAULT_UNTIL, MAX_CHOSEN, read_parameters
 from ingest.api.campaigns import FindCampaign
 from ingest.api.http import openapi
-from ingest.api.http.asking import AskingRoute
 from ingest.api.http.auth import caller_of
 from ingest.api.http.problems import Problem, described
+from ingest.api.http.query_route import QueryRoute
 from ingest.api.named_queries import ASKED_OTHERWISE, UNANSWERED, NamedQueries, Since, Until, read, utc_now
 from schemas.events import Time
 from schemas.settings import Settings
@@ -72,7 +72,7 @@ _EXAMPLE = {
 
 def ab_routes(settings: Settings, named_queries: NamedQueries, known: FindCampaign) -> APIRouter:
     """The router of `/v1/ab`."""
-    router = APIRouter(route_class=AskingRoute, tags=["numbers"], dependencies=[Depends(caller_of(settings, "read"))])
+    router = APIRouter(route_class=QueryRoute, tags=["numbers"], dependencies=[Depends(caller_of(settings, "read"))])
 
     @router.get(
         "/ab/{campaign}",

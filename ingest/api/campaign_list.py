@@ -15,9 +15,9 @@ from clickhouse.outcomes import Place
 from clickhouse.queries import get
 from clickhouse.query_parameters import DEFAULT_SINCE, DEFAULT_UNTIL, read_parameters
 from ingest.api.http import openapi
-from ingest.api.http.asking import AskingRoute
 from ingest.api.http.auth import caller_of
 from ingest.api.http.problems import Problem
+from ingest.api.http.query_route import QueryRoute
 from ingest.api.named_queries import (
     ASKED_OTHERWISE,
     UNANSWERED,
@@ -83,7 +83,7 @@ _EXAMPLE = {
 
 def campaign_list_routes(settings: Settings, named_queries: NamedQueries) -> APIRouter:
     """The router of `GET /v1/campaigns`."""
-    router = APIRouter(route_class=AskingRoute, tags=["numbers"], dependencies=[Depends(caller_of(settings, "read"))])
+    router = APIRouter(route_class=QueryRoute, tags=["numbers"], dependencies=[Depends(caller_of(settings, "read"))])
 
     @router.get(
         "/campaigns",

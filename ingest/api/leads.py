@@ -12,9 +12,9 @@ from msgspec import Meta, Struct
 from clickhouse.queries import get
 from clickhouse.query_parameters import DEFAULT_SINCE, DEFAULT_UNTIL, read_parameters
 from ingest.api.http import openapi
-from ingest.api.http.asking import while_there
 from ingest.api.http.auth import caller_of
 from ingest.api.http.problems import Problem, described
+from ingest.api.http.query_route import while_there
 from ingest.api.named_queries import UNANSWERED, NamedQueries, read, utc_now
 from ingest.api.requests import decode
 from schemas.addresses import mailbox

@@ -22,9 +22,9 @@ from clickhouse.query_client import QueryClient
 from decisions.effects.suppression_list import MAX_SOURCE, REASONS, Entry, Of, Reason, fact_of, known_as
 from ingest.api.batches import Record, RejectedItem, batch, publish
 from ingest.api.http import openapi
-from ingest.api.http.asking import AskingRoute
 from ingest.api.http.auth import caller_of
 from ingest.api.http.problems import MEDIA_TYPE, Problem, described
+from ingest.api.http.query_route import QueryRoute
 from ingest.api.named_queries import ASKED_OTHERWISE, UNANSWERED, Cursor, cursor_of, mark_of, read
 from ingest.api.requests import batch_decoder, decode
 from ingest.metrics import IngestMetrics
@@ -131,7 +131,7 @@ def suppression_routes(
     """The router of `/v1/suppressions`."""
     keyring = settings.keyring
     router = APIRouter(
-        route_class=AskingRoute,
+        route_class=QueryRoute,
         prefix="/suppressions",
         dependencies=[Depends(caller_of(settings, "suppressions"))],
     )

@@ -14,9 +14,9 @@ from clickhouse.columns import ABOUT
 from clickhouse.queries import get
 from clickhouse.query_parameters import DEFAULT_SINCE, DEFAULT_UNTIL, read_parameters
 from ingest.api.http import openapi
-from ingest.api.http.asking import AskingRoute
 from ingest.api.http.auth import caller_of
 from ingest.api.http.problems import Problem, described
+from ingest.api.http.query_route import QueryRoute
 from ingest.api.named_queries import (
     ASKED_OTHERWISE,
     UNANSWERED,
@@ -95,7 +95,7 @@ _EXAMPLE = {
 
 def timeline_routes(settings: Settings, named_queries: NamedQueries) -> APIRouter:
     """The router of `/v1/leads`."""
-    router = APIRouter(route_class=AskingRoute, tags=["numbers"], dependencies=[Depends(caller_of(settings, "read"))])
+    router = APIRouter(route_class=QueryRoute, tags=["numbers"], dependencies=[Depends(caller_of(settings, "read"))])
 
     @router.get(
         "/leads/{id:path}/timeline",  # an id is any text, a slash may be in it

@@ -18,7 +18,7 @@ from clickhouse.query_parameters import read_parameters
 from clickhouse.store import connect
 from ingest.api.ab import ab_routes
 from ingest.api.campaign_list import campaign_list_routes
-from ingest.api.http.asking import AskingRoute, while_there
+from ingest.api.http.query_route import QueryRoute, while_there
 from ingest.api.named_queries import NamedQueries
 from ingest.api.recipient_list import recipient_routes
 from ingest.api.senders import sender_routes
@@ -52,7 +52,7 @@ def test_every_question_of_v1_is_one_that_is_cancelled(own_database: Settings, r
     ]
     asked = [route for router in routers for route in router.routes]
     assert len(asked) >= len(routers)
-    assert [route for route in asked if not isinstance(route, AskingRoute)] == []
+    assert [route for route in asked if not isinstance(route, QueryRoute)] == []
 
 
 def asked_and_left(url: str, request: str, body: str = "") -> socket.socket:
@@ -64,7 +64,7 @@ def asked_and_left(url: str, request: str, body: str = "") -> socket.socket:
 
 def test_who_hangs_up_keeps_nobody_waiting(own_database: Settings, reader: QueryClient) -> None:
     """Twenty-one endless questions, each of which would take the 10 s of its place, and then one that is not."""
-    named_queries, routes = NamedQueries(reader), APIRouter(route_class=AskingRoute)
+    named_queries, routes = NamedQueries(reader), APIRouter(route_class=QueryRoute)
 
     @routes.get("/endless/{number}")
     async def endless(number: int) -> Response:

@@ -15,7 +15,7 @@ from ingest.api.http.problems import Problem
 T = TypeVar("T")
 
 
-class AskingRoute(APIRoute):
+class QueryRoute(APIRoute):
     """A route whose GETs are answered only while somebody waits; other methods, whose bodies are read, as ever."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
