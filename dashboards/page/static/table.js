@@ -59,7 +59,7 @@ export function table(panel, choose, { all: every = false } = {}) {
   const body = el("tbody");
   const node = el("table", {}, el("caption", { class: "sr-only" }, `${panel.title}. ${panel.description}`), el("thead", {}, el("tr", {}, ...headings)), body);
   const more = el("button", { type: "button", class: "plain more", hidden: true, on: { click: () => { all = !all; draw(true); } } });
-  const wrap = el("div", { class: "scroll", role: "region", "aria-label": panel.title, tabindex: "0" }, node);
+  const wrap = el("div", { class: "scroll", role: "region", "aria-label": `${panel.title}, rows`, tabindex: "0" }, node);
 
   function sort(field) {
     const down = sorted?.field === field ? !sorted.down : field.unit !== "string";
