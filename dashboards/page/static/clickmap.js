@@ -45,6 +45,7 @@ export function clickMap(description, choose) {
     const mine = (asking = new AbortController());
     [asked, askedAt] = [query, performance.now()];
     let answer = null;
+    if (!drawn) said.textContent = "The database is asked who clicked.";
     try {
       const response = await fetch(`click-map.json?${query}`, { signal: mine.signal });
       answer = response.ok ? await response.json() : null;
