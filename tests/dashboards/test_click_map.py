@@ -15,13 +15,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clickhouse.ask import each
 from clickhouse.store import connect, insert_lines
 from dashboards.page.click_map.drawing import LinkClicks, draw
 from decisions.sending.instrument import parts_of
 from decisions.sending.utm import tags_of
 from schemas.events import Campaign, Send, lines
 from schemas.settings import Settings
+from schemas.state.previews import Preview
 from schemas.tokens import Keyring
+from schemas.topics import PREVIEWS
 from tests.dashboards.data import Email
 from tests.dashboards.legible import faint, unnamed
 from tests.dashboards.test_browser import DRAWN, app_of
@@ -163,15 +166,13 @@ def mapped(own_database: Settings, overhearing: socket.socket) -> Settings:
         client.insert(
             "links", [[shop, "spring", SHOP], [demo, "spring", DEMO]], column_names=["link_id", "campaign", "url"]
         )
-        client.insert(
-            "previews",
-            [
-                ["spring", 1, "A", HTML, NOW],
-                ["spring", 1, "B", hostile(overhearing.getsockname()[1]) + HTML, NOW],
-                ["spring", 2, "", "", NOW],
-            ],
-            column_names=["campaign", "step", "variant", "html", "at"],
-        )
+        declared = {(1, "A"): HTML, (1, "B"): hostile(overhearing.getsockname()[1]) + HTML, (2, ""): ""}
+        previews = [
+            Preview(campaign="spring", step=step, variant=variant, html=html, at=NOW)
+            for (step, variant), html in declared.items()
+        ]
+        for _ in range(2):  # as a replay would
+            insert_lines(client, PREVIEWS.table, lines(previews))
     return own_database
 
 
@@ -189,6 +190,16 @@ def test_the_numbers_are_those_of_the_variants_emails(url: str) -> None:
     ]
     listed = f"{url}/boards/recipients.json?{VARIANT}&outcome=clicked&link={rows[0]['link_id']}"
     assert len(GET(listed).json()["answers"]["recipients_list"]["rows"]) == 8
+
+
+def test_what_is_stored_comes_back_to_a_new_broker(mapped: Settings) -> None:
+    with connect(mapped) as client:
+        rows = list(each(client, "refill_previews"))
+    found = [Preview(**dict(zip(Preview.__struct_fields__, row, strict=True))) for row in rows]
+    assert sorted((one.step, one.variant) for one in found) == [(1, "A"), (1, "B"), (2, "")]
+    assert next(one for one in found if one.variant == "A") == Preview(
+        campaign="spring", step=1, variant="A", html=HTML, at=NOW
+    )
 
 
 def test_the_frame_may_do_nothing(url: str) -> None:
