@@ -11,7 +11,7 @@ from faust.types import TP
 class LateRefusals(Consumer):
     """After a refused commit a partition counts as committed up to where it was resumed while the commit waited.
 
-    Faust notes the offsets of a commit also when the broker refused it. When the partitions were assigned anew
+    Faust notes the offsets of a commit also when the broker refused it. When the partitions were assigned again
     meanwhile, that note replaces where the seek has resumed: the records in between come again, their acknowledgements
     are taken for old ones, and a partition to which nothing more is written keeps its lag for ever.
     """
