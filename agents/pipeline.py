@@ -21,6 +21,7 @@ from schemas.topics import (
     LINKS,
     MAIL,
     PAUSES,
+    PREVIEWS,
     RETRIES,
     SENDS,
     WEBHOOKS,
@@ -86,7 +87,7 @@ GUARD = Stage(
 )
 STORE = Stage(
     name="store",
-    takes=(HITS, EVENTS, CAMPAIGNS, PAUSES, LEADS, LINKS, ATTEMPTS, RETRIES, WEBHOOKS, CALLS),
+    takes=(HITS, EVENTS, CAMPAIGNS, PAUSES, LEADS, LINKS, PREVIEWS, ATTEMPTS, RETRIES, WEBHOOKS, CALLS),
     decides="nothing: inserts into the ClickHouse table of the topic's name",
     gives=(DEAD,),
     policy=BatchPolicy(batch=5_000, max_in_flight=20_000, wait=True),

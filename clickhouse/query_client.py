@@ -13,17 +13,18 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Hashable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from starlette.types import Receive
 
 from clickhouse.queries import Query
 from clickhouse.store import error_code
@@ -39,6 +40,7 @@ _SETTINGS = {"readonly": 1, "max_execution_time": QUERY_SECONDS, "max_result_row
 _DATABASE_IS_GONE = 0  # no code of the server's: it did not answer
 _KILL = "KILL QUERY WHERE Settings['log_comment'] = {tag:String} ASYNC"
 
+T = TypeVar("T")
 log = structlog.get_logger()
 
 QueryResult = dict[str, Any]
@@ -191,6 +193,29 @@ class QueryClient:
             client, self._client = self._client, None
         if client is not None:
             client.close()
+
+
+class AskerLeft(Exception):
+    """Who asked has closed the connection."""
+
+
+async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+    """The work's result; when the asker leaves meanwhile the work is cancelled. `receive` is that of an ASGI request
+    whose body was read or is not wanted. Raises AskerLeft."""
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_left(receive))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise AskerLeft
+    finally:
+        leaving.cancel()
+        working.cancel()
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _seen(task: asyncio.Task[Any]) -> None:

@@ -20,6 +20,7 @@ class PanelKind(StrEnum):
     HISTOGRAM = "histogram"  # a column per row, in the order of the rows
     HEATMAP = "heatmap"  # a coloured cell per row: `label` names its line, `across` its column
     TIMELINE = "timeline"  # what happened, newest first: `label` is the moment; Grafana shows it as a table
+    CLICK_MAP = "click-map"  # the variants of the rows, on whose HTML our page draws clicks; Grafana lists them
 
 
 class Unit(StrEnum):

@@ -28,6 +28,7 @@ from ingest.api.instrument.instrument_pool import InstrumentPool
 from ingest.api.leads import lead_routes
 from ingest.api.named_queries import NamedQueries
 from ingest.api.own_systems.own_system import own_system_routes
+from ingest.api.previews.preview_routes import preview_routes
 from ingest.api.providers.intake import ProviderIntake
 from ingest.api.providers.routes import provider_routes
 from ingest.api.recipient_list import recipient_routes
@@ -53,7 +54,7 @@ from ingest.tracking_hosts import CampaignHosts, HostGate, TrackingHosts, tls_ro
 from schemas.events import Campaign, Link, Pause
 from schemas.senders import Senders
 from schemas.settings import Settings
-from schemas.topics import CAMPAIGNS, DELIVERIES, EVENTS, HITS, LEADS, LINKS, PAUSES, SENDS, WEBHOOKS
+from schemas.topics import CAMPAIGNS, DELIVERIES, EVENTS, HITS, LEADS, LINKS, PAUSES, PREVIEWS, SENDS, WEBHOOKS
 from stream.endpoints_view import endpoints_view
 from stream.facts import ActiveFacts
 from stream.gc_tuning import freeze_loaded_objects
@@ -82,7 +83,9 @@ def create_app(settings: Settings, senders: Senders, *routers: APIRouter) -> App
     _keep_kafka_quiet()
     metrics = IngestMetrics()
     metrics.broker_in_memory.set(settings.broker_in_memory)
-    publisher = Publisher(settings, (HITS, EVENTS, SENDS, CAMPAIGNS, PAUSES, LEADS, LINKS, DELIVERIES, WEBHOOKS))
+    publisher = Publisher(
+        settings, (HITS, EVENTS, SENDS, CAMPAIGNS, PAUSES, LEADS, LINKS, DELIVERIES, WEBHOOKS, PREVIEWS)
+    )
     spool = Spool(settings, metrics)
     commit = GroupCommit(settings, publisher, spool, metrics)
     replay = SpoolReplay(settings, spool, publisher, metrics, commit.heard)
@@ -103,6 +106,7 @@ def create_app(settings: Settings, senders: Senders, *routers: APIRouter) -> App
     others = [
         stats_routes(settings, named_queries, known),
         campaign_list_routes(settings, named_queries),
+        preview_routes(settings, publisher, known),
         ab_routes(settings, named_queries, known),
         timeline_routes(settings, named_queries),
         lead_routes(settings, named_queries),

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from schemas import events
-from schemas.state import attempts, dead_records, positions, webhook_calls
+from schemas.state import attempts, dead_records, positions, previews, webhook_calls
 
 FOLDER = Path(__file__).with_name("json")
 _STRUCTS: tuple[type[msgspec.Struct], ...] = (
@@ -23,6 +23,7 @@ _STRUCTS: tuple[type[msgspec.Struct], ...] = (
     events.Pause,
     events.Lead,
     events.Link,
+    previews.Preview,
     events.Mail,
     positions.Position,
     dead_records.Dead,

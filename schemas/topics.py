@@ -94,6 +94,15 @@ PAUSES = Topic("pauses", key="campaign", holds="Pause", partitions=1, compacted=
 # Who was told "unsubscribed" gets no more mail, whatever happens to the machine.
 LEADS = Topic("leads", key="fact", holds="Lead", compacted=True, stored_in="lead_facts", on_disk=True)
 LINKS = Topic("links", key="link_id", holds="Link", compacted=True)
+# A variant's HTML of 512 kB, which JSON's escapes can double.
+PREVIEWS = Topic(
+    "previews",
+    key="campaign/step/variant",
+    holds="Preview",
+    partitions=1,
+    compacted=True,
+    max_record_bytes=2 * _MIB,
+)
 WEBHOOKS = Topic("webhooks", key="endpoint", holds="Endpoint", partitions=1, compacted=True)
 CALLS = Topic("calls", key="endpoint/event", holds="Call", compacted=True)
 # A whole send in base64.
@@ -112,6 +121,7 @@ ALL = (
     PAUSES,
     LEADS,
     LINKS,
+    PREVIEWS,
     WEBHOOKS,
     CALLS,
     DEAD,

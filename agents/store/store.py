@@ -28,8 +28,22 @@ from schemas.errors import UNREADABLE, Misconfigured, Reject, Retry
 from schemas.events import AnyEvent, Campaign, Hit, Lead, Link, Pause
 from schemas.settings import Settings
 from schemas.state.attempts import Attempt, Waiting
+from schemas.state.previews import Preview
 from schemas.state.webhook_calls import Call, Endpoint
-from schemas.topics import ATTEMPTS, CALLS, CAMPAIGNS, EVENTS, HITS, LEADS, LINKS, PAUSES, RETRIES, WEBHOOKS, Topic
+from schemas.topics import (
+    ATTEMPTS,
+    CALLS,
+    CAMPAIGNS,
+    EVENTS,
+    HITS,
+    LEADS,
+    LINKS,
+    PAUSES,
+    PREVIEWS,
+    RETRIES,
+    WEBHOOKS,
+    Topic,
+)
 from stream.records import Handler, HandleResult, PoisonRecord, Record, Write, poison
 
 log = structlog.get_logger()
@@ -50,6 +64,7 @@ _DECODERS: dict[Topic, msgspec.json.Decoder[Any]] = {
     PAUSES: msgspec.json.Decoder(Pause),
     LEADS: msgspec.json.Decoder(Lead),
     LINKS: msgspec.json.Decoder(Link),
+    PREVIEWS: msgspec.json.Decoder(Preview),
     ATTEMPTS: msgspec.json.Decoder(Attempt),
     RETRIES: msgspec.json.Decoder(Waiting),
     WEBHOOKS: msgspec.json.Decoder(Endpoint),

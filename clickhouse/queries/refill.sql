@@ -24,6 +24,11 @@ FROM lead_facts FINAL
 SELECT toString(link_id), campaign, url
 FROM links FINAL
 
+-- name: refill_previews
+-- The HTML of variants, as the platform declared it.
+SELECT campaign, step, variant, html, at
+FROM previews FINAL
+
 -- name: refill_webhooks
 -- Endpoints of webhooks.
 SELECT toString(id), url, kinds, created_at, state, since, reason, with_to

@@ -460,6 +460,71 @@ FROM
 GROUP BY time
 ORDER BY time
 
+-- view: list_health
+-- What the list lost in each day (of periods over half a year: each week, from Monday) of {timezone}, at the time that it
+-- happened, whenever the email was sent: emails unsubscribed from, refused for good and reported as spam, each once, and
+-- what operators suppressed by hand or by an import, whatever the campaign: leads, addresses and domains that are still on
+-- the list. Beside them `sent`. Counts, without a denominator.
+SELECT
+    if(
+        dateDiff('day', {since:DateTime64(3, 'UTC')}, {until:DateTime64(3, 'UTC')}) > 183,
+        toDateTime(dateTrunc('week', lost.time, {timezone:String}), {timezone:String}),
+        lost.time
+    ) AS time,
+    sum(lost.sent) AS sent,
+    sum(lost.unsubscribed) AS unsubscribed,
+    sum(lost.hard_bounced) AS hard_bounced,
+    sum(lost.complained) AS complained,
+    sum(lost.suppressed) AS suppressed
+FROM
+(
+    SELECT time, sent, unsubscribed, 0 AS hard_bounced, 0 AS complained, 0 AS suppressed
+    FROM happened_counted(
+        since = {since:DateTime64(3, 'UTC')},
+        until = {until:DateTime64(3, 'UTC')},
+        campaigns = {campaigns:Array(String)},
+        unit = 'day',
+        timezone = {timezone:String}
+    )
+    UNION ALL
+    SELECT time, 0, 0, 0, 0, 0
+    FROM times(
+        since = {since:DateTime64(3, 'UTC')},
+        until = {until:DateTime64(3, 'UTC')},
+        unit = 'day',
+        timezone = {timezone:String}
+    )
+    UNION ALL
+    SELECT toDateTime(dateTrunc('day', first, {timezone:String}), {timezone:String}), 0, 0, kind = 'bounce', kind = 'complaint', 0
+    FROM
+    (
+        SELECT kind, delivery_id, min(at) AS first
+        FROM rare_events
+        WHERE (kind = 'complaint' OR kind = 'bounce' AND bounce_class = 'hard')
+            AND (empty({campaigns:Array(String)}) OR has({campaigns:Array(String)}, campaign))
+            AND (kind, delivery_id) IN (
+                SELECT kind, delivery_id
+                FROM rare_events
+                WHERE kind IN ('bounce', 'complaint')
+                    AND at >= {since:DateTime64(3, 'UTC')} AND at < {until:DateTime64(3, 'UTC')}
+            )
+        GROUP BY kind, delivery_id
+    )
+    WHERE first >= {since:DateTime64(3, 'UTC')} AND first < {until:DateTime64(3, 'UTC')}
+    UNION ALL
+    SELECT toDateTime(dateTrunc('day', at, {timezone:String}), {timezone:String}), 0, 0, 0, 0, 1
+    FROM lead_facts FINAL
+    WHERE holds AND of IN ('lead', 'address', 'domain')
+        -- Other sources are of events, which are counted above.
+        AND (
+            fact = 'suppressed'
+            OR source NOT IN ('', 'bounce', 'complaint', 'reply', 'page', 'one-click', 'mail', 'provider')
+        )
+        AND at >= {since:DateTime64(3, 'UTC')} AND at < {until:DateTime64(3, 'UTC')}
+) AS lost
+GROUP BY time
+ORDER BY time
+
 -- view: sender_health_over_time
 -- Health (see health.sql) at the end of each day of {timezone}, of the senders of the emails sent in the period: the
 -- lowest, the middle and the highest of them. As it follows from what is known now: an email that was taken and came

@@ -17,6 +17,7 @@ from clickhouse.ask import each
 from schemas.events import Campaign, Delivery, Lead, Link, Pause, Send
 from schemas.settings import Settings
 from schemas.state.attempts import Attempt, Waiting
+from schemas.state.previews import Preview
 from schemas.state.webhook_calls import Call, Endpoint
 from schemas.topics import (
     ATTEMPTS,
@@ -26,6 +27,7 @@ from schemas.topics import (
     LEADS,
     LINKS,
     PAUSES,
+    PREVIEWS,
     RETRIES,
     WEBHOOKS,
     Topic,
@@ -41,6 +43,7 @@ _HOLDS: dict[Topic, tuple[type[Any], Callable[[Any], str]]] = {
     PAUSES: (Pause, lambda pause: pause.campaign),
     LEADS: (Lead, lambda lead: lead.key),
     LINKS: (Link, lambda link: link.link_id),
+    PREVIEWS: (Preview, lambda preview: preview.key),
     WEBHOOKS: (Endpoint, lambda endpoint: endpoint.id),
     CALLS: (Call, lambda call: call.key),
     DELIVERIES: (Delivery, lambda delivery: delivery.delivery_id),

@@ -34,7 +34,8 @@ Say = Callable[[str], object]
 _LONGEST_STATEMENT = 3600  # seconds
 # What comes of hits, mails and the API, and is nobody's to lose; all other tables are derived or about the machines.
 _TRUTH = (
-    "events", "hits", "campaigns", "pauses", "links", "lead_facts", "attempts", "retries", "webhooks", "calls",
+    "events", "hits", "campaigns", "pauses", "links", "previews", "lead_facts", "attempts", "retries", "webhooks",
+    "calls",
 )  # fmt: skip
 
 

@@ -216,6 +216,25 @@ _PANELS = (
         no_value="No links followed",
     ),
     Panel(
+        id=21,
+        key="click-map",
+        kind=PanelKind.CLICK_MAP,
+        title="Click map",
+        description="Who clicked where: on the HTML that the platform declared for a variant, at each link the emails "
+        "sent in the period in which a person followed it, and their share of the variant's emails that were delivered "
+        "with links. Links to one address are one link. It is nobody's own email, and images are not loaded. In "
+        "Grafana: which variants have such HTML.",
+        query=get("declared_emails"),
+        label=Field("step_name", "Step", Unit.TEXT, "The email's place in the sequence."),
+        fields=(
+            Field("variant", "Variant", Unit.TEXT, "The version of the text.", width=120),
+            Field("declared_at", "Declared", Unit.TIME, "Since when its HTML stands so."),
+            _CAMPAIGN,
+        ),
+        area=GridArea(0, 50, 24, 14),
+        no_value="No HTML was declared for the click map",
+    ),
+    Panel(
         id=17,
         key="replies",
         kind=PanelKind.TABLE,
@@ -235,7 +254,7 @@ _PANELS = (
             Field("asks_to_stop", "Asks to stop", Unit.TEXT, "The words that ask for no more mail.", width=160),
             _CAMPAIGN,
         ),
-        area=GridArea(0, 50, 24, 8),
+        area=GridArea(0, 64, 24, 8),
         no_value="No replies",
     ),
     Panel(
@@ -253,7 +272,7 @@ _PANELS = (
             Field("delivered", "Delivered", Unit.COUNT, "Emails sent in this hour of the day that did not bounce."),
             Field("reply_rate", "Reply rate", Unit.RATE, "Emails that a person answered, of delivered."),
         ),
-        area=GridArea(0, 64, 24, 8),
+        area=GridArea(0, 78, 24, 8),
         no_value=NOTHING_DELIVERED,
     ),
     Panel(
@@ -277,7 +296,7 @@ _PANELS = (
             Field("bounce_min_sends", "From", Unit.COUNT, "Emails that must have been sent before it is paused."),
             Field("spare", "To spare", Unit.COUNT, "Hard bounces that it still stands; one more pauses it."),
         ),
-        area=GridArea(0, 58, 24, 6),
+        area=GridArea(0, 72, 24, 6),
         no_value=NOTHING_SENT,
     ),
     *people_panels(21, 72),

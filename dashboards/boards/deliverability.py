@@ -271,6 +271,39 @@ _PANELS = (
         no_value=NOTHING_SENT,
     ),
     Panel(
+        id=21,
+        key="list-health",
+        kind=PanelKind.TIME_SERIES,
+        title="List health",
+        description="What the list lost, each day or, in periods over half a year, each week, at the time that it "
+        "happened, whenever the email was sent: emails unsubscribed from, refused for good and reported as spam, each "
+        "once; and what operators suppressed by hand or by an import, whatever the campaign. Of all senders. Counts, "
+        "without a denominator: what was sent meanwhile stands beside them.",
+        query=get("list_health"),
+        label=Field("time", "Time", Unit.TEXT),
+        fields=(
+            Field("unsubscribed", "Unsubscribed", Unit.COUNT, "Emails unsubscribed from.", Color.ORANGE),
+            Field("hard_bounced", "Hard bounces", Unit.COUNT, "Emails refused for good.", Color.VERMILLION),
+            Field("complained", "Complaints", Unit.COUNT, "Emails reported as spam.", Color.PURPLE),
+            Field("suppressed", "Suppressed", Unit.COUNT, "Leads, addresses and domains, by operators.", Color.GREY),
+        ),
+        area=GridArea(0, 50, 14, 8),
+        no_value="The list lost nobody",
+        stacked=True,
+    ),
+    Panel(
+        id=22,
+        key="list-sends",
+        kind=PanelKind.TIME_SERIES,
+        title="Sent meanwhile",
+        description="Emails sent in each day or week of List health, of all senders. Counts, without a denominator.",
+        query=get("list_health"),
+        label=Field("time", "Time", Unit.TEXT),
+        fields=(Field("sent", "Sent", Unit.COUNT, "Emails that their mail server took or refused."),),
+        area=GridArea(14, 50, 10, 8),
+        no_value=NOTHING_SENT,
+    ),
+    Panel(
         id=14,
         key="pauses",
         kind=PanelKind.TABLE,
@@ -288,7 +321,7 @@ _PANELS = (
             Field("why", "Why", Unit.TEXT),
             Field("detail", "In numbers", Unit.TEXT, long=True),
         ),
-        area=GridArea(0, 50, 24, 7),
+        area=GridArea(0, 58, 24, 7),
         no_value="No campaign was paused",
     ),
     Panel(
@@ -308,7 +341,7 @@ _PANELS = (
             Field("last_at", "Last", Unit.TIME),
             Field("words", "Newest words", Unit.TEXT, "What the server said last, without addresses.", long=True),
         ),
-        area=GridArea(0, 57, 14, 8),
+        area=GridArea(0, 65, 14, 8),
         no_value="Nothing was put off",
     ),
     Panel(
@@ -327,7 +360,7 @@ _PANELS = (
             ),
             Field("next_due", "Next due", Unit.TIME, "When the next of them is tried."),
         ),
-        area=GridArea(14, 57, 10, 8),
+        area=GridArea(14, 65, 10, 8),
         no_value=_NOTHING_WAITS,
     ),
     Panel(
@@ -350,7 +383,7 @@ _PANELS = (
             Field("next_due", "Next", Unit.TIME, "Empty where an operator decides."),
             Field("total", "Of", Unit.COUNT, "How many wait in all."),
         ),
-        area=GridArea(0, 65, 24, 8),
+        area=GridArea(0, 73, 24, 8),
         no_value=_NOTHING_WAITS,
     ),
 )

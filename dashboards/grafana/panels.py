@@ -13,7 +13,7 @@ from dashboards.grafana.source import DATASOURCE, target, translated_source
 from dashboards.panels import Board, Color, Field, Panel, PanelKind, RowLink, Unit
 
 # Kinds that are tables to Grafana; its own heatmap wants numbers over time.
-TABLES = (PanelKind.TABLE, PanelKind.TIMELINE, PanelKind.HEATMAP)
+TABLES = (PanelKind.TABLE, PanelKind.TIMELINE, PanelKind.CLICK_MAP, PanelKind.HEATMAP)
 BARS = (PanelKind.BAR, PanelKind.HISTOGRAM)
 _UNCOUNTED = (Unit.TEXT, Unit.TIME)
 _CELL = 44  # pixels; Grafana's tables are 150 to a column unless told
@@ -25,7 +25,7 @@ def panel_model(panel: Panel, board: Board) -> dict[str, Any]:
     area = panel.area
     defaults: dict[str, Any] = {
         # A table's columns have each their own.
-        "unit": Unit.TEXT.value if panel.kind in TABLES[:2] else columns.unit(panel.fields[0]),
+        "unit": Unit.TEXT.value if panel.kind in TABLES[:3] else columns.unit(panel.fields[0]),
         "noValue": panel.no_value,
         "color": {"mode": "continuous-blues" if panel.kind is PanelKind.HEATMAP else "thresholds"},
         "thresholds": _thresholds(panel.fields[0] if panel.kind is PanelKind.STAT else None),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -10,8 +9,9 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import HTTPException, Query, Request
 
+from clickhouse.query_client import AskerLeft, while_connected
 from clickhouse.query_parameters import DEFAULT_SINCE, DEFAULT_UNTIL, QueryParameters, read_parameters
-from dashboards.page.compare import Compare, earlier
+from dashboards.page.compare import CAMPAIGN, COMPARE, other
 from dashboards.page.login import COOKIE
 from schemas.errors import Reject
 
@@ -22,13 +22,18 @@ _Many = Annotated[list[str] | None, Query()]
 
 @dataclass(frozen=True)
 class BoardQuestion:
-    """The question's parameters, those of the period it is compared with, and `same`: equal for questions that a moment
-    later are the same."""
+    """The question's parameters, those of the period or campaign it is compared with, and `same`: equal for
+    questions that a moment later are the same."""
 
     parameters: QueryParameters
-    compare: Compare
+    compare: str
     compared: QueryParameters | None
     same: tuple[object, ...]
+
+    @property
+    def by_campaign(self) -> bool:
+        """Whether it is another campaign that it is compared with."""
+        return self.compare.startswith(CAMPAIGN)
 
 
 def asked(
@@ -43,7 +48,7 @@ def asked(
     lead: str = "",
     timezone: str = "UTC",
     place: str = "",
-    compare: Compare = "",
+    compare: Annotated[str, Query(pattern=f"^{COMPARE}$")] = "",
 ) -> BoardQuestion:
     """A dependency. Raises HTTPException 422 with what to write instead."""
     try:
@@ -64,26 +69,16 @@ def asked(
     except Reject as reject:
         raise HTTPException(422, str(reject)) from None
     return BoardQuestion(
-        parameters, compare, earlier(parameters, compare), (since, until, replace(parameters, since=_EVER, until=_EVER))
+        parameters, compare, other(parameters, compare), (since, until, replace(parameters, since=_EVER, until=_EVER))
     )
 
 
 async def while_there(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """The work's result. When the viewer leaves meanwhile the work is cancelled, and nobody reads what is raised."""
-    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_left(request))
     try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise HTTPException(499, "The viewer left.")
-    finally:
-        leaving.cancel()
-        working.cancel()
-
-
-async def _left(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+        return await while_connected(request.receive, work)
+    except AskerLeft:
+        raise HTTPException(408, "The viewer left.") from None
 
 
 def viewer_of(request: Request) -> str:

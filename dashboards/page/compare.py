@@ -1,4 +1,5 @@
-"""The period that one is compared with: the one before, the same weekdays before, or the same dates a year before."""
+"""What a board is compared with: the period before, the same weekdays before, the same dates a year before, or another
+campaign in the same period."""
 
 from __future__ import annotations
 
@@ -6,19 +7,22 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 from zoneinfo import ZoneInfo
 
-from clickhouse.query_parameters import QueryParameters
+from clickhouse.query_parameters import MAX_ID, QueryParameters
 
-Compare = Literal["", "before", "weekdays", "year"]
+COMPARE = rf"(before|weekdays|year|campaign:.{{1,{MAX_ID}}})?"
+"""What `compare` may be; a campaign is named by its id."""
+CAMPAIGN = "campaign:"
 
 _WEEK = timedelta(weeks=1)
 
 
-def earlier(asked: QueryParameters, compare: Compare) -> QueryParameters | None:
-    """The same question of the other period; None where nothing is compared. Days are those of the question's timezone,
-    so that a midnight stays one when clocks change in between."""
+def other(asked: QueryParameters, compare: str) -> QueryParameters | None:
+    """The same question of the other period or campaign; None where nothing is compared. Days are those of the
+    question's timezone, so that a midnight stays one when clocks change in between."""
+    if compare.startswith(CAMPAIGN):
+        return replace(asked, campaigns=(compare.removeprefix(CAMPAIGN),))
     length = asked.until - asked.since
     if compare == "before":
         return replace(asked, since=asked.since - length, until=asked.since)

@@ -25,11 +25,13 @@ from dashboards.boards import BOARDS
 from dashboards.page import plain_words
 from dashboards.page.answer_headers import HEADERS, RETRY
 from dashboards.page.board_question import BoardQuestion, asked, viewer_of, while_there
+from dashboards.page.click_map.map_routes import map_routes
 from dashboards.page.find import find_routes
 from dashboards.page.lists import outcome_of
 from dashboards.page.login import Authenticator, login_routes
 from dashboards.page.rows import row_routes
 from dashboards.panels import Board, Field, HeatmapColumns, Panel, PanelKind, RowLink
+from dashboards.variables import CAMPAIGN
 from schemas.errors import Misconfigured, Retry
 from schemas.settings import Settings
 
@@ -97,7 +99,8 @@ def router(
         board = boards[key]
         options = {variable.name: variable.options for variable in board.variables if variable.options}
         wanted = [*board.queries, *options.values(), _ANY_EMAILS]
-        compared = question.compared
+        knows_campaigns = CAMPAIGN in board.variables
+        compared = question.compared if knows_campaigns or not question.by_campaign else None
         drawn = {panel.query.name: panel.query for panel in board.panels if panel.kind in _COMPARED}
 
         async def both() -> tuple[dict[str, QueryResult], dict[str, QueryResult]]:
@@ -131,6 +134,7 @@ def router(
         )
 
     routes.include_router(find_routes(settings, reader), dependencies=inside)
+    routes.include_router(map_routes(reader), dependencies=inside)
     routes.include_router(row_routes(reader, exporting, boards), dependencies=inside)
     return routes
 

@@ -16,6 +16,7 @@ from ingest.api.campaigns import FindCampaign
 from ingest.api.http import openapi
 from ingest.api.http.auth import caller_of
 from ingest.api.http.problems import Problem, described
+from ingest.api.http.query_route import QueryRoute
 from ingest.api.named_queries import ASKED_OTHERWISE, UNANSWERED, NamedQueries, Since, Until, read, utc_now
 from schemas.events import Time
 from schemas.settings import Settings
@@ -71,7 +72,7 @@ _EXAMPLE = {
 
 def ab_routes(settings: Settings, named_queries: NamedQueries, known: FindCampaign) -> APIRouter:
     """The router of `/v1/ab`."""
-    router = APIRouter(tags=["numbers"], dependencies=[Depends(caller_of(settings, "read"))])
+    router = APIRouter(route_class=QueryRoute, tags=["numbers"], dependencies=[Depends(caller_of(settings, "read"))])
 
     @router.get(
         "/ab/{campaign}",

@@ -14,6 +14,7 @@ from clickhouse.query_parameters import DEFAULT_SINCE, DEFAULT_UNTIL, read_param
 from ingest.api.http import openapi
 from ingest.api.http.auth import caller_of
 from ingest.api.http.problems import Problem, described
+from ingest.api.http.query_route import while_there
 from ingest.api.named_queries import UNANSWERED, NamedQueries, read, utc_now
 from ingest.api.requests import decode
 from schemas.addresses import mailbox
@@ -71,7 +72,7 @@ def lead_routes(settings: Settings, named_queries: NamedQueries) -> APIRouter:
             raise Problem(422, str(reject), reason=reject.reason) from None
         asked = read_parameters(DEFAULT_SINCE, DEFAULT_UNTIL, [], "UTC", utc_now())
         hashes = {"addresses": list(settings.keyring.address_ids(address))}
-        rows = (await named_queries.rows([_QUERY], asked, hashes))[_QUERY.name]
+        rows = (await while_there(request, named_queries.rows([_QUERY], asked, hashes)))[_QUERY.name]
         return openapi.answer(200, FoundLeads(leads=read(rows, FoundLead)))
 
     return router

@@ -18,6 +18,7 @@ from clickhouse.query_parameters import DEFAULT_SINCE, DEFAULT_UNTIL, QueryParam
 from ingest.api.http import openapi
 from ingest.api.http.auth import caller_of
 from ingest.api.http.problems import Problem
+from ingest.api.http.query_route import QueryRoute
 from ingest.api.named_queries import (
     ASKED_OTHERWISE,
     UNANSWERED,
@@ -112,7 +113,7 @@ _EXAMPLE = {
 
 def recipient_routes(settings: Settings, named_queries: NamedQueries) -> APIRouter:
     """The router of `/v1/recipients`."""
-    router = APIRouter(tags=["numbers"], dependencies=[Depends(caller_of(settings, "read"))])
+    router = APIRouter(route_class=QueryRoute, tags=["numbers"], dependencies=[Depends(caller_of(settings, "read"))])
 
     @router.get(
         "/recipients",

@@ -15,6 +15,7 @@ from clickhouse.queries import get
 from clickhouse.query_client import QueryClient
 from ingest.api.http import openapi
 from ingest.api.http.auth import caller_of
+from ingest.api.http.query_route import QueryRoute
 from ingest.api.named_queries import read
 from schemas.errors import Misconfigured, Retry
 from schemas.settings import Settings
@@ -43,7 +44,7 @@ class SendersAnswer(msgspec.Struct, frozen=True):
 
 def sender_routes(settings: Settings, reader: QueryClient) -> APIRouter:
     """The router of `/v1/senders`."""
-    router = APIRouter()
+    router = APIRouter(route_class=QueryRoute)
     asking = asyncio.Lock()
     kept: tuple[float, Response | None] = (0.0, None)
 

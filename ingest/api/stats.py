@@ -20,6 +20,7 @@ from ingest.api.campaigns import FindCampaign
 from ingest.api.http import openapi
 from ingest.api.http.auth import caller_of
 from ingest.api.http.problems import Problem, described
+from ingest.api.http.query_route import QueryRoute
 from ingest.api.named_queries import (
     ASKED_OTHERWISE,
     UNANSWERED,
@@ -169,6 +170,7 @@ _DAILY_EXAMPLE = {**_PERIOD, "timezone": "UTC", "days": [_DAY_EXAMPLE], "next": 
 def stats_routes(settings: Settings, named_queries: NamedQueries, known: FindCampaign) -> APIRouter:
     """The router of `/v1/campaigns/{id}/stats` and `/v1/stats/daily`."""
     router = APIRouter(
+        route_class=QueryRoute,
         tags=["numbers"],
         dependencies=[Depends(caller_of(settings, "read"))],
         responses={

@@ -24,6 +24,7 @@ from ingest.api.batches import Record, RejectedItem, batch, publish
 from ingest.api.http import openapi
 from ingest.api.http.auth import caller_of
 from ingest.api.http.problems import MEDIA_TYPE, Problem, described
+from ingest.api.http.query_route import QueryRoute
 from ingest.api.named_queries import ASKED_OTHERWISE, UNANSWERED, Cursor, cursor_of, mark_of, read
 from ingest.api.requests import batch_decoder, decode
 from ingest.metrics import IngestMetrics
@@ -131,7 +132,11 @@ def suppression_routes(
 ) -> APIRouter:
     """The router of `/v1/suppressions`."""
     keyring = settings.keyring
-    router = APIRouter(prefix="/suppressions", dependencies=[Depends(caller_of(settings, "suppressions"))])
+    router = APIRouter(
+        route_class=QueryRoute,
+        prefix="/suppressions",
+        dependencies=[Depends(caller_of(settings, "suppressions"))],
+    )
     one_at_a_time = asyncio.Lock()
 
     @router.post(

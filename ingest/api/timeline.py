@@ -16,6 +16,7 @@ from clickhouse.query_parameters import DEFAULT_SINCE, DEFAULT_UNTIL, read_param
 from ingest.api.http import openapi
 from ingest.api.http.auth import caller_of
 from ingest.api.http.problems import Problem, described
+from ingest.api.http.query_route import QueryRoute
 from ingest.api.named_queries import (
     ASKED_OTHERWISE,
     UNANSWERED,
@@ -100,7 +101,7 @@ _EXAMPLE = {
 
 def timeline_routes(settings: Settings, named_queries: NamedQueries) -> APIRouter:
     """The router of `/v1/leads`."""
-    router = APIRouter(tags=["numbers"], dependencies=[Depends(caller_of(settings, "read"))])
+    router = APIRouter(route_class=QueryRoute, tags=["numbers"], dependencies=[Depends(caller_of(settings, "read"))])
 
     @router.get(
         "/leads/{id:path}/timeline",  # an id is any text, a slash may be in it

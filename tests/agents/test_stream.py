@@ -20,6 +20,7 @@ from commands.reclassify import Reclassification
 from decisions.robots.rules import Rules
 from schemas.errors import Retry
 from schemas.events import Campaign, Delivered, Delivery, Lead, Link, Pause, lines
+from schemas.state.previews import Preview
 from schemas.tokens import delivery_id
 from schemas.topics import (
     CAMPAIGNS,
@@ -30,6 +31,7 @@ from schemas.topics import (
     LINKS,
     MAIL,
     PAUSES,
+    PREVIEWS,
     SENDS,
     Topic,
     delivery_partition,
@@ -124,6 +126,7 @@ def test_a_delivery_that_comes_within_the_settle_delay_still_counts(stream: Stre
         (CAMPAIGNS, {"store"}),
         (LEADS, {"store"}),
         (LINKS, {"store"}),
+        (PREVIEWS, {"store"}),
     ],
     ids=lambda value: value.name if isinstance(value, Topic) else "",
 )
@@ -267,6 +270,7 @@ def test_an_empty_broker_is_filled_again_from_clickhouse(tmp_path: Path, own_bro
         pause = Pause(campaign="o'hara", paused=True, at=NOW, reason="bounces")
         lead = Lead(lead="lead-1", fact="unsubscribed", at=NOW)
         link = Link(link_id="ab" * 32, campaign="o'hara", url="https://example.com/?a=1&b=é")
+        preview = Preview(campaign="o'hara", step=1, variant="A", html='<p>Grüße, "Ada"</p>\n', at=NOW)
         id_ = str(delivery_id("o'hara", 1, "lead-2"))
         delivered = Delivered(
             id=id_, at=NOW, delivery_id=id_, campaign="o'hara", step=1, variant="A", lead="lead-2", sender="a@example.com", request_id=id_
@@ -275,15 +279,18 @@ def test_an_empty_broker_is_filled_again_from_clickhouse(tmp_path: Path, own_bro
         stream.write(PAUSES, msgspec.json.encode(pause))
         stream.write(LEADS, msgspec.json.encode(lead))
         stream.write(LINKS, msgspec.json.encode(link))
+        stream.write(PREVIEWS, msgspec.json.encode(preview))
         stream.write(EVENTS, lines([delivered]))
         stream.wait_until_drained()
         worker.kill()
         own_broker.forget()
-        assert stream.migrate() == {"campaigns": 1, "pauses": 1, "leads": 1, "links": 1, "deliveries": 1}
+        refilled = {"campaigns": 1, "pauses": 1, "leads": 1, "links": 1, "previews": 1, "deliveries": 1}
+        assert stream.migrate() == refilled
         assert [msgspec.json.decode(v, type=Campaign) for v in stream.read(CAMPAIGNS)] == [campaign]
         assert [msgspec.json.decode(v, type=Pause) for v in stream.read(PAUSES)] == [pause]
         assert [msgspec.json.decode(v, type=Lead) for v in stream.read(LEADS)] == [lead]
         assert [msgspec.json.decode(v, type=Link) for v in stream.read(LINKS)] == [link]
+        assert [msgspec.json.decode(v, type=Preview) for v in stream.read(PREVIEWS)] == [preview]
         expected = Delivery(delivery_id=id_, request_id=id_, at=NOW)
         assert [msgspec.json.decode(v, type=Delivery) for v in stream.read(DELIVERIES)] == [expected]
         assert stream.migrate() == {}, "what is there is left alone"

@@ -13,6 +13,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from clickhouse_connect.driver.client import Client
@@ -42,6 +43,7 @@ from schemas.tokens import event_id
 from tests.dashboards.data import Email
 
 SHOWN_LEAD = "L-20417"
+NEWSLETTER = Path(__file__).with_name("newsletter.html")
 _PAGES = {"/pricing": 9, "/tour": 6, "/customers/story": 3, "/book-a-call": 4}  # by how much people want to see them
 SECOND, MINUTE, HOUR, DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
 
@@ -389,6 +391,11 @@ def insert_month(client: Client, end: datetime) -> None:
         "links",
         [[link_id(plan.id, url), plan.id, url] for plan in PLANS for url in plan.links],
         column_names=["link_id", "campaign", "url"],
+    )
+    client.insert(
+        "previews",
+        [["spring-launch", 1, variant, NEWSLETTER.read_text(), end] for variant in "AB"],
+        column_names=["campaign", "step", "variant", "html", "at"],
     )
     states = {event.campaign: event for event in events if isinstance(event, CampaignPaused | CampaignResumed)}
     client.insert(

@@ -23,6 +23,8 @@ from tests.support.served import served
 
 FOLDER = ROOT / "docs" / "img"
 DARK: dict[str, int | bool] = {"dark": True}
+# As tall as the board, for a frame that is out of sight is not drawn.
+TALL: dict[str, int | bool] = {"height": 4000}
 PHONE: dict[str, int | bool] = {"width": 390, "height": 844, "phone": True}
 
 # Name of the file, board, more of the URL, how it is looked at.
@@ -42,11 +44,12 @@ _CHOSEN = {
 def pictures() -> Iterator[tuple[str, str, dict[str, int | bool]]]:
     """Name of the file, query of the URL and look, for each picture: every board, and some of them otherwise."""
     for board in BOARDS:
-        yield board.key, f"board={board.key}{_CHOSEN.get(board.key, '')}", {}
+        look = TALL if board.key == "campaign" else {}
+        yield board.key, f"board={board.key}{_CHOSEN.get(board.key, '')}", look
     keys = {board.key for board in BOARDS}
-    for name, key, more, look in _LOOKS:
+    for name, key, more, otherwise in _LOOKS:
         if key in keys:
-            yield name, f"board={key}{more}", look
+            yield name, f"board={key}{more}", otherwise
 
 
 def main() -> int:
@@ -73,6 +76,9 @@ def main() -> int:
                     page.wait("document.querySelector('#board').getAttribute('aria-busy') === 'false'")
                     page.wait(
                         "document.querySelectorAll('.canvas').length === document.querySelectorAll('canvas').length"
+                    )
+                    page.wait(
+                        "!document.querySelector('iframe')?.checkVisibility() || performance.getEntriesByType('resource').some(({name}) => name.includes('click-map.html'))"
                     )
                     page.picture(FOLDER / f"{name}.png")
                     page.close()

@@ -1,14 +1,15 @@
-"""The period that one is compared with."""
+"""The period, or the campaign, that a board is compared with."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import get_args
 
 import pytest
 
 from clickhouse.query_parameters import QueryParameters
-from dashboards.page.compare import Compare, earlier
+from dashboards.page.compare import COMPARE, other
 
 
 def at(text: str) -> datetime:
@@ -35,11 +36,20 @@ def at(text: str) -> datetime:
         ("year", "2028-02-29", "2028-03-01", "UTC", "2027-02-28", "2027-03-01"),
     ],
 )
-def test_the_other_period(compare: Compare, since: str, until: str, timezone: str, begins: str, ends: str) -> None:
-    other = earlier(QueryParameters(at(since), at(until), ("spring",), timezone), compare)
-    assert other == QueryParameters(at(begins), at(ends), ("spring",), timezone)
+def test_the_other_period(compare: str, since: str, until: str, timezone: str, begins: str, ends: str) -> None:
+    found = other(QueryParameters(at(since), at(until), ("spring",), timezone), compare)
+    assert found == QueryParameters(at(begins), at(ends), ("spring",), timezone)
 
 
 def test_nothing_is_compared_unasked() -> None:
-    assert earlier(QueryParameters(at("2026-03-02"), at("2026-03-09"), (), "UTC"), "") is None
-    assert len(get_args(Compare)) == 4
+    assert other(QueryParameters(at("2026-03-02"), at("2026-03-09"), (), "UTC"), "") is None
+
+
+def test_another_campaign_is_asked_of_the_same_period() -> None:
+    asked = QueryParameters(at("2026-03-02"), at("2026-03-09"), ("spring",), "UTC", steps=(1,))
+    assert other(asked, "campaign:owner's pick") == replace(asked, campaigns=("owner's pick",))
+
+
+@pytest.mark.parametrize("compare", ["yesterday", "campaign:", f"campaign:{'x' * 65}", "year "])
+def test_what_else_is_asked_for_is_refused(compare: str) -> None:
+    assert re.fullmatch(COMPARE, compare) is None

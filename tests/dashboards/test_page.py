@@ -238,3 +238,9 @@ async def test_too_many_different_questions_are_refused_rather_than_piled_up(
         await reader.answers(3, [query], {})
     await asyncio.gather(*first)
     reader.close()
+
+
+def test_a_first_visit_loads_less_than_450_kb() -> None:
+    files = [path for path in STATIC.rglob("*") if path.suffix in (".js", ".css", ".html", ".svg")]
+    assert len(files) > 20
+    assert sum(len(gzip.compress(path.read_bytes())) for path in files) < 450_000

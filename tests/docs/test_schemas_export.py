@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from schemas import events, export
-from schemas.state import attempts, dead_records, positions, webhook_calls
+from schemas.state import attempts, dead_records, positions, previews, webhook_calls
 
 FILES = sorted(export.FOLDER.glob("*.json"))
 AT = datetime(2026, 3, 2, 9, 0, 0, 123000, tzinfo=UTC)
@@ -95,6 +95,7 @@ SAMPLES: list[msgspec.Struct] = [
     events.Lead(lead="lead-4711", fact="replied", campaign="spring", at=AT),
     events.Lead(lead="0f" * 16, of="address", fact="invalid", at=AT),
     events.Link(link_id="a" * 64, campaign="spring", url="https://example.net/seeds"),
+    previews.Preview(campaign="spring", step=1, variant="A", html="<p>The seeds are in.</p>", at=AT),
     events.Mail(
         id=ID,
         mailbox="a@example.net",

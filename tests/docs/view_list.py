@@ -18,6 +18,7 @@ _SUBJECTS = {
     "emails": "Overview",
     "recipients": "Recipients",
     "campaign": "Campaign",
+    "click_map": "Click map",
     "send_hours": "When to send",
     "ab": "A/B",
     "deliverability": "Deliverability",

@@ -34,7 +34,8 @@ def test_every_topic_is_declared_once() -> None:
 
 @pytest.mark.parametrize("topic", [topic for topic in ALL if topic.compacted and not topic.expires])
 def test_state_is_compacted_and_never_runs_out(topic: Topic) -> None:
-    assert topic.config() == {"cleanup.policy": "compact"}
+    size = {"max.message.bytes": str(topic.max_record_bytes)} if topic.max_record_bytes else {}
+    assert topic.config() == {"cleanup.policy": "compact", **size}
 
 
 def test_what_waits_is_compacted_and_dropped_long_after_the_last_retry() -> None:

@@ -1,7 +1,7 @@
 // The page: asks for the board's numbers again and again while it is looked at, and draws them.
 
 import { forget, recolor } from "./charts.js";
-import { chosen, href, learn, question, remember } from "./choice.js";
+import { CAMPAIGN, chosen, href, learn, question, remember } from "./choice.js";
 import { controls, offer, reflect, shown } from "./controls.js";
 import { tooltips } from "./dom.js";
 import { clock, period, span, zoned } from "./format.js";
@@ -104,13 +104,18 @@ function draw(answer) {
   const started = answer.any_emails || !board.needs_emails;
   $("panels").hidden = !started;
   if (!started) notice("welcome", welcome);
-  else fill(answer, { before: before(span(until - since)), compared: answer.compared, marks: answer.answers[board.marks]?.rows ?? [], since: answer.since, until: answer.until });
+  else fill(answer, { before: before(span(until - since), answer.options.campaign), compared: answer.compared, marks: answer.answers[board.marks]?.rows ?? [], since: answer.since, until: answer.until });
   $("board").setAttribute("aria-busy", "false");
 }
 
-/** How to call the period that numbers are compared with: {when, against}. */
-function before(length) {
+/** How to call what numbers are compared with: of a period {when, against}, of another campaign {against, name}. */
+function before(length, campaigns) {
   const { compare } = chosen();
+  if (campaigns && compare.startsWith(CAMPAIGN)) {
+    const id = compare.slice(CAMPAIGN.length);
+    const name = campaigns.find((one) => String(one.id) === id)?.label ?? id;
+    return { against: name, name };
+  }
   if (compare === "weekdays") return { when: "on the same weekdays before", against: "the same weekdays before" };
   if (compare === "year") return { when: "a year before", against: "a year before" };
   return { when: `in the ${length} before`, against: `the ${length} before` };

@@ -1,6 +1,7 @@
 // What the viewer chose, kept in the URL so that a link shows the same: a board, a period, and the board's variables.
 
 export const HOME = "overview";
+export const CAMPAIGN = "campaign:"; // how `compare` begins where it names another campaign
 const DEFAULT = { since: "now-30d", until: "now" };
 const NO_VARIABLES = new Set(["board", "since", "until", "timezone", "compare"]);
 

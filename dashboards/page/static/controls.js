@@ -1,6 +1,6 @@
 // The controls above a board: its variables, the period and the timezone.
 
-import { chosen } from "./choice.js";
+import { CAMPAIGN, chosen } from "./choice.js";
 import { el } from "./dom.js";
 import { instant, wall } from "./format.js";
 import { control } from "./menu.js";
@@ -13,6 +13,7 @@ const PRESETS = [
   ["now/M", "now", "This month"], ["now-1M/M", "now/M", "Last month"], ["now-365d", "now", "Last 12 months"], ["now-3650d", "now", "All time"],
 ];
 const CUSTOM = "custom";
+const MOST_CAMPAIGNS = 200; // a longer list is not one to choose from
 const WALL = /^\d{4}-\d\d-\d\d[ T]\d\d:\d\d$/;
 
 const $ = (id) => document.getElementById(id);
@@ -50,6 +51,7 @@ export function reflect() {
   const { since, until, timezone, compare } = chosen();
   const preset = PRESETS.some(([from, to]) => from === since && to === until);
   $("range").value = preset ? `${since} ${until}` : CUSTOM;
+  if (compare.startsWith(CAMPAIGN) && ![...$("compare").options].some((option) => option.value === compare)) beside([{ id: compare.slice(CAMPAIGN.length), label: compare.slice(CAMPAIGN.length) }]);
   $("compare").value = compare;
   $("custom").hidden = preset;
   if (![...$("timezone").options].some((option) => option.value === timezone)) $("timezone").append(el("option", { value: timezone }, timezone));
@@ -72,4 +74,19 @@ export function offer(variables, options) {
     $("variables").replaceChildren(...[...made.values()].map(({ node }) => node));
   }
   for (const [name, { offer: fill }] of made) fill(options[name] ?? []);
+  beside(options.campaign ?? []);
+}
+
+let others = "";
+/** Offer to compare with another campaign than the one that is chosen: beside several, or all, it would be none. */
+function beside(campaigns) {
+  const { compare, of } = chosen();
+  const one = of.campaign?.length === 1 ? of.campaign[0] : null;
+  const shown = campaigns.filter(({ id }) => `${CAMPAIGN}${id}` === compare || (one !== null && String(id) !== one)).slice(0, MOST_CAMPAIGNS);
+  const text = JSON.stringify(shown);
+  if (text === others) return;
+  others = text;
+  $("compare").querySelector("optgroup")?.remove();
+  if (shown.length) $("compare").append(el("optgroup", { label: "With another campaign" }, ...shown.map(({ id, label }) => el("option", { value: `${CAMPAIGN}${id}` }, `With ${label}`))));
+  $("compare").value = compare;
 }

@@ -19,7 +19,7 @@ export function heatmap(description) {
     el("thead", {}, el("tr", {}, el("td", {}, el("span", { class: "sr-only" }, label.title)), ...heads)), body);
   const scale = el("div", { class: "scale", "aria-hidden": "true" });
   const nothing = el("p", { class: "nothing", hidden: true }, description.no_value);
-  const wrap = el("div", { class: "scroll", role: "region", "aria-label": description.title, tabindex: "0" }, table);
+  const wrap = el("div", { class: "scroll", role: "region", "aria-label": `${description.title}, rows`, tabindex: "0" }, table);
   const legend = el("div", { class: "under muted" }, el("span", {}, `${field.title}${field.unit === "percentunit" ? ", in percent" : ""}, by ${across.title.toLowerCase()}`), scale);
   let drawn = "";
 

@@ -26,7 +26,7 @@ export function trouble(status, detail, live) {
 export function shows(panel, answer) {
   if (!answer || answer.error) return true; // the panel says what is wrong
   const rows = panel.kind === "stat" ? answer.rows.slice(-1) : answer.rows;
-  if (panel.kind === "table" || panel.kind === "timeline") return rows.length > 0;
+  if (["table", "timeline", "click-map"].includes(panel.kind)) return rows.length > 0;
   return rows.some((row) => panel.fields.some((field) => (field.unit === "short" || field.unit === "cps" ? row[field.column] > 0 : row[field.column] !== null)));
 }
 

@@ -2,6 +2,7 @@
 
 import { bar } from "./bar.js";
 import { chart } from "./charts.js";
+import { clickMap } from "./clickmap.js";
 import { el } from "./dom.js";
 import { exporting } from "./export.js";
 import { moment } from "./format.js";
@@ -12,7 +13,7 @@ import { stat } from "./stat.js";
 import { table } from "./table.js";
 import { timeline } from "./timeline.js";
 
-const KINDS = { stat, bar, heatmap, timeline, table: plainTable, "time-series": plotted, histogram: plotted };
+const KINDS = { "click-map": clickMap, stat, bar, heatmap, timeline, table: plainTable, "time-series": plotted, histogram: plotted };
 
 /** {node, update(answer, context)}; answer is {rows} or {error}, context {before, compared, marks, since, until}. */
 export function panel(description, choose, board) {

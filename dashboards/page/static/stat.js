@@ -19,6 +19,7 @@ export function stat(description) {
     return { field, number, node: el("div", { class: at === 0 ? "figure" : "figure second" }, name, number) };
   });
   const of = el("span", { class: "of" });
+  const beside = el("span", { class: "beside", hidden: true });
   const moved = el("span", { class: "change", hidden: true });
   const [first] = description.fields;
   const { part, whole, noun } = description.of ?? {};
@@ -31,7 +32,7 @@ export function stat(description) {
     const counted = part && now[whole] > 0; // none of them is an answer, and not the same as nothing to count
     if (amount === null || (first.unit === "short" && amount === 0 && !counted)) return description.no_value;
     if (part) return countsOf(now);
-    return was === null ? "" : `${was} ${when}`;
+    return was === null || !when ? "" : `${was} ${when}`;
   }
 
   function countsOf(now) {
@@ -42,8 +43,8 @@ export function stat(description) {
   }
 
   return {
-    node: el("div", { class: "body" }, el("div", { class: "figures" }, ...figures.map((figure) => figure.node)), el("div", { class: "foot" }, of, moved)),
-    update(rows, { before: { when, against }, compared }) {
+    node: el("div", { class: "body" }, el("div", { class: "figures" }, ...figures.map((figure) => figure.node)), el("div", { class: "foot" }, of, moved, beside)),
+    update(rows, { before: { when, against, name }, compared }) {
       const now = rows.at(-1) ?? {};
       const other = compared[description.query]?.rows;
       const before = (other ? other.at(-1) : rows.at(-2)) ?? null;
@@ -61,6 +62,8 @@ export function stat(description) {
       }
       const was = before && (before[first.column] ?? null) !== null ? value(before[first.column], first.unit) : null;
       fill(of, ...[foot(now, was, when)].flat());
+      beside.hidden = !name;
+      if (name) beside.textContent = `${name}: ${was ?? "–"}${part && before?.[whole] > 0 ? `, ${count(before[part])} of ${count(before[whole])}` : ""}`;
       const difference = before ? change(now[first.column], before[first.column], first.unit) : null;
       moved.hidden = !difference || of.textContent === description.no_value;
       if (!difference) return;
@@ -68,7 +71,7 @@ export function stat(description) {
       const good = (up && description.better === "up") || (down && description.better === "down");
       const bad = (up && description.better === "down") || (down && description.better === "up");
       moved.className = `change ${good ? "good" : bad ? "bad" : ""}`;
-      moved.dataset.tip = `${was} ${when}`;
+      moved.dataset.tip = name ? `${name} has ${was}` : `${was} ${when}`;
       moved.replaceChildren(el("span", { "aria-hidden": "true" }, up ? "▲ " : down ? "▼ " : ""), difference.text, el("span", { class: "sr-only" }, ` against ${against}, when it was ${was}`));
     },
   };

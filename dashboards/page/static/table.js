@@ -5,6 +5,7 @@ import { moment, value } from "./format.js";
 import { listed } from "./lists.js";
 
 const SHOWN = 10;
+const IDS = ["campaign_id", "step", "variant", "link_id", "place"]; // what tells rows apart besides their label
 const BADGES = new Set(["human", "machine", "bot", "paused", "active"]);
 
 /** The highest threshold that a number has reached, or null. */
@@ -22,7 +23,7 @@ export function labelled({ link }, row, choose, text) {
   return el("a", { href: there, "data-row": to }, text);
 }
 
-/** A count or rate leads to the emails behind it. Not by Tab, of which a row would need a dozen: by the arrow keys. */
+/** A count or rate leads to the emails behind it. Tab reaches the first link of a row, the arrow keys the dozen others. */
 function counted(field, row, text) {
   return field.outcome && row[field.column] > 0 ? el("a", { class: "list", href: listed(field.outcome, row), tabindex: "-1", "data-tip": "List these emails" }, text) : text;
 }
@@ -58,7 +59,7 @@ export function table(panel, choose, { all: every = false } = {}) {
   const body = el("tbody");
   const node = el("table", {}, el("caption", { class: "sr-only" }, `${panel.title}. ${panel.description}`), el("thead", {}, el("tr", {}, ...headings)), body);
   const more = el("button", { type: "button", class: "plain more", hidden: true, on: { click: () => { all = !all; draw(true); } } });
-  const wrap = el("div", { class: "scroll", role: "region", "aria-label": panel.title, tabindex: "0" }, node);
+  const wrap = el("div", { class: "scroll", role: "region", "aria-label": `${panel.title}, rows`, tabindex: "0" }, node);
 
   function sort(field) {
     const down = sorted?.field === field ? !sorted.down : field.unit !== "string";
@@ -87,16 +88,25 @@ export function table(panel, choose, { all: every = false } = {}) {
     const text = JSON.stringify([rows, moment(0), location.search]); // times and links say the present choice
     if (!force && text === drawn) return;
     drawn = text;
-    const focused = body.contains(document.activeElement) ? document.activeElement.dataset.row : null;
+    const focused = placeOf(document.activeElement);
     const shown = all ? inOrder() : inOrder().slice(0, SHOWN);
     const heading = (row, text) => el("th", { scope: "row", class: text.length > 22 ? "text long" : "text" }, labelled(panel, row, choose, text));
-    body.replaceChildren(...shown.map((row) => el("tr", {}, ...columns.map((field) =>
+    body.replaceChildren(...shown.map((row) => el("tr", { "data-key": keyOf(row) }, ...columns.map((field) =>
       field === panel.label ? heading(row, value(row[field.column], field.unit)) : cell(field, row)))));
-    if (focused) [...body.querySelectorAll("a")].find((link) => link.dataset.row === focused)?.focus();
+    for (const line of body.rows) line.querySelector("a")?.removeAttribute("tabindex");
+    if (focused) [...body.rows].find((line) => line.dataset.key === focused.key)?.cells[focused.column].querySelector("a")?.focus();
     if (every) sparse();
     more.hidden = every || rows.length <= SHOWN;
     more.textContent = all ? `Show the first ${SHOWN}` : `Show all ${rows.length}`;
   }
+
+  /** Of which row and column a link is, to find it again in a table that was drawn anew; null of what is no link of it. */
+  function placeOf(node) {
+    const column = body.contains(node) ? node.closest("td, th") : null;
+    return column && { key: column.parentElement.dataset.key, column: column.cellIndex };
+  }
+
+  const keyOf = (row) => JSON.stringify([panel.label?.column, ...IDS].map((name) => row[name] ?? null));
 
   function sparse() {
     columns.forEach((field, at) => {
@@ -106,13 +116,16 @@ export function table(panel, choose, { all: every = false } = {}) {
     });
   }
 
-  node.addEventListener("keydown", ({ key, target }) => {
+  node.addEventListener("keydown", (event) => {
+    const { key, target } = event;
     const across = { ArrowRight: 1, ArrowLeft: -1 }[key], down = { ArrowDown: 1, ArrowUp: -1 }[key];
     const [line, column] = [target.closest("tbody tr"), target.closest("td, th")];
     if (!line || !(across || down)) return;
     const links = [...line.querySelectorAll("a")];
     const to = across ? links[links.indexOf(target) + across] : body.rows[line.sectionRowIndex + down]?.cells[column.cellIndex].querySelector("a");
-    to?.focus();
+    if (!to) return;
+    event.preventDefault(); // the page would scroll
+    to.focus();
   });
 
   return {

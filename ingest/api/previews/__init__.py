@@ -1,0 +1,1 @@
+"""The HTML of variants, as platforms declare it."""
