@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from schemas import events
+from schemas import events, raw_mail
 from schemas.state import attempts, dead_records, positions, previews, webhook_calls
 
 FOLDER = Path(__file__).with_name("json")
@@ -24,7 +24,7 @@ _STRUCTS: tuple[type[msgspec.Struct], ...] = (
     events.Lead,
     events.Link,
     previews.Preview,
-    events.Mail,
+    raw_mail.Mail,
     positions.Position,
     dead_records.Dead,
     webhook_calls.Endpoint,

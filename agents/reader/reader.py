@@ -29,7 +29,8 @@ from decisions.effects.returns import (
 from decisions.mail.read import read_mail
 from decisions.mail.verdict import MailVerdict
 from schemas.errors import UNREADABLE, Retry
-from schemas.events import EmailEvent, Mail, lines
+from schemas.events import EmailEvent, lines
+from schemas.raw_mail import Mail
 from schemas.senders import load as load_senders
 from schemas.settings import Settings
 from schemas.tokens import Claim

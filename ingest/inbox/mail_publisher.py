@@ -17,7 +17,8 @@ from ingest.inbox.inbox_metrics import InboxMetrics
 from ingest.inbox.position import FetchedMail, FolderState, mail_of, shared
 from ingest.inbox.positions import PositionFile, newer
 from schemas.errors import Reject, Retry
-from schemas.events import Mail, lines
+from schemas.events import lines
+from schemas.raw_mail import Mail
 from schemas.state.positions import Position, position_key
 from schemas.topics import MAIL, POSITIONS, Topic
 from stream.publisher import Publisher

@@ -16,7 +16,7 @@ from uuid import uuid5
 
 from msgspec.structs import replace
 
-from schemas.events import Mail
+from schemas.raw_mail import Mail
 from schemas.state.positions import Position
 from schemas.tokens import NAMESPACE
 from schemas.topics import MAX_MAIL_BYTES

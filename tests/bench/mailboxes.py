@@ -9,7 +9,7 @@ import msgspec
 from imapclient import IMAPClient
 from kafka import KafkaConsumer, TopicPartition
 
-from schemas.events import Mail
+from schemas.raw_mail import Mail
 from schemas.settings import Settings
 from schemas.topics import MAIL
 from tests.bench.broker import Deployment, deployment

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from schemas import events, export
+from schemas import events, export, raw_mail
 from schemas.state import attempts, dead_records, positions, previews, webhook_calls
 
 FILES = sorted(export.FOLDER.glob("*.json"))
@@ -96,7 +96,7 @@ SAMPLES: list[msgspec.Struct] = [
     events.Lead(lead="0f" * 16, of="address", fact="invalid", at=AT),
     events.Link(link_id="a" * 64, campaign="spring", url="https://example.net/seeds"),
     previews.Preview(campaign="spring", step=1, variant="A", html="<p>The seeds are in.</p>", at=AT),
-    events.Mail(
+    raw_mail.Mail(
         id=ID,
         mailbox="a@example.net",
         folder="INBOX",

@@ -15,7 +15,8 @@ import msgspec
 
 from clickhouse.store import insert_lines
 from decisions.sending.instrument import instrument
-from schemas.events import Mail, Send, Sent, lines
+from schemas.events import Send, Sent, lines
+from schemas.raw_mail import Mail
 from schemas.tokens import delivery_id, event_id
 from schemas.topics import MAIL
 from tests.faults.count import Count, example

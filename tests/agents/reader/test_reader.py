@@ -18,7 +18,8 @@ import pytest
 from clickhouse.store import insert_lines
 from commands.doctor.probe import probes
 from decisions.sending.instrument import instrument
-from schemas.events import Mail, Sent, lines
+from schemas.events import Sent, lines
+from schemas.raw_mail import Mail
 from schemas.tokens import PROBE
 from schemas.topics import MAIL
 from tests.agents.guard.guarded import PATIENCE, Watched, now, of, watching

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
-from schemas.events import Mail
+from schemas.raw_mail import Mail
 from schemas.settings import Settings
 from schemas.state.positions import Position
 from schemas.topics import MAIL, POSITIONS, Topic
