@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,7 +19,6 @@ from typing import Any
 from clickhouse_connect.driver.client import Client
 
 from clickhouse.store import insert_lines
-from decisions.clients.mail_clients import MailClients
 from decisions.clients.naming import named
 from schemas.events import (
     AnyEvent,
@@ -41,6 +40,20 @@ from schemas.events import (
 )
 from schemas.tokens import event_id
 from tests.dashboards.data import Email
+from tests.dashboards.month_cast import (
+    ANSWERS,
+    APPLE,
+    BROWSER,
+    CLIENTS,
+    COMPANIES,
+    DOMAINS,
+    GMAIL,
+    MICROSOFT,
+    NAMES,
+    REFUSALS,
+    ROBOTS,
+    STOPS,
+)
 
 SHOWN_LEAD = "L-20417"
 NEWSLETTER = Path(__file__).with_name("newsletter.html")
@@ -79,84 +92,6 @@ PLANS = (
     Plan("dormant-accounts", "Dormant accounts", "winback@example.net", 17, 12, 58, "A", 1, 0.19, 0.14, 0.066, {}, 100),
 )  # fmt: skip
 
-_DOMAINS = {
-    "gmail.com": 34, "outlook.com": 15, "hotmail.com": 7, "yahoo.com": 9, "icloud.com": 7, "gmx.net": 5, "web.de": 4,
-    "example.org": 9, "example.net": 6, "shop.example": 4,
-}  # fmt: skip
-_MICROSOFT = ("outlook.com", "hotmail.com")
-_COMPANIES = ("example.org", "example.net", "shop.example")
-
-# class, category, status, what the server says
-_REFUSALS: dict[BounceClass, Sequence[tuple[str, str, str]]] = {
-    "hard": (
-        ("user-unknown", "5.1.1", "550 5.1.1 no such user here"),
-        ("user-unknown", "5.1.1", "550 5.1.1 recipient not found"),
-        ("domain-unknown", "5.1.2", "no mail server answers for this domain"),
-    ),
-    "soft": (
-        ("mailbox-full", "5.2.2", "552 5.2.2 mailbox full"),
-        ("inactive", "5.2.1", "550 5.2.1 mailbox disabled, not accepting messages"),
-    ),
-    "block": (
-        ("reputation", "5.7.1", "550 5.7.1 sending address is on our block list"),
-        ("spam", "5.7.1", "554 5.7.1 message looks like spam"),
-    ),
-}
-
-# weight, verdict, reason, user agent, what it is known as, network: whoever opens
-_CLIENTS = (
-    (
-        6,
-        "human",
-        "mail-client",
-        "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:128.0) Thunderbird/128.5.0",
-        "Thunderbird",
-        "",
-    ),
-    (9, "human", "mail-proxy", "Mozilla/5.0 (via ggpht.com GoogleImageProxy)", "Gmail image proxy", ""),
-    (
-        7,
-        "human",
-        "mail-client",
-        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko)",
-        "Apple Mail",
-        "",
-    ),
-)
-_NAMES = MailClients.load()
-_BROWSER = (
-    "human",
-    "browser",
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/131.0 Safari/537.36",
-    "browser",
-    "",
-)
-_APPLE = ("machine", "apple-privacy", "Mozilla/5.0", "bare Mozilla", "Apple Private Relay")
-_GMAIL = ("machine", "prefetch", "Mozilla/5.0 Chrome/42.0.2311.135 Edge/12.246 Mozilla/5.0", "Gmail prefetch", "")
-_ROBOTS = (
-    (7, "bot", "scanner-network", _BROWSER[2], "browser", "Microsoft Exchange Online Protection"),
-    (5, "bot", "too-quick", _BROWSER[2], "browser", "Barracuda Email Gateway Defense"),
-    (4, "bot", "probable-network", _BROWSER[2], "browser", "Proofpoint"),
-    (3, "bot", "click-burst", _BROWSER[2], "browser", "Mimecast"),
-    (2, "bot", "scanner-agent", "Barracuda Sentinel (EE)", "Barracuda Sentinel", ""),
-    (2, "bot", "library-agent", "python-requests/2.32.3", "python-requests", ""),
-    (1, "bot", "preview-agent", "Slackbot-LinkExpanding 1.0", "Slack", ""),
-)  # fmt: skip
-_STOPS: dict[str, Any] = {"asks_to_stop": True, "stop_phrase": "take us off your list", "stop_line": 1}
-_ANSWERS = (
-    "Sounds good. Can you send the price list for 40 seats?",
-    "Yes please, Thursday after lunch works for me.",
-    "Not this quarter, but do ask again in January.",
-    "Who else in our branch uses it?",
-    "We have just signed with another vendor, sorry. Please take us off your list.",
-    "Please talk to our purchasing, they decide such things.",
-    "Does it work with the shop system that we have?",
-    "I liked the tour. What does the next size cost?",
-    "Thank you, no.",
-    "Could you join our team call on Tuesday?",
-    "Send me the security paper first, please.",
-)
-
 
 def _url(page: str) -> str:
     return f"https://example.com{page}"
@@ -186,7 +121,7 @@ class Letter:
         return sent
 
     def bounced(self, chance: random.Random, bounce_class: BounceClass) -> AnyEvent:
-        category, status, said = chance.choice(_REFUSALS[bounce_class])
+        category, status, said = chance.choice(REFUSALS[bounce_class])
         bounce: AnyEvent = self.make(
             Bounced, "bounce", SECOND, bounce_class=bounce_class, category=category, status=status, diagnostic=said
         )
@@ -208,7 +143,7 @@ class Letter:
         if kind is Clicked:
             said["link_id"] = link_id(self.plan.id, _url(page))
         made = self.make(kind, f"{kind.__name__} {reason} {page}", after, **said)
-        return named(made, _NAMES, _country(said["ip"]), said["ip"])
+        return named(made, NAMES, _country(said["ip"]), said["ip"])
 
 
 def _ip(lead: str) -> str:
@@ -273,7 +208,7 @@ def _guarded(plan: Plan, told: list[Told]) -> Iterator[AnyEvent]:
 
 def _course(chance: random.Random, plan: Plan, lead: str, first: datetime) -> Iterator[Told]:
     """A lead's way through the steps, until it replies, leaves, or turns out to be dead."""
-    domain = chance.choices(list(_DOMAINS), list(_DOMAINS.values()))[0]
+    domain = chance.choices(list(DOMAINS), list(DOMAINS.values()))[0]
     variant = chance.choice(plan.variants)
     stopped = ""
     for step in range(1, plan.steps + 1):
@@ -298,7 +233,7 @@ def _course(chance: random.Random, plan: Plan, lead: str, first: datetime) -> It
 def _story(chance: random.Random, letter: Letter, step: int, variant: str) -> Iterator[AnyEvent]:
     plan = letter.plan
     yield letter.sent()
-    blocks = 0.003 if letter.domain in _MICROSOFT else 0.0002
+    blocks = 0.003 if letter.domain in MICROSOFT else 0.0002
     fate = chance.random()
     if fate < plan.hard + 0.001 + blocks:
         yield letter.bounced(chance, "hard" if fate < plan.hard else "soft" if fate < plan.hard + 0.001 else "block")
@@ -308,17 +243,17 @@ def _story(chance: random.Random, letter: Letter, step: int, variant: str) -> It
     if chance.random() >= plan.opens * (1.12 if variant == "B" else 1.0) * (0.9 if step > 1 else 1.0):
         return
     after = _awake(letter.at, timedelta(minutes=min(chance.lognormvariate(4.4, 1.7), 9000)))
-    by = chance.choices(_CLIENTS, [weight for weight, *_ in _CLIENTS])[0][1:]
+    by = chance.choices(CLIENTS, [weight for weight, *_ in CLIENTS])[0][1:]
     for again in range(chance.choice((1, 1, 1, 2, 3))):
         yield letter.hit(Opened, after * (1 + again), by)
     if chance.random() < plan.clicks:
         for n, page in enumerate(chance.choices(list(_PAGES), list(_PAGES.values()), k=chance.choice((1, 1, 2)))):
-            yield letter.hit(Clicked, after + (1 + n) * MINUTE, _BROWSER, page)
+            yield letter.hit(Clicked, after + (1 + n) * MINUTE, BROWSER, page)
     if chance.random() < 0.012:
         yield letter.make(Unsubscribed, "unsubscribe", after + MINUTE, via=chance.choice(("page", "one-click")))
     if chance.random() < plan.replies.get((step, variant), 0.015) / plan.opens:
-        text = chance.choice(_ANSWERS)
-        asked = _STOPS if text.endswith("off your list.") else {}
+        text = chance.choice(ANSWERS)
+        asked = STOPS if text.endswith("off your list.") else {}
         yield letter.make(Replied, "reply", after + 7 * MINUTE, subject=f"Re: {plan.name}", text=text, **asked)
     if chance.random() < 0.0012:
         yield letter.make(Complained, "complaint", after + MINUTE)
@@ -326,16 +261,16 @@ def _story(chance: random.Random, letter: Letter, step: int, variant: str) -> It
 
 def _machines(chance: random.Random, letter: Letter) -> Iterator[AnyEvent]:
     """What opens and clicks without any person: gateways of companies first of all."""
-    if chance.random() < (0.75 if letter.domain in _COMPANIES else 0.06):
-        by = chance.choices(_ROBOTS, [weight for weight, *_ in _ROBOTS])[0][1:]
+    if chance.random() < (0.75 if letter.domain in COMPANIES else 0.06):
+        by = chance.choices(ROBOTS, [weight for weight, *_ in ROBOTS])[0][1:]
         after = chance.uniform(0.3, 1.9) if by[1] == "too-quick" else chance.uniform(3, 240)
         yield letter.hit(Opened, after * SECOND, by)
         for page in chance.sample(list(_PAGES), chance.randrange(len(_PAGES))):
             yield letter.hit(Clicked, (after + chance.uniform(0.2, 3)) * SECOND, by, page)
     if letter.domain == "icloud.com" and chance.random() < 0.8:
-        yield letter.hit(Opened, chance.randrange(20, 4000) * SECOND, _APPLE)
+        yield letter.hit(Opened, chance.randrange(20, 4000) * SECOND, APPLE)
     elif letter.domain == "gmail.com" and chance.random() < 0.2:
-        yield letter.hit(Opened, chance.randrange(5, 90) * SECOND, _GMAIL)
+        yield letter.hit(Opened, chance.randrange(5, 90) * SECOND, GMAIL)
     if chance.random() < 0.02:
         yield letter.make(AutoReplied, "auto_reply", 20 * SECOND, subject="Out of office")
     if chance.random() < 0.006:
@@ -357,7 +292,7 @@ def _shown(end: datetime) -> Iterator[AnyEvent]:
     """The lead that the picture of the timeline shows."""
     at = (end - 9 * DAY).replace(hour=9, minute=12, second=4, microsecond=0)
     first, second = Letter(PLANS[0], 1, "B", SHOWN_LEAD, at, "example.org"), None
-    robot = ("bot", "probable-network", _BROWSER[2], "browser", "Proofpoint")
+    robot = ("bot", "probable-network", BROWSER[2], "browser", "Proofpoint")
     said = "451 4.7.1 greylisted, please try again in 5 minutes"
     yield first.make(Deferred, "deferred", -6 * MINUTE, status="4.7.1", diagnostic=said, attempt=1)
     yield first.sent()
@@ -366,15 +301,15 @@ def _shown(end: datetime) -> Iterator[AnyEvent]:
     for n, page in enumerate(_PAGES):
         yield first.hit(Clicked, (6 + n / 4) * SECOND, robot, page)
     yield first.make(AutoReplied, "auto_reply", 24 * SECOND, subject="Out of office until Monday")
-    yield first.hit(Opened, 4 * DAY + 37 * MINUTE, _CLIENTS[0][1:])
+    yield first.hit(Opened, 4 * DAY + 37 * MINUTE, CLIENTS[0][1:])
     second = Letter(PLANS[0], 2, "B", SHOWN_LEAD, at + 5 * DAY + 26 * MINUTE, "example.org")
     yield second.sent()
     yield second.make(Delivered, "delivered", SECOND)
     yield second.hit(Opened, 3 * SECOND, robot)
-    yield second.hit(Opened, 94 * MINUTE, _CLIENTS[0][1:])
-    yield second.hit(Clicked, 95 * MINUTE, _BROWSER, "/pricing")
-    yield second.hit(Clicked, 98 * MINUTE, _BROWSER, "/book-a-call")
-    yield second.make(Replied, "reply", 121 * MINUTE, subject="Re: Spring launch", text=_ANSWERS[1])
+    yield second.hit(Opened, 94 * MINUTE, CLIENTS[0][1:])
+    yield second.hit(Clicked, 95 * MINUTE, BROWSER, "/pricing")
+    yield second.hit(Clicked, 98 * MINUTE, BROWSER, "/book-a-call")
+    yield second.make(Replied, "reply", 121 * MINUTE, subject="Re: Spring launch", text=ANSWERS[1])
     third = Letter(PLANS[0], 3, "B", SHOWN_LEAD, at + 8 * DAY, "example.org")
     yield third.make(Skipped, "skipped", 0 * SECOND, reason="replied")
 
