@@ -216,7 +216,7 @@ _PANELS = (
         no_value="No links followed",
     ),
     Panel(
-        id=21,
+        id=31,
         key="click-map",
         kind=PanelKind.CLICK_MAP,
         title="Click map",
