@@ -299,7 +299,7 @@ _PANELS = (
         area=GridArea(0, 72, 24, 6),
         no_value=NOTHING_SENT,
     ),
-    *people_panels(21, 72),
+    *people_panels(41, 86),
 )
 
 CAMPAIGN_BOARD = Board(
