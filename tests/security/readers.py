@@ -46,7 +46,7 @@ from decisions.mail.bounce import (
     statuses,
     words,
 )
-from decisions.mail.reply import attributions, headers, patterns, quotes, visible
+from decisions.mail.reply import attributions, headers, patterns, quotes, stop, visible
 from decisions.mail.responder import proofs as proofs_of_responders
 from decisions.robots import user_agents as agents
 from decisions.sending import clip, mime, own_events, plaintext, retry, rewrite, shown, text_links, urls
@@ -325,6 +325,11 @@ READERS: dict[str, Reader] = {
         WORDS, lambda text: written.written_kind(_mail(text), text[: 16 << 10], text[: 64 << 10], matched=False)
     ),
     "decisions.mail.signs.shows": _on(WORDS, lambda text: signs.shows("bounce-words", text)),
+    "decisions.mail.reply.stop.stop_request": _on(WORDS, lambda text: stop.stop_request(text, text, text)),
+    "decisions.mail.reply.visible.own_text": _on(WORDS, lambda text: visible.own_text(_mail(text))),
+    "decisions.mail.reply.visible.certain_text": _on(
+        WORDS, lambda text: visible.certain_text(text[: visible.MOST_TEXT])
+    ),
     "decisions.mail.reply.visible.body_text": _on(MARKUP, lambda text: visible.body_text(_mail(text))),
     "decisions.mail.reply.visible.has_quote": _on(WORDS, lambda text: visible.has_quote(_mail(text))),
     "decisions.mail.reply.visible.visible_text": _on(WORDS, lambda text: visible.visible_text(_mail(text))),

@@ -143,6 +143,7 @@ _NO_READERS = {
     "decisions.tables": "files of our own",
     "decisions.robots.timing": "times",
     "decisions.effects.webhook_messages": "numbers",
+    "decisions.effects.chat_messages": "an event of ours, with texts of bounded length",
     "decisions.clients.naming": "MailClients, of an event's user agent",
     "decisions.robots.user_agents.agent": "words of our own",
     "decisions.robots.user_agents.crawler_patterns": "files of our own",

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 
 from decisions.mail.verdict import StopRequest
 from decisions.patterns import Search, searcher, utf8
@@ -17,6 +18,7 @@ from decisions.tables import rows
 
 _KINDS = ("asks", "asks-within", "orders", "alone", "whole", "command", "negated", "unless", "polite", "polite-within")
 _MOST_LINES = 60  # who writes more has more to say than that
+_MOST_READ = 20_000  # characters of what they wrote
 _MOST_SENTENCES = 40
 _MOST_SENTENCE = 400  # characters
 _MOST_PHRASE = 160
@@ -84,7 +86,8 @@ def stop_request(own: str, visible: str, subject: str = "") -> StopRequest | Non
     subject that is nothing but the request counts as line 0, for that is what some programs tell people to write; the
     subject of an answer ("Re:") is the campaign's.
     """
-    sentences = list(_sentences(own))[:_MOST_SENTENCES]
+    own = own[:_MOST_READ]
+    sentences = list(islice(_sentences(own), _MOST_SENTENCES))
     shown = visible.split("\n")
     for at, sentence in enumerate(sentences):
         following = sentences[at + 1].text if at + 1 < len(sentences) else ""
@@ -182,7 +185,7 @@ def _paragraphs(text: str) -> Iterator[_Sentence]:
     """Lines joined where a long one goes on in the next."""
     joined, places = "", []
     for number, line in enumerate(text.split("\n")[:_MOST_LINES]):
-        line = line.translate(_APOSTROPHES).strip()
+        line = " ".join(line.translate(_APOSTROPHES).split())
         if line:
             places.append((number, len(joined) + 1 if joined else 0))
             joined = f"{joined} {line}" if joined else line
