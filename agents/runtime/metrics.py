@@ -26,6 +26,9 @@ OWN_LAG = Gauge("sendlens_own_lag_records", "Of these, the ones in this worker's
 IN_FLIGHT = Gauge("sendlens_records_held", "Records that a stage holds unacknowledged, waiting their turn.", ["stage"])
 RETRIES = Counter("sendlens_stage_retries", "Times a stage waited for something it needs to come back.", ["stage"])
 DEAD_LETTERS = Counter("sendlens_dead_letters", "Records set aside in the topic dead.", ["stage", "reason"])
+PASSED_OVER = Counter(
+    "sendlens_records_passed_over", "Times records were read and not handed on, and were asked for again."
+)
 VERDICTS = Counter("sendlens_verdicts", "Hits judged.", ["kind", "verdict", "reason"])
 RELAY_REFRESHES = Counter(
     "sendlens_relay_list_refreshes",

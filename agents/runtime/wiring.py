@@ -1,4 +1,4 @@
-"""Turns rows of the pipeline into Faust apps. With commits.py and eager_wait.py all that knows Faust.
+"""Turns rows of the pipeline into Faust apps. With commits.py, eager_wait.py and passed_over.py all that knows Faust.
 
 Each stage is an app of its own: own consumer group, own offsets, own lag. An app's agents only feed the stage's
 in-flight queue. The queue acknowledges by hand and in order, because Faust's own acknowledging forgets a failed sink,
@@ -23,6 +23,7 @@ from agents.runtime.commits import LateRefusals
 from agents.runtime.eager_wait import EagerWait
 from agents.runtime.in_flight import InFlightQueue
 from agents.runtime.lease import Lease
+from agents.runtime.passed_over import PassedOver
 from schemas.errors import Retry
 from schemas.settings import Settings
 from schemas.topics import DEAD, Topic
@@ -73,7 +74,7 @@ def _consumer_class(lease: Lease, *, impatient: bool) -> type[Consumer]:
                 consumer._fetch_max_wait_ms = _MEMORY_FETCH_MS  # no setting of Faust's; read when the consumer starts
             return consumer
 
-    class LeasedConsumer(EagerWait, LateRefusals, Consumer):
+    class LeasedConsumer(EagerWait, LateRefusals, PassedOver, Consumer):
         def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
             return Thread(self, loop=self.loop, beacon=self.beacon)
 
