@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import get_args
 
 import msgspec
 from clickhouse_connect.driver.client import Client
@@ -17,7 +18,7 @@ from clickhouse.erasing import PSEUDONYM, ErasedEmail, Erasure, TableErasure
 from clickhouse.store import insert_lines
 from schemas.addresses import mailbox
 from schemas.errors import Misconfigured, Reject
-from schemas.events import Lead, lead_key, lines, to_ms
+from schemas.events import Fact, Lead, lead_key, lines, to_ms
 from schemas.settings import Settings
 from schemas.topics import (
     ATTEMPTS,
@@ -35,7 +36,8 @@ from schemas.topics import (
 from stream.records import OutRecord
 from stream.write_all import write_all
 
-_FACTS = ("unsubscribed", "invalid", "complained", "suppressed", "snoozed", "erased")
+# What may be known of a lead or an address whatever the campaign; the others have a campaign in their key.
+_FACTS = tuple(fact for fact in get_args(Fact) if fact not in ("replied", "left"))
 # What keeps records that may name the person until their time is over. Nothing can take one out of the middle.
 _PASSING = (HITS, EVENTS, SENDS, ATTEMPTS, MAIL, DEAD)
 
@@ -128,8 +130,9 @@ def _buried(
     for lead, campaign in sorted({(email.lead, email.campaign) for email in emails}):
         yield LEADS, lead_key(lead, "replied", campaign=campaign)
     for hashed in addresses:
-        for fact in _FACTS[:-1]:
-            yield LEADS, lead_key(hashed, fact, of="address")
+        for fact in _FACTS:
+            if fact != "erased":  # which stands, and keeps them from being mailed
+                yield LEADS, lead_key(hashed, fact, of="address")
     for delivery in sorted({email.delivery_id for email in emails}):
         yield RETRIES, delivery
     for link in links:

@@ -85,6 +85,7 @@ def story(settings: Settings, campaign: str, step: int, lead: str, address: str)
     sender = {"sender": "news@example.net"}
     claim = Claim(delivery_id(campaign, step, lead), campaign, step, "A", lead, int(NOW.timestamp()))
     text = TEXT if address.lower() == ADDRESS else "Bob's own words"
+    stops: dict[str, Any] = {"asks_to_stop": True, "stop_phrase": text, "stop_line": 1}
     answer = {**sender, "message_id": f"<1.{address}>", "matched_by": "token"}
     judged = {"verdict": "human", "reason": "browser", "rules_version": "1", "user_agent": AGENT, "ip": IP}
     return [
@@ -100,7 +101,7 @@ def story(settings: Settings, campaign: str, step: int, lead: str, address: str)
         Deferred(**one("deferred", 61), **sender, status="4.2.1", diagnostic=f"450 <{address}> not now", attempt=1),
         Opened(**one("open", 50), **judged),
         Clicked(**one("click", 49), **judged, link_id="a" * 64),
-        Replied(**one("reply", 40), **answer, subject=f"Re: {text}", text=text, from_address=address),
+        Replied(**one("reply", 40), **answer, subject=f"Re: {text}", text=text, from_address=address, **stops),
         AutoReplied(**one("auto_reply", 39), **answer, subject=text, text=text, from_address=address),
         Bounced(
             **one("bounce", 30),

@@ -79,7 +79,7 @@ def preview_routes(settings: Settings, publisher: Publisher, known: FindCampaign
             **described(422, "The body is not as described, or the step or variant can't be one."),
         },
     )
-    async def declare(
+    async def declare_preview(
         id: Annotated[str, Path(examples=["spring-launch"])],
         step: Annotated[int, Path(ge=0, le=255, examples=[1])],
         variant: Annotated[str, Path(examples=["A"])],
