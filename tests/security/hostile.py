@@ -19,6 +19,7 @@ from schemas.events import (
     Clicked,
     Complained,
     Deferred,
+    LeftList,
     Opened,
     Replied,
     lines,
@@ -51,14 +52,20 @@ def life(email: Email, word: str, link_id: str) -> Iterator[AnyEvent]:
             "user_agent": word,
             "agent": word,
             "ip": word,
+            "network": word,
+            "client": word,
+            "device": word,
+            "country": word,
         }
         yield _of(email, Opened, f"open {verdict}", hour, **seen)
         yield _of(email, Clicked, f"click {verdict}", hour, **seen, link_id=link_id)
     mail = {"sender": word, "message_id": word, "matched_by": word}
-    yield _of(email, Replied, "reply", 2 * hour, **mail, subject=word, text=word)
-    yield _of(email, AutoReplied, "auto_reply", 2 * hour, **mail, subject=word, text=word)
+    answer = mail | {"subject": word, "text": word, "from_address": word}
+    yield _of(email, Replied, "reply", 2 * hour, **answer, asks_to_stop=True, stop_phrase=word, stop_line=1)
+    yield _of(email, AutoReplied, "auto_reply", 2 * hour, **answer)
     yield _of(email, Complained, "complaint", 3 * hour, **mail, category=word)
-    yield email.unsubscribed(3 * hour)
+    yield msgspec.structs.replace(email.unsubscribed(3 * hour), reason=word)
+    yield _of(email, LeftList, "leave", 3 * hour, list_name=word)
     paused = {"id": str(event_id(email.id, "campaign_paused")), "at": email.at + hour, "campaign": email.campaign}
     yield CampaignPaused(**paused, reason="operator", detail=word)
 
