@@ -24,11 +24,14 @@ from schemas.events import (
     Replied,
     lines,
 )
+from schemas.state.previews import Preview
 from schemas.tokens import event_id
+from schemas.topics import PREVIEWS
 from tests.dashboards.data import Email
 
 SENT_AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 SINCE, UNTIL = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 9, tzinfo=UTC)
+HTML = '<p>Hello, <a href="https://example.net/shop">the shop</a> is open.</p>'
 
 _BOUNCES: tuple[BounceClass, ...] = ("hard", "soft", "block")
 
@@ -82,14 +85,18 @@ def _of(email: Email, kind: Any, name: str, after: timedelta, **fields: Any) -> 
 
 
 def store(client: Client, words: Sequence[str], urls: Iterable[str] = ("https://example.net/",)) -> None:
-    """Put the lives into a migrated database, and for each of the urls a link that somebody followed."""
+    """Put the lives into a migrated database, for each of the urls a link that somebody followed, and for each email the
+    HTML of its variant, which is harmless: tests/dashboards/test_click_map.py tries what is not."""
     links = [(f"{n:064x}", url) for n, url in enumerate(urls)]
     events: list[AnyEvent] = []
+    previews: list[Preview] = []
     for n, (email, word) in enumerate(zip(emails(words), words, strict=True)):
         events += life(email, word, links[n % len(links)][0])
         bounced = msgspec.structs.replace(email, lead=f"bounced {n}")
         events += bounce(bounced, word, _BOUNCES[n % 3])
+        previews.append(Preview(campaign=word, step=email.step, variant=word, html=HTML, at=SENT_AT))
     insert_lines(client, "events", lines(events))
+    insert_lines(client, PREVIEWS.table, lines(previews))
     client.insert("campaigns", [[word, word, SENT_AT] for word in words], column_names=["id", "name", "created_at"])
     client.insert(
         "links",
