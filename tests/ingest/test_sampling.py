@@ -47,9 +47,10 @@ def test_hits_acks_and_memory_are_told(settings: Settings, clickhouse: ClickHous
         wait_until(lambda: ask(settings, hits) == [("open", "recorded", 20), ("open", "rejected", 1)], 20, "hits")
         acks = "SELECT argMax(value, (at, le)) = max(value), max(value) > 0 FROM samples WHERE name = 'sendlens_ack_seconds_bucket'"
         assert ask(settings, acks) == [(1, 1)]
-        assert ask(settings, "SELECT DISTINCT role, value > 1e7 FROM samples WHERE name LIKE '%memory%'") == [
-            ("ingest", 1)
-        ]
+        memory = "SELECT DISTINCT role, value > 1e7 FROM samples WHERE name = 'process_resident_memory_bytes'"
+        assert ask(settings, memory) == [("ingest", 1)]
+        broker = "SELECT DISTINCT role, value FROM samples WHERE name = 'sendlens_broker_in_memory'"
+        assert ask(settings, broker) == [("ingest", settings.broker_in_memory)]
         assert metric_of(client.get("/metrics").text, "process_resident_memory_bytes") > 1e7
 
 

@@ -19,15 +19,19 @@ from schemas.events import (
     Clicked,
     Complained,
     Deferred,
+    LeftList,
     Opened,
     Replied,
     lines,
 )
+from schemas.state.previews import Preview
 from schemas.tokens import event_id
+from schemas.topics import PREVIEWS
 from tests.dashboards.data import Email
 
 SENT_AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 SINCE, UNTIL = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 9, tzinfo=UTC)
+HTML = '<p>Hello, <a href="https://example.net/shop">the shop</a> is open.</p>'
 
 _BOUNCES: tuple[BounceClass, ...] = ("hard", "soft", "block")
 
@@ -51,14 +55,20 @@ def life(email: Email, word: str, link_id: str) -> Iterator[AnyEvent]:
             "user_agent": word,
             "agent": word,
             "ip": word,
+            "network": word,
+            "client": word,
+            "device": word,
+            "country": word,
         }
         yield _of(email, Opened, f"open {verdict}", hour, **seen)
         yield _of(email, Clicked, f"click {verdict}", hour, **seen, link_id=link_id)
     mail = {"sender": word, "message_id": word, "matched_by": word}
-    yield _of(email, Replied, "reply", 2 * hour, **mail, subject=word, text=word)
-    yield _of(email, AutoReplied, "auto_reply", 2 * hour, **mail, subject=word, text=word)
+    answer = mail | {"subject": word, "text": word, "from_address": word}
+    yield _of(email, Replied, "reply", 2 * hour, **answer, asks_to_stop=True, stop_phrase=word, stop_line=1)
+    yield _of(email, AutoReplied, "auto_reply", 2 * hour, **answer)
     yield _of(email, Complained, "complaint", 3 * hour, **mail, category=word)
-    yield email.unsubscribed(3 * hour)
+    yield msgspec.structs.replace(email.unsubscribed(3 * hour), reason=word)
+    yield _of(email, LeftList, "leave", 3 * hour, list_name=word)
     paused = {"id": str(event_id(email.id, "campaign_paused")), "at": email.at + hour, "campaign": email.campaign}
     yield CampaignPaused(**paused, reason="operator", detail=word)
 
@@ -75,14 +85,18 @@ def _of(email: Email, kind: Any, name: str, after: timedelta, **fields: Any) -> 
 
 
 def store(client: Client, words: Sequence[str], urls: Iterable[str] = ("https://example.net/",)) -> None:
-    """Put the lives into a migrated database, and for each of the urls a link that somebody followed."""
+    """Put the lives into a migrated database, for each of the urls a link that somebody followed, and for each email the
+    HTML of its variant, which is harmless: tests/dashboards/test_click_map.py tries what is not."""
     links = [(f"{n:064x}", url) for n, url in enumerate(urls)]
     events: list[AnyEvent] = []
+    previews: list[Preview] = []
     for n, (email, word) in enumerate(zip(emails(words), words, strict=True)):
         events += life(email, word, links[n % len(links)][0])
         bounced = msgspec.structs.replace(email, lead=f"bounced {n}")
         events += bounce(bounced, word, _BOUNCES[n % 3])
+        previews.append(Preview(campaign=word, step=email.step, variant=word, html=HTML, at=SENT_AT))
     insert_lines(client, "events", lines(events))
+    insert_lines(client, PREVIEWS.table, lines(previews))
     client.insert("campaigns", [[word, word, SENT_AT] for word in words], column_names=["id", "name", "created_at"])
     client.insert(
         "links",
