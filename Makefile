@@ -84,7 +84,7 @@ PIP_INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Sendlens needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }
 	@$(PYTHON) -m venv .venv || { echo "No venv module: on Debian, apt-get install python3-venv"; exit 1; }
-	@echo "Installing into .venv (about 820 MB, most of it the embedded ClickHouse)"
+	@echo "Installing into .venv (about 840 MB, most of it the embedded ClickHouse)"
 	$(PIP_INSTALL) --require-hashes -r requirements-demo.lock
 	$(PIP_INSTALL) --no-build-isolation -e .
 	@touch $@

@@ -32,13 +32,14 @@ _ITEM_REASONS = (
 SEND_REASONS = (
     *_ITEM_REASONS,
     *("campaign-unknown", "duplicate", "no-account", "empty", "html-missing", "image-invalid", "batch-size"),
-    *("header-invalid", "header-forbidden", "id-not-a-path"),
+    *("header-invalid", "header-forbidden", "id-not-a-path", "lists-invalid"),
 )
 INSTRUMENT_REASONS = (*SEND_REASONS, "bad-id", "no-content", "too-many-links", "too-slow")
 OWN_REASONS = (*_ITEM_REASONS, "campaign-unknown", "at-future", "at-too-old", "address-missing", "batch-size")
 SUPPRESSION_REASONS = (
     *_ITEM_REASONS,
-    *("reason-unknown", "source-invalid", "since-future", "of-unknown", "id-invalid", "parameter-invalid"),
+    *("reason-unknown", "source-invalid", "since-future", "until-invalid", "of-unknown", "id-invalid"),
+    "parameter-invalid",
 )
 REPORT_REASONS = (
     *("unknown-word", "ignored", "no-token", "unknown-email"),

@@ -25,7 +25,7 @@ _JITTER = 0.1  # of the delay, both ways: endpoints that went down together don'
 
 # What every payload has, whatever its event is of: of a campaign's pause there is no lead.
 _ALWAYS = ("campaign", "step", "variant", "lead")
-# Which field of an event says why, where it is not called reason.
+# Which field of an event says why, where it has no reason or it is empty.
 _REASONS = {
     "bounce": "category",
     "complaint": "category",
@@ -66,7 +66,7 @@ def report(line: bytes) -> WebhookMessage:
     recipient = str(data.pop("recipient", ""))
     head = msgspec.convert(data, _EventHead)
     data |= {name: data.get(name) for name in _ALWAYS}
-    data.setdefault("reason", data.get(_REASONS.get(head.kind, ""), ""))
+    data["reason"] = data.get("reason") or data.get(_REASONS.get(head.kind, ""), "")
     return WebhookMessage(head.id, head.kind, head.delivery_id, recipient, data)
 
 

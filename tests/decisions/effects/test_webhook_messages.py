@@ -76,6 +76,7 @@ def test_every_payload_names_campaign_step_variant_lead_and_reason() -> None:
         Bounced(**of, **refused, sender="news@example.com"): "user-unknown",
         Skipped(**of, reason="paused"): "paused",
         Unsubscribed(**of, via="one-click"): "one-click",
+        Unsubscribed(**of, via="page", reason="too-many"): "too-many",
         Opened(**of, verdict="bot", reason="too-quick", rules_version="1"): "too-quick",
         Delivered(**of, sender="news@example.com"): "",
     }
