@@ -1,4 +1,4 @@
-"""Hands on every record after a partition was resumed: a change to Faust's consumer, made in wiring.py."""
+"""Asks once more for records that were not handed on after a partition was resumed: a change to Faust's consumer."""
 
 from __future__ import annotations
 
@@ -31,9 +31,6 @@ class PassedOver(Consumer):
         self._asked_again: set[TP] = set()
 
     async def perform_seek(self) -> None:
-        # Where one rebalance follows another, Faust has let records flow again at the end of the first. It empties the
-        # streams once this is over, and what was sought and handed on meanwhile would go with them.
-        self.stop_flow()
         await super().perform_seek()
         self._missed.clear()
         self._asked_again.clear()

@@ -35,8 +35,7 @@ class _Played(Consumer):
         self.position, self.fetches = held, 0
         self.taken: list[ConsumerMessage] = []
         self.committed: list[int] = []
-        self.done, self.answer = asyncio.Event(), asyncio.Event()
-        self.answer.set()
+        self.done = asyncio.Event()
 
     async def take(self, message: ConsumerMessage) -> None:
         self.taken.append(message)
@@ -49,7 +48,6 @@ class _Played(Consumer):
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         self.position = self.held
-        await self.answer.wait()
         return {HITS: self.held}
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
@@ -114,39 +112,6 @@ def test_what_was_passed_over_comes_again_before_it_is_committed(held: int, skip
     taken, committed = asyncio.run(read())
     assert set(taken) == set(there)
     assert committed[-1] == held + 20
-
-
-async def taken_while_it_is_sought(consumer: _Played) -> list[int]:
-    """What is handed on after the broker's side has sought, and before that is known here."""
-    consumer.resume_partitions({HITS})
-    consumer.resume_flow()  # as the end of an earlier rebalance does
-    consumer.answer.clear()
-    seeking = asyncio.create_task(consumer.perform_seek())
-    await asyncio.sleep(0)
-    stopped = asyncio.Event()
-    draining = asyncio.create_task(consumer._drain_messages(SimpleNamespace(_stopped=stopped)))  # type: ignore[arg-type]
-    for _ in range(100):
-        await asyncio.sleep(0)
-    taken = [message.offset for message in consumer.taken]
-    consumer.answer.set()
-    await seeking
-    stopped.set()
-    consumer.resume_flow()
-    await draining
-    return taken
-
-
-def test_nothing_is_handed_on_while_a_partition_is_sought() -> None:
-    """Faust empties the streams afterwards."""
-    there = range(10, 13)
-
-    async def both() -> tuple[list[int], list[int]]:
-        return (
-            await taken_while_it_is_sought(_Asking(10, there, {})),
-            await taken_while_it_is_sought(_Played(10, there, {})),
-        )
-
-    assert asyncio.run(both()) == ([], [10, 11, 12])
 
 
 def test_faust_alone_commits_past_it() -> None:
