@@ -72,7 +72,8 @@ class PassedOver(Consumer):
     def _new_offset(self, tp: TP) -> int | None:
         missed = self._missed.get(tp)
         if missed is not None:
-            if missed not in self._acked_index[tp]:
+            # What was committed meanwhile is acknowledged as old, which leaves no trace.
+            if max(missed, self._committed_offset[tp] or 0) not in self._acked_index[tp]:
                 return None
             del self._missed[tp]
         return super()._new_offset(tp)

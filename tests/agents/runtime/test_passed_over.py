@@ -114,6 +114,21 @@ def test_what_was_passed_over_comes_again_before_it_is_committed(held: int, skip
     assert committed[-1] == held + 20
 
 
+def test_what_was_committed_meanwhile_is_not_waited_for() -> None:
+    """A commit that was on its way when the partition was sought: what it covers is acknowledged as old."""
+
+    async def read() -> int:
+        consumer = _Asking(10, range(10, 30), {0: 3})
+        reading = asyncio.create_task(read_all(consumer))
+        while not consumer._missed:
+            await asyncio.sleep(0)
+        consumer._committed_offset[HITS] = consumer.held = 12
+        await reading
+        return consumer.committed[-1]
+
+    assert asyncio.run(read()) == 30
+
+
 def test_faust_alone_commits_past_it() -> None:
     async def read() -> None:
         await read_all(_Played(10, range(10, 30), {0: 3}))
