@@ -20,7 +20,7 @@ test: .venv/ready ## Run the whole test suite
 
 kafka: .kafka/ready ## Bring Apache Kafka: `make up` then keeps records on disk (44 MB; needs Java 17 and Maven)
 
-clients: ## Bring ClickHouse's clients in Go, Java and JavaScript, for tests with them (300 MB; needs Go 1.26, Java 17, Maven, Node 20)
+clients: ## Bring ClickHouse's clients in Go, Java and JavaScript, and axe, for tests with them (300 MB; needs Go 1.26, Java 17, Maven, Node 20)
 	@$(foreach one,$(CLIENTS),$(MAKE) --no-print-directory build/clients/$(one) || echo "Left out: $(one)";)
 
 deploy-tools: .venv/ready build/deploy/helm build/deploy/promtool build/deploy/schemas/ready ## Bring helm, kubeconform and promtool, for tests of deploy/ (2 GB while it builds; needs Go 1.26)
@@ -95,7 +95,7 @@ PIP_INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
 	@touch $@
 
 # Each brings what its lock file names, and nothing into the sources.
-CLIENTS := go-current go-plugin jdbc-0.9.8/Program.class jdbc-0.10.0/Program.class node/program.mjs openapi/ready
+CLIENTS := go-current go-plugin jdbc-0.9.8/Program.class jdbc-0.10.0/Program.class node/program.mjs openapi/ready axe/ready
 
 build/clients/go-current: tests/clients/go/main.go tests/clients/go/go.mod
 	@command -v go >/dev/null || { echo "No Go here: on Debian, apt-get install golang-go"; exit 1; }
@@ -118,6 +118,14 @@ build/clients/node/program.mjs: tests/clients/node/program.mjs tests/clients/nod
 	cp tests/clients/node/package.json tests/clients/node/package-lock.json $(@D)
 	cd $(@D) && npm ci --silent
 	cp $< $@
+
+# What tests of the pages run inside them.
+build/clients/axe/ready: tests/dashboards/axe/package-lock.json
+	@command -v npm >/dev/null || { echo "No Node here: on Debian, apt-get install nodejs npm"; exit 1; }
+	@mkdir -p $(@D)
+	cp tests/dashboards/axe/package.json tests/dashboards/axe/package-lock.json $(@D)
+	cd $(@D) && npm ci --silent
+	@touch $@
 
 # Of Prometheus' tools without the libraries of every cloud, whose targets nobody looks for here.
 DEPLOY_TOOLS := tests/deploy/tools

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clickhouse.queries import get
+from dashboards.boards.list_panels import LIST_PANELS
 from dashboards.boards.rates import (
     COMPLAINTS,
     HARD_BOUNCES,
@@ -270,39 +271,7 @@ _PANELS = (
         area=GridArea(10, 41, 14, 9),
         no_value=NOTHING_SENT,
     ),
-    Panel(
-        id=21,
-        key="list-health",
-        kind=PanelKind.TIME_SERIES,
-        title="List health",
-        description="What the list lost, each day or, in periods over half a year, each week, at the time that it "
-        "happened, whenever the email was sent: emails unsubscribed from, refused for good and reported as spam, each "
-        "once; and what operators suppressed by hand or by an import, whatever the campaign. Of all senders. Counts, "
-        "without a denominator: what was sent meanwhile stands beside them.",
-        query=get("list_health"),
-        label=Field("time", "Time", Unit.TEXT),
-        fields=(
-            Field("unsubscribed", "Unsubscribed", Unit.COUNT, "Emails unsubscribed from.", Color.ORANGE),
-            Field("hard_bounced", "Hard bounces", Unit.COUNT, "Emails refused for good.", Color.VERMILLION),
-            Field("complained", "Complaints", Unit.COUNT, "Emails reported as spam.", Color.PURPLE),
-            Field("suppressed", "Suppressed", Unit.COUNT, "Leads, addresses and domains, by operators.", Color.GREY),
-        ),
-        area=GridArea(0, 50, 14, 8),
-        no_value="The list lost nobody",
-        stacked=True,
-    ),
-    Panel(
-        id=22,
-        key="list-sends",
-        kind=PanelKind.TIME_SERIES,
-        title="Sent meanwhile",
-        description="Emails sent in each day or week of List health, of all senders. Counts, without a denominator.",
-        query=get("list_health"),
-        label=Field("time", "Time", Unit.TEXT),
-        fields=(Field("sent", "Sent", Unit.COUNT, "Emails that their mail server took or refused."),),
-        area=GridArea(14, 50, 10, 8),
-        no_value=NOTHING_SENT,
-    ),
+    *LIST_PANELS,
     Panel(
         id=14,
         key="pauses",

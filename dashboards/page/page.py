@@ -20,6 +20,7 @@ from fastapi.responses import JSONResponse
 
 from clickhouse import queries, store
 from clickhouse.exports.exporting import Exports
+from clickhouse.packing import packed, takes_gzip
 from clickhouse.query_client import QueryClient, QueryResult
 from dashboards.boards import BOARDS
 from dashboards.page import plain_words
@@ -118,7 +119,7 @@ def router(
             # With the board, so that the way to the others stays.
             said = {"detail": plain_words.of_board(error), "board": _board(board, offered)}
             return JSONResponse(said, 503, HEADERS | RETRY | {"Cache-Control": "no-store"})
-        return JSONResponse(
+        answer = JSONResponse(
             {
                 "board": _board(board, offered),
                 "since": question.parameters.since.isoformat(),
@@ -132,6 +133,7 @@ def router(
             },
             headers=HEADERS | {"Cache-Control": "no-store"},
         )
+        return await packed(request, answer)
 
     routes.include_router(find_routes(settings, reader), dependencies=inside)
     routes.include_router(map_routes(reader), dependencies=inside)
@@ -161,7 +163,7 @@ class _StaticFile:
         headers = HEADERS | {"ETag": self.etag, "Cache-Control": control, "Vary": "Accept-Encoding"}
         if request.headers.get("If-None-Match") == self.etag:
             return Response(status_code=304, headers=headers)
-        if "gzip" in request.headers.get("Accept-Encoding", ""):
+        if takes_gzip(request):
             return Response(self.packed, headers=headers | {"Content-Encoding": "gzip"}, media_type=self.media_type)
         return Response(self.plain, headers=headers, media_type=self.media_type)
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
 from clickhouse.exports.exporting import Exports, guarded, unlimited
+from clickhouse.packing import packed
 from clickhouse.queries import Query
 from clickhouse.query_client import QueryClient
 from dashboards.page import plain_words
@@ -39,7 +40,7 @@ def row_routes(reader: QueryClient, exporting: Exports, boards: Mapping[str, Boa
         answer = answers[query.name]
         if "error" in answer:
             raise HTTPException(503, plain_words.of_panel(query.name, answer["error"]), RETRY)
-        return JSONResponse(answer, headers=HEADERS | {"Cache-Control": "no-store"})
+        return await packed(request, JSONResponse(answer, headers=HEADERS | {"Cache-Control": "no-store"}))
 
     @routes.get("/boards/{board}/{panel}.csv")
     async def export(board: str, panel: str, question: Annotated[BoardQuestion, Depends(asked)]) -> Response:

@@ -18,7 +18,7 @@ from ingest.api.http import openapi
 from ingest.api.http.auth import caller_of
 from ingest.api.http.problems import Problem, described
 from ingest.api.named_queries import ASKED_OTHERWISE, Campaigns, Since, Until, utc_now
-from ingest.api.recipient_list import Links, Outcomes, Steps, Variants
+from ingest.api.recipient_list import Links, Outcomes, Recipient, Steps, Variants
 from ingest.metrics import IngestMetrics
 from schemas.events import Time
 from schemas.settings import Settings
@@ -113,25 +113,9 @@ class HitRow(Struct, frozen=True, forbid_unknown_fields=True):
     headers: Annotated[str, Meta(description="The headers that rules read, as a JSON object.")]
 
 
-class RecipientRow(Struct, frozen=True, forbid_unknown_fields=True):
+class RecipientRow(Recipient, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An email with every outcome asked for, as `/v1/recipients` lists it; null for never."""
 
-    lead: Annotated[str, Meta(description=ABOUT["lead"])]
-    campaign: Annotated[str, Meta(description=ABOUT["campaign"])]
-    step: Annotated[int, Meta(description=ABOUT["step"])]
-    variant: Annotated[str, Meta(description=ABOUT["variant"])]
-    delivery_id: Annotated[str, Meta(description=ABOUT["delivery_id"])]
-    sender: Annotated[str, Meta(description=ABOUT["sender"])]
-    recipient_domain: Annotated[str, Meta(description=ABOUT["recipient_domain"])]
-    sent_at: Annotated[Time | None, Meta(description=ABOUT["sent_at"])]
-    skipped_at: Annotated[Time | None, Meta(description=ABOUT["skipped_at"])]
-    delivered_at: Annotated[Time | None, Meta(description=ABOUT["delivered_at"])]
-    opened_at: Annotated[Time | None, Meta(description=ABOUT["opened_at"])]
-    clicked_at: Annotated[Time | None, Meta(description=ABOUT["clicked_at"])]
-    replied_at: Annotated[Time | None, Meta(description=ABOUT["replied_at"])]
-    bounced_at: Annotated[Time | None, Meta(description=ABOUT["bounced_at"])]
-    unsubscribed_at: Annotated[Time | None, Meta(description=ABOUT["unsubscribed_at"])]
-    complained_at: Annotated[Time | None, Meta(description=ABOUT["complained_at"])]
     links: Annotated[str, Meta(description="The links that a person followed, by their ids, a blank between them.")]
 
 

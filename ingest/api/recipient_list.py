@@ -54,8 +54,8 @@ Outcomes = Annotated[
 ]
 
 
-class RecipientEntry(Struct, frozen=True, kw_only=True):
-    """An email: to whom, and when each thing first happened to it; null for never."""
+class Recipient(Struct, frozen=True, kw_only=True):
+    """An email: to whom, and when each thing first happened to it; null for never. What lists and exports share."""
 
     lead: Annotated[str, Meta(description=ABOUT["lead"])]
     campaign: Annotated[str, Meta(description=ABOUT["campaign"])]
@@ -73,6 +73,11 @@ class RecipientEntry(Struct, frozen=True, kw_only=True):
     bounced_at: Annotated[Time | None, Meta(description=ABOUT["bounced_at"])]
     unsubscribed_at: Annotated[Time | None, Meta(description=ABOUT["unsubscribed_at"])]
     complained_at: Annotated[Time | None, Meta(description=ABOUT["complained_at"])]
+
+
+class RecipientEntry(Recipient, frozen=True, kw_only=True):
+    """An email: to whom, and when each thing first happened to it; null for never."""
+
     links: Annotated[list[str], Meta(description=ABOUT["links"])]
     why: Annotated[str, Meta(description="Why it was not sent, or what the mail server said when it bounced.")]
 
@@ -153,9 +158,7 @@ def recipient_routes(settings: Settings, named_queries: NamedQueries) -> APIRout
         answer = RecipientsAnswer(
             since=asked.since,
             until=asked.until,
-            recipients=read(
-                [row | {"campaign": row["campaign_id"], "links": row["followed"]} for row in page], RecipientEntry
-            ),
+            recipients=read(list(map(_named, page)), RecipientEntry),
             next=cursor_of(mark) if mark else None,
         )
         return openapi.answer(200, answer)

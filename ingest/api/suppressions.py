@@ -68,11 +68,13 @@ class SuppressionsRequest(Struct, forbid_unknown_fields=True):
 
 
 class Suppression(Struct, frozen=True, kw_only=True):
-    """Somebody who gets no mail, and why. Of addresses and domains only a keyed hash is kept, which is the `id`."""
+    """Somebody who gets no mail, or none of a list, and why. Of addresses and domains only a keyed hash is kept, which
+    is the `id`."""
 
     of: Literal["address", "domain", "lead", "hashed-lead"]
     id: _List
-    reason: Literal["suppressed", "unsubscribed", "invalid", "complained", "snoozed", "erased"]
+    reason: Literal["suppressed", "unsubscribed", "invalid", "complained", "snoozed", "erased", "left"]
+    list: Annotated[str, Meta(description="Of `left`, the list: emails of others are sent. Else empty.")]
     source: Annotated[str, Meta(description="What made it known: bounce, complaint, page, one-click, mail, api, ...")]
     since: Time
     until: Annotated[Time | None, Meta(description="When it ends by itself; null for never.")]
@@ -113,12 +115,12 @@ class _Mark(Struct, frozen=True, array_like=True):
     id: Annotated[str, Meta(max_length=300)]
     reason: Annotated[str, Meta(max_length=20)]
     of: Annotated[str, Meta(max_length=20)]
+    list: Annotated[str, Meta(max_length=300)] = ""
 
 
 _Address = Annotated[str, Parameter(max_length=1_000, description="An address.", examples=["ada@example.com"])]
 _Domain = Annotated[str, Parameter(max_length=255, description="A domain.", examples=["example.org"])]
 _Lead = Annotated[str, Parameter(max_length=64, description="A lead's id.")]
-_Why = Literal["", "suppressed", "unsubscribed", "invalid", "complained", "snoozed", "erased"]
 _Id = Annotated[str, Parameter(max_length=64, description="The `id` that the list has for an address or a domain.")]
 
 _decode_entries = batch_decoder("suppressions", MAX_ENTRIES)
@@ -200,7 +202,7 @@ def suppression_routes(
         id: _Id = "",
         of: Annotated[Literal["", "address", "domain", "lead"], Parameter(description="Of these alone.")] = "",
         reason: Annotated[
-            Literal["", "suppressed", "unsubscribed", "invalid", "complained", "snoozed", "erased"],
+            Literal["", "suppressed", "unsubscribed", "invalid", "complained", "snoozed", "erased", "left"],
             Parameter(description="For this reason alone."),
         ] = "",
         source: Annotated[str, Parameter(max_length=MAX_SOURCE, description="From this source alone.")] = "",
@@ -209,7 +211,7 @@ def suppression_routes(
     ) -> Response:
         """What unsubscribes, hard bounces and complaints made known, and what was suppressed here. With `address`,
         `domain`, `lead` or `id`: why that one gets no mail. A domain that is asked for is looked up as it is; one above
-        it may be on the list too."""
+        it may be on the list too. Who `left` one list gets the emails of others."""
         mark = mark_of(cursor, _Mark) if cursor else _Mark("", "", "")
         names: dict[Of, list[str]] = {}
         if address or domain or lead or id:
@@ -225,11 +227,12 @@ def suppression_routes(
             "after_id": mark.id,
             "after_reason": mark.reason,
             "after_of": mark.of,
+            "after_list": mark.list,
             "limit": limit + 1,
         }
         rows = read(await ask(_PAGE, asked), Suppression)
         last = rows[limit - 1] if len(rows) > limit else None
-        following = cursor_of(_Mark(last.id, last.reason, last.of)) if last else None
+        following = cursor_of(_Mark(last.id, last.reason, last.of, last.list)) if last else None
         return openapi.answer(200, SuppressionsAnswer(rows[:limit], following))
 
     @router.delete(
@@ -247,7 +250,8 @@ def suppression_routes(
         request: Request, address: _Address = "", domain: _Domain = "", lead: _Lead = "", id: _Id = ""
     ) -> Response:
         """Takes back every reason for which one of `address`, `domain`, `lead` and `id` gets no mail; of an address,
-        also those of the leads that were mailed at it. Do it only when the person asked for it."""
+        also those of the leads that were mailed at it. Do it only when the person asked for it. A list that the person
+        `left` stays left: its own page takes that back."""
         names = known_as(keyring, address=address, domain=domain, lead=lead, id=id)
         hashes = names.get("address", [])
         if hashes:

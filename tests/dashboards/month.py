@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -50,6 +50,7 @@ from tests.dashboards.month_cast import (
     GMAIL,
     MICROSOFT,
     NAMES,
+    REASONS,
     REFUSALS,
     ROBOTS,
     STOPS,
@@ -114,6 +115,10 @@ class Letter:
         if kind in (Replied, AutoReplied, Complained):
             more |= {"message_id": f"{name}-{self._email.id}@example.net", "matched_by": "in-reply-to"}
         return kind(**self._email.common(name, self.at + after), **more)
+
+    def choose(self, choices: Sequence[str]) -> str:
+        """One of them, always the same for this email, and without a draw that would change what comes after it."""
+        return choices[self._email.id.int % len(choices)]
 
     def sent(self) -> AnyEvent:
         message_id = f"<{self._email.id}@example.com>"
@@ -250,7 +255,9 @@ def _story(chance: random.Random, letter: Letter, step: int, variant: str) -> It
         for n, page in enumerate(chance.choices(list(_PAGES), list(_PAGES.values()), k=chance.choice((1, 1, 2)))):
             yield letter.hit(Clicked, after + (1 + n) * MINUTE, BROWSER, page)
     if chance.random() < 0.012:
-        yield letter.make(Unsubscribed, "unsubscribe", after + MINUTE, via=chance.choice(("page", "one-click")))
+        via = chance.choice(("page", "one-click"))
+        reason = letter.choose(REASONS) if via == "page" else ""
+        yield letter.make(Unsubscribed, "unsubscribe", after + MINUTE, via=via, reason=reason)
     if chance.random() < plan.replies.get((step, variant), 0.015) / plan.opens:
         text = chance.choice(ANSWERS)
         asked = STOPS if text.endswith("off your list.") else {}

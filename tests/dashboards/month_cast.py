@@ -85,3 +85,6 @@ ANSWERS = (
     "Could you join our team call on Tuesday?",
     "Send me the security paper first, please.",
 )
+
+# What people choose on the unsubscribe page, the commoner ones more often; empty: nothing.
+REASONS = ("too-many", "too-many", "too-many", "not-relevant", "not-relevant", "never-asked", "other", "", "")

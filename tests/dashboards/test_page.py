@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import gzip
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from clickhouse.query_client import QueryClient
 from clickhouse.store import connect
 from dashboards.boards import BOARDS
 from dashboards.page.page import STATIC, router
+from dashboards.panels import Board
 from schemas.errors import Retry
 from schemas.settings import Settings
 from tests.dashboards.conftest import settings_for
@@ -36,7 +38,7 @@ def app_of(settings: Settings) -> FastAPI:
 
 @pytest.fixture(scope="module")
 def http(full: Settings) -> Iterator[httpx.Client]:
-    with served(app_of(full)) as url, httpx.Client(base_url=url) as client:
+    with served(app_of(full)) as url, httpx.Client(base_url=url, timeout=60) as client:
         yield client
 
 
@@ -110,6 +112,43 @@ def test_a_file_is_sent_once_and_the_library_is_kept_for_good(http: httpx.Client
         assert "immutable" in answer.headers["cache-control"]
         assert answer.headers["content-encoding"] == "gzip"
     assert gzip.decompress(packed) == (STATIC / "vendor" / library).read_bytes()
+
+
+def raw(http: httpx.Client, path: str, **headers: str) -> tuple[httpx.Headers, bytes]:
+    """An answer as it came over the line."""
+    with http.stream("GET", path, params=WEEK, headers={"Accept-Encoding": "", **headers}) as answer:
+        assert answer.status_code == 200
+        return answer.headers, b"".join(answer.iter_raw())
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.key)
+def test_a_board_is_compressed_for_those_who_take_it(http: httpx.Client, board: Board) -> None:
+    path = f"/boards/{board.key}.json?lead=lead-0"
+    headers, packed = raw(http, path, **{"Accept-Encoding": "br;q=1.0, GZIP;q=0.8", "Sec-Fetch-Site": "same-origin"})
+    _, plain = raw(http, path)
+    assert headers["content-encoding"] == "gzip"
+    assert int(headers["content-length"]) == len(packed) < min(16_000, len(plain) / 3)
+    assert json.loads(gzip.decompress(packed))["board"] == json.loads(plain)["board"]
+
+
+@pytest.mark.parametrize("takes", ["", "br", "gzip;q=0", "*;q=0.000", "gzip;q=0, *"])
+def test_who_does_not_take_it_gets_plain_json(http: httpx.Client, takes: str) -> None:
+    headers, plain = raw(http, NUMBERS, **{"Accept-Encoding": takes})
+    assert "content-encoding" not in headers
+    assert headers["vary"] == "Accept-Encoding"
+    assert json.loads(plain)["board"]["key"] == "overview"
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_what_another_site_makes_a_browser_ask_is_not_compressed(http: httpx.Client, site: str) -> None:
+    headers, _ = raw(http, NUMBERS, **{"Accept-Encoding": "gzip", "Sec-Fetch-Site": site})
+    assert "content-encoding" not in headers
+
+
+def test_an_export_is_streamed_as_it_comes(http: httpx.Client) -> None:
+    headers, rows = raw(http, "/boards/overview/campaigns.csv", **{"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in headers
+    assert rows.startswith(b'"Campaign"')
 
 
 def test_one_failing_question_leaves_the_others_their_numbers(maimed: Settings) -> None:

@@ -22,6 +22,7 @@ _SUBJECTS = {
     "send_hours": "When to send",
     "ab": "A/B",
     "deliverability": "Deliverability",
+    "unsubscribes": "Unsubscribes",
     "senders": "Senders",
     "health": "Health of senders",
     "robots": "Robots",

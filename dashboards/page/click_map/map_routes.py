@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
+from clickhouse.packing import packed
 from clickhouse.queries import get
 from clickhouse.query_client import QueryClient
 from dashboards.page import plain_words
@@ -48,12 +49,12 @@ def map_routes(reader: QueryClient) -> APIRouter:
         ones = question.parameters
         narrowed = {"campaign_id": ones.campaigns[0], "step": ones.steps[0], "variant": ones.variants[0]}
         rows = [asdict(link) | narrowed for link in drawn.links]
-        return JSONResponse({"rows": rows}, headers=HEADERS | _NO_STORE)
+        return await packed(request, JSONResponse({"rows": rows}, headers=HEADERS | _NO_STORE))
 
     @routes.get("/click-map.html")
     async def frame(request: Request, question: Annotated[BoardQuestion, Depends(asked)]) -> Response:
         drawn = await _drawn(reader, request, question)
-        return Response(drawn.document, headers=_FRAME_HEADERS, media_type="text/html")
+        return await packed(request, Response(drawn.document, headers=_FRAME_HEADERS, media_type="text/html"))
 
     return routes
 

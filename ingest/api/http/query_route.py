@@ -1,4 +1,4 @@
-"""Routes of questions that ClickHouse answers: one whose asker hung up is cancelled, there too."""
+"""Routes of questions that ClickHouse answers: one whose asker hung up is cancelled too, and answers are compressed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from fastapi import Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
+from clickhouse.packing import packed
 from clickhouse.query_client import AskerLeft, while_connected
 from ingest.api.http.problems import Problem
 
@@ -24,7 +25,7 @@ class QueryRoute(APIRoute):
             return answered
 
         async def answered_while_there(request: Request) -> Response:
-            return await while_there(request, answered(request))
+            return await packed(request, await while_there(request, answered(request)))
 
         return answered_while_there
 

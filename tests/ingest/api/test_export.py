@@ -83,12 +83,6 @@ def hit(email: Email, agent: str) -> bytes:
 
 
 @pytest.fixture
-def asked(settings: Settings, database: Settings) -> Settings:
-    where = {"clickhouse_url": database.clickhouse_url, "clickhouse_database": database.clickhouse_database}
-    return settings.model_copy(update=where)
-
-
-@pytest.fixture
 async def room(asked: Settings) -> AsyncIterator[Room]:
     async with running(asked) as room:
         yield room

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -11,43 +10,13 @@ import pytest
 from msgspec.structs import replace
 
 from clickhouse.store import connect, insert_lines
-from schemas.events import Campaign, lines
+from schemas.events import lines
 from schemas.keys import new_key
 from schemas.settings import Settings
-from schemas.topics import CAMPAIGNS
-from tests.dashboards.data import LINK, PICK_AT, Email, insert_known_week
+from tests.dashboards.data import LINK, PICK_AT, Email
+from tests.ingest.api.known_week import WEEK, got
 from tests.ingest.api.test_sends import problem_of
-from tests.ingest.room import Room, put, running
-
-WEEK = {"since": "2026-03-02", "until": "2026-03-09"}
-
-
-@pytest.fixture(scope="module")
-def database(own_database: Settings) -> Settings:
-    with connect(own_database) as client:
-        insert_known_week(client)
-    return own_database
-
-
-@pytest.fixture
-def asked(settings: Settings, database: Settings) -> Settings:
-    where = {"clickhouse_url": database.clickhouse_url, "clickhouse_database": database.clickhouse_database}
-    return settings.model_copy(update=where)
-
-
-@pytest.fixture
-async def week(asked: Settings) -> AsyncIterator[Room]:
-    put(asked, CAMPAIGNS, "spring", Campaign(id="spring", name="Spring sale", created_at=PICK_AT))
-    async with running(asked) as room:
-        await room.until_ready()
-        yield room
-
-
-async def got(room: Room, path: str, **params: Any) -> dict[str, Any]:
-    answer = await room.client.get(path, params=params)
-    assert answer.status_code == 200, answer.text
-    body: dict[str, Any] = answer.json()
-    return body
+from tests.ingest.room import Room, running
 
 
 async def listed(room: Room, limit: int = 1000, **choice: Any) -> list[dict[str, Any]]:

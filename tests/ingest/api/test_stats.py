@@ -2,55 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import httpx
 import pytest
 
 from clickhouse.queries import get
 from clickhouse.store import connect, insert_lines
-from schemas.events import Campaign, lines
+from schemas.events import lines
 from schemas.keys import new_key
 from schemas.settings import Settings
-from schemas.topics import CAMPAIGNS
-from tests.dashboards.data import PICK_AT, Email, insert_known_week
+from tests.dashboards.data import Email
+from tests.ingest.api.known_week import WEEK, got
 from tests.ingest.api.test_sends import problem_of
-from tests.ingest.room import Room, put, running
+from tests.ingest.room import Room, running
 from tests.support.processes import free_port
-
-WEEK = {"since": "2026-03-02", "until": "2026-03-09"}
-
-
-@pytest.fixture(scope="module")
-def database(own_database: Settings) -> Settings:
-    """The known week."""
-    with connect(own_database) as client:
-        insert_known_week(client)
-    return own_database
-
-
-@pytest.fixture
-def asked(settings: Settings, database: Settings) -> Settings:
-    where = {"clickhouse_url": database.clickhouse_url, "clickhouse_database": database.clickhouse_database}
-    return settings.model_copy(update=where)
-
-
-@pytest.fixture
-async def week(asked: Settings) -> AsyncIterator[Room]:
-    for id_, name in (("spring", "Spring sale"), ("quiet", "Quiet")):
-        put(asked, CAMPAIGNS, id_, Campaign(id=id_, name=name, created_at=PICK_AT))
-    async with running(asked) as room:
-        await room.until_ready()
-        yield room
-
-
-async def got(room: Room, path: str, **params: Any) -> dict[str, Any]:
-    answer = await room.client.get(path, params=params)
-    assert answer.status_code == 200, answer.text
-    body: dict[str, Any] = answer.json()
-    return body
 
 
 async def test_a_campaigns_numbers_are_those_of_the_board(week: Room) -> None:

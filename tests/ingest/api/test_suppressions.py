@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from clickhouse.store import connect, insert_lines
+from decisions.effects.suppress import left
 from schemas.events import Lead, Sent, lines, to_ms
 from schemas.keys import new_key
 from schemas.settings import Settings
@@ -136,6 +137,35 @@ async def test_the_list_is_the_guards_page_by_page(listing: Room) -> None:
     (ada,) = await listed(listing, address=ADA, reason="invalid")
     assert await listed(listing, id=ada["id"], reason="invalid") == [ada]
     assert await listed(listing, address="bob@example.com") == []
+
+
+async def test_who_left_a_list_stands_there_with_its_name(listing: Room) -> None:
+    """Page by page too, where one lead left several; not those that it is back on."""
+    address = listing.settings.keyring.address_ids(ADA)[0]
+    gone = [left(NOW, name, "lead-1", back=False) for name in ("Seeds", "Tools", "Offers")]
+    back = [left(NOW, "Bulbs", "lead-1", back=True)]
+    for fact in (*gone, *back, left(NOW, "Seeds", address, back=False, of="address")):
+        put(listing.settings, LEADS, fact.key, fact)
+    await suppress(listing, {"lead": "lead-1"})
+    store(listing)
+    rows, cursor = [], ""
+    while cursor is not None:
+        page = (await listing.client.get("/v1/suppressions", params={"limit": 1, "cursor": cursor})).json()
+        rows += page["suppressions"]
+        cursor = page["next"]
+    assert [(row["id"], row["reason"], row["list"]) for row in rows] == [
+        (address, "left", "Seeds"),
+        ("lead-1", "left", "Offers"),
+        ("lead-1", "left", "Seeds"),
+        ("lead-1", "left", "Tools"),
+        ("lead-1", "suppressed", ""),
+    ]
+    assert await listed(listing) == rows
+    assert [row["list"] for row in await listed(listing, address=ADA, reason="left")] == ["Seeds"]
+    answer = await listing.client.delete("/v1/suppressions", params={"lead": "lead-1"})
+    assert [one["reason"] for one in answer.json()["removed"]] == ["suppressed"]
+    store(listing)
+    assert len(await listed(listing, lead="lead-1", reason="left")) == 3
 
 
 async def test_who_is_taken_off_gets_mail_again_under_every_lead(listing: Room) -> None:

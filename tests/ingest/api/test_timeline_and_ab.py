@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,15 +10,13 @@ import pytest
 from clickhouse.queries import get
 from clickhouse.query_parameters import QueryParameters
 from clickhouse.store import connect, insert_lines
-from schemas.events import Campaign, lines
+from schemas.events import lines
 from schemas.keys import new_key
 from schemas.settings import Settings
-from schemas.topics import CAMPAIGNS
 from tests.dashboards.data import PICK_AT, SINCE, UNTIL, Email, insert_known_week
+from tests.ingest.api.known_week import WEEK, got
 from tests.ingest.api.test_sends import problem_of
-from tests.ingest.room import Room, put, running
-
-WEEK = {"since": "2026-03-02", "until": "2026-03-09"}
+from tests.ingest.room import Room, running
 
 
 @pytest.fixture(scope="module")
@@ -35,27 +32,6 @@ def database(own_database: Settings) -> Settings:
         ties = [Email("ties", n, "A", "tied", PICK_AT) for n in range(40)]
         insert_lines(client, "events", lines(event for email in ties for event in (email.sent(), email.delivered())))
     return own_database
-
-
-@pytest.fixture
-def asked(settings: Settings, database: Settings) -> Settings:
-    where = {"clickhouse_url": database.clickhouse_url, "clickhouse_database": database.clickhouse_database}
-    return settings.model_copy(update=where)
-
-
-@pytest.fixture
-async def week(asked: Settings) -> AsyncIterator[Room]:
-    put(asked, CAMPAIGNS, "spring", Campaign(id="spring", name="Spring sale", created_at=PICK_AT))
-    async with running(asked) as room:
-        await room.until_ready()
-        yield room
-
-
-async def got(room: Room, path: str, **params: Any) -> dict[str, Any]:
-    answer = await room.client.get(path, params=params)
-    assert answer.status_code == 200, answer.text
-    body: dict[str, Any] = answer.json()
-    return body
 
 
 async def pages(room: Room, lead: str, limit: int) -> list[list[dict[str, Any]]]:
