@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import TypeVar
 
 import structlog
@@ -71,6 +72,8 @@ class InFlightQueue:
         self._entries: deque[InFlightRecord] = deque()
         self._bytes = 0
         self._called: asyncio.Queue[tuple[list[InFlightRecord], asyncio.Task[bool]] | None] = asyncio.Queue()
+        self._under_way: deque[list[InFlightRecord]] = deque()  # calls, until they are acknowledged
+        self._outside: set[tuple[str, int, int]] = set()  # records that wait for room
         self._slots = asyncio.Semaphore(policy.calls)
         self._room = asyncio.Event()
         self._work = asyncio.Event()
@@ -83,9 +86,8 @@ class InFlightQueue:
     async def feed(self, record: Record, ack: Callable[[], object]) -> None:
         """Join the line; waits while it is full, so that the stage stops reading."""
         generation = self._generation
-        while len(self._entries) >= self._policy.max_in_flight or self._bytes >= _IN_FLIGHT_BYTES:
-            self._room.clear()
-            await self._room.wait()
+        if self._is_full:
+            await self._wait_for_room((record.topic.name, record.partition, record.offset))
         if generation != self._generation:
             return  # a rebalance came while this record waited outside: Kafka delivers it again
         now = self._clock()
@@ -97,6 +99,15 @@ class InFlightQueue:
         self._entries.append(InFlightRecord(record, ack, generation, due, now, time.monotonic()))
         self._bytes += len(record.value)
         self._work.set()
+
+    def holds(self, topic: str, partition: int, offset: int) -> bool:
+        """Whether this record is in flight, or waits to join. Looks through all of them."""
+        sought = (topic, partition, offset)
+        return sought in self._outside or any(
+            (entry.record.topic.name, entry.record.partition, entry.record.offset) == sought
+            for entry in chain(self._entries, *self._under_way)
+            if entry.generation == self._generation
+        )
 
     def drop(self) -> None:
         """Drop all in-flight records: after a rebalance Kafka delivers again what was not acknowledged."""
@@ -112,6 +123,7 @@ class InFlightQueue:
             group.create_task(self._acknowledge())
             await self._slots.acquire()  # a place first: a group that has left the line can't be dropped any more
             while batch := await self._next_batch():
+                self._under_way.append(batch)
                 await self._called.put((batch, group.create_task(self._call(batch))))
                 await self._slots.acquire()
             await self._called.put(None)
@@ -121,6 +133,19 @@ class InFlightQueue:
         self._stop_asked.set()
         self._room.set()
         self._work.set()
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._entries) >= self._policy.max_in_flight or self._bytes >= _IN_FLIGHT_BYTES
+
+    async def _wait_for_room(self, place: tuple[str, int, int]) -> None:
+        self._outside.add(place)
+        try:
+            while self._is_full:
+                self._room.clear()
+                await self._room.wait()
+        finally:
+            self._outside.discard(place)
 
     @property
     def _stopping(self) -> bool:
@@ -176,6 +201,7 @@ class InFlightQueue:
             if current and not gave_up:  # after one that gave up nothing: Faust commits past a gap at the start
                 for entry in batch:
                     entry.ack()
+            self._under_way.popleft()
             self._slots.release()
 
     async def _call(self, batch: list[InFlightRecord]) -> bool:

@@ -347,3 +347,27 @@ async def test_what_came_during_a_call_has_waited_for_others_already() -> None:
         assert handler.pause is not None
         handler.pause.set()
         await until(lambda: len(world.done) >= 5, 1.5)
+
+
+async def test_the_queue_holds_a_record_from_when_it_waits_for_room_until_it_is_acknowledged() -> None:
+    pause = asyncio.Event()
+    world = World(BatchPolicy(batch=1, max_in_flight=1), Echo(pause=pause))
+    held = lambda: [offset for offset in range(5) if world.line.holds("hits", 0, offset)]  # noqa: E731
+    async with running(world):
+        feeding = asyncio.create_task(world.feed(*(record(offset) for offset in range(3))))
+        await until(lambda: held() == [0, 1, 2], 20)  # in a call, in line, and outside
+        assert not world.line.holds("hits", 1, 0)
+        pause.set()
+        await feeding
+        await world.until(3)
+        assert held() == []
+
+
+async def test_the_queue_holds_nothing_of_a_partition_that_was_taken() -> None:
+    pause = asyncio.Event()
+    world = World(BatchPolicy(batch=1, max_in_flight=5), Echo(pause=pause))
+    async with running(world):
+        await world.feed(record(0), record(1))
+        world.line.drop()
+        assert not any(world.line.holds("hits", 0, offset) for offset in range(2))
+        pause.set()
