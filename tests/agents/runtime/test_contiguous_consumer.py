@@ -31,6 +31,7 @@ class PlayedConsumer(Consumer):
         app = faust.App("played", broker="kafka://127.0.0.1:1", web_enabled=False, topic_disable_leader=True)
         app.conf.stream_buffer_maxsize = 10
         app.conf.stream_recovery_delay = 0.0
+        app.conf.stream_wait_empty = False  # as in wiring.py
         app.finalize()
         app.consumer = self
         super().__init__(
