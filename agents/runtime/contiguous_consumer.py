@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 from time import monotonic
 from typing import Any
 
@@ -73,8 +74,8 @@ class ContiguousConsumer(Consumer):
         super().__init__(*args, **kwargs)
 
     @abstractmethod
-    def holds(self, tp: TP, offset: int) -> bool:
-        """Whether the stage has this record in flight. Asked rarely."""
+    def in_flight(self) -> Mapping[TP, int]:
+        """The lowest offset that the stage has in flight, of each partition of which it has any."""
 
     async def perform_seek(self) -> None:
         """Have the partitions sought before the next fetch. Faust waits 90 s for a seek and then never resumes."""
@@ -237,16 +238,11 @@ class ContiguousConsumer(Consumer):
         """Have partitions read again whose next offset is lost: twice not to be found, as it may be between places."""
         if self._to_seek or not self.flow_active:
             return
-        for tp, progress in self._progress.items():
-            self._advance(tp, progress)
-            if progress.done >= progress.fetched or tp in self._seek_back:
-                progress.stalled_at = -1
-            elif progress.stalled_at != progress.done:
-                progress.stalled_at, progress.stalled_since, progress.missing = progress.done, now, False
-            elif now - progress.stalled_since < progress.patience:
-                pass
-            elif self._in_flight(tp, progress.done):
-                progress.missing = False
+        stalled = [(tp, progress) for tp, progress in self._progress.items() if self._is_stalled(tp, progress, now)]
+        lowest = self._lowest_in_flight() if stalled else {}
+        for tp, progress in stalled:
+            if lowest.get(tp, math.inf) <= progress.done:
+                progress.stalled_since, progress.missing = now, False
             elif not progress.missing:
                 progress.missing = True
             else:
@@ -254,13 +250,31 @@ class ContiguousConsumer(Consumer):
                 self._seek_back[tp] = progress.done
                 self._warn(tp, progress.done)
 
-    def _in_flight(self, tp: TP, offset: int) -> bool:
-        read = self._read_offset[tp]
-        if tp in self._handing_on and (read is None or offset > read):
-            return True
+    def _is_stalled(self, tp: TP, progress: PartitionProgress, now: float) -> bool:
+        """Whether something was fetched that should have been acknowledged by now."""
+        self._advance(tp, progress)
+        if progress.done >= progress.fetched or tp in self._seek_back:
+            progress.stalled_at = -1
+        elif progress.stalled_at != progress.done:
+            progress.stalled_at, progress.stalled_since, progress.missing = progress.done, now, False
+        else:
+            return now - progress.stalled_since >= progress.patience
+        return False
+
+    def _lowest_in_flight(self) -> Mapping[TP, int]:
+        """The lowest offset of each partition that is with the stage, in Faust's streams, or not handed on yet."""
         topics: Any = self.app.topics  # Faust and asyncio have no public way to see what waits in a stream
-        waiting = (event.message for channel in topics._tp_index.get(tp, ()) for event in channel.queue._queue)
-        return any(one.offset == offset and one.tp == tp for one in waiting) or self.holds(tp, offset)
+        waiting = [event.message for channel in topics for event in channel.queue._queue]
+        handing_on = [
+            (tp, record.offset)
+            for tp, batch in self._handing_on.items()
+            for record in batch
+            if record.offset > (self._read_offset[tp] or 0)
+        ]
+        lowest = dict(self.in_flight())
+        for tp, offset in chain(((message.tp, message.offset) for message in waiting), handing_on):
+            lowest[tp] = min(offset, lowest.get(tp, offset))
+        return lowest
 
     def _warn(self, tp: TP, offset: int) -> None:
         log.warning("records were passed over, asking for them again", topic=tp.topic, at=f"{tp.partition}/{offset}")

@@ -8,6 +8,7 @@ is handled twice does no harm: ids are derived from their cause.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -72,8 +73,8 @@ class InFlightQueue:
         self._entries: deque[InFlightRecord] = deque()
         self._bytes = 0
         self._called: asyncio.Queue[tuple[list[InFlightRecord], asyncio.Task[bool]] | None] = asyncio.Queue()
-        self._under_way: deque[list[InFlightRecord]] = deque()  # calls, until they are acknowledged
-        self._outside: set[tuple[str, int, int]] = set()  # records that wait for room
+        self._under_way: deque[list[InFlightRecord]] = deque()  # of calls, until they are acknowledged
+        self._outside: dict[tuple[str, int], int] = {}  # offsets that wait for room, one of a topic
         self._slots = asyncio.Semaphore(policy.calls)
         self._room = asyncio.Event()
         self._work = asyncio.Event()
@@ -87,7 +88,7 @@ class InFlightQueue:
         """Join the line; waits while it is full, so that the stage stops reading."""
         generation = self._generation
         if self._is_full:
-            await self._wait_for_room((record.topic.name, record.partition, record.offset))
+            await self._wait_for_room(record)
         if generation != self._generation:
             return  # a rebalance came while this record waited outside: Kafka delivers it again
         now = self._clock()
@@ -100,14 +101,14 @@ class InFlightQueue:
         self._bytes += len(record.value)
         self._work.set()
 
-    def holds(self, topic: str, partition: int, offset: int) -> bool:
-        """Whether this record is in flight, or waits to join. Looks through all of them."""
-        sought = (topic, partition, offset)
-        return sought in self._outside or any(
-            (entry.record.topic.name, entry.record.partition, entry.record.offset) == sought
-            for entry in chain(self._entries, *self._under_way)
-            if entry.generation == self._generation
-        )
+    def lowest(self) -> dict[tuple[str, int], int]:
+        """The lowest offset in flight, or waiting to join, by topic's name and partition. Looks through all of them."""
+        lowest = dict(self._outside)
+        for entry in chain(self._entries, *self._under_way):
+            place = (entry.record.topic.name, entry.record.partition)
+            if entry.generation == self._generation and entry.record.offset < lowest.get(place, math.inf):
+                lowest[place] = entry.record.offset
+        return lowest
 
     def drop(self) -> None:
         """Drop all in-flight records: after a rebalance Kafka delivers again what was not acknowledged."""
@@ -138,14 +139,15 @@ class InFlightQueue:
     def _is_full(self) -> bool:
         return len(self._entries) >= self._policy.max_in_flight or self._bytes >= _IN_FLIGHT_BYTES
 
-    async def _wait_for_room(self, place: tuple[str, int, int]) -> None:
-        self._outside.add(place)
+    async def _wait_for_room(self, record: Record) -> None:
+        place = (record.topic.name, record.partition)
+        self._outside[place] = record.offset
         try:
             while self._is_full:
                 self._room.clear()
                 await self._room.wait()
         finally:
-            self._outside.discard(place)
+            del self._outside[place]
 
     @property
     def _stopping(self) -> bool:
@@ -198,10 +200,11 @@ class InFlightQueue:
             done = await call
             current = batch[0].generation == self._generation
             gave_up = gave_up or (current and not done)
-            if current and not gave_up:  # after one that gave up nothing: Faust commits past a gap at the start
+            if current and not gave_up:  # in order, also at the end
                 for entry in batch:
                     entry.ack()
-            self._under_way.popleft()
+            if not gave_up:
+                self._under_way.popleft()
             self._slots.release()
 
     async def _call(self, batch: list[InFlightRecord]) -> bool:

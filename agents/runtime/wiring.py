@@ -8,7 +8,7 @@ and commits past gaps when acknowledgements come out of order (faust-streaming i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -58,9 +58,10 @@ _LONGEST_STOP = 15.0
 _LONGEST_LEAVE = 5.0
 
 
-def _consumer_class(lease: Lease, holds: Callable[[TP, int], bool], *, impatient: bool) -> type[Consumer]:
-    """Faust's consumer with EagerWait's way of waiting, whose heartbeats renew the lease. `holds` says whether the
-    stage has a record in flight. `impatient`: with a short fetch wait, for a broker that uses up the whole wait."""
+def _consumer_class(lease: Lease, in_flight: Callable[[], Mapping[TP, int]], *, impatient: bool) -> type[Consumer]:
+    """Faust's consumer with EagerWait's way of waiting, whose heartbeats renew the lease. `in_flight` gives
+    the lowest offset that the stage has in flight of each partition. `impatient`: with a short fetch wait, for a broker
+    that uses up the whole wait."""
 
     class Thread(AIOKafkaConsumerThread):
         async def on_start(self) -> None:
@@ -75,8 +76,8 @@ def _consumer_class(lease: Lease, holds: Callable[[TP, int], bool], *, impatient
             return consumer
 
     class LeasedConsumer(EagerWait, ContiguousConsumer):
-        def holds(self, tp: TP, offset: int) -> bool:
-            return holds(tp, offset)
+        def in_flight(self) -> Mapping[TP, int]:
+            return in_flight()
 
         def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
             return Thread(self, loop=self.loop, beacon=self.beacon)
@@ -117,7 +118,7 @@ class StageApp:
         )
         self._lease = Lease(self._app.conf.broker_session_timeout)
         transport: Any = self._app.transport
-        transport.Consumer = _consumer_class(self._lease, self._holds, impatient=settings.broker_in_memory)
+        transport.Consumer = _consumer_class(self._lease, self._in_flight, impatient=settings.broker_in_memory)
         self._line = InFlightQueue(
             stage.name,
             stage.policy,
@@ -204,16 +205,15 @@ class StageApp:
         log.debug("partitions revoked, what was held will come again", stage=self.stage.name)
 
     async def _on_assigned(self, _app: Any, /, *assigned: Any, signal: Any, **_kwargs: Any) -> None:
+        # The names of the topics as the pipeline has them, without the deployment's prefix.
         self._lease.renew()
-        self.owned = frozenset((self._name(tp), tp.partition) for tp in assigned[0])
+        prefix = len(self._settings.topic_prefix)
+        self.owned = frozenset((tp.topic[prefix:], tp.partition) for tp in assigned[0])
         self._handler.assigned(self.owned)
 
-    def _name(self, tp: TP) -> str:
-        """A topic's name as the pipeline has it, without the deployment's prefix."""
-        return tp.topic[len(self._settings.topic_prefix) :]
-
-    def _holds(self, tp: TP, offset: int) -> bool:
-        return self._line.holds(self._name(tp), tp.partition, offset)
+    def _in_flight(self) -> Mapping[TP, int]:
+        prefix = self._settings.topic_prefix
+        return {TP(prefix + topic, partition): offset for (topic, partition), offset in self._line.lowest().items()}
 
     async def _write(self, out: Sequence[OutRecord], dead: Sequence[PoisonRecord] = ()) -> None:
         """Write all and return when the broker has acknowledged all, while the partitions were surely ours.

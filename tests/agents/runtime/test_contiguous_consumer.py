@@ -41,6 +41,7 @@ class PlayedConsumer(Consumer):
             on_partitions_assigned=app._on_partitions_assigned,
         )
         app.topics.acks_enabled_for = lambda topic: True  # type: ignore[method-assign]
+        app._fetcher = SimpleNamespace(maybe_start=_nothing)  # type: ignore[attr-defined]
         self.topic = app.topic("hits", key_serializer="raw", value_serializer="raw")
         app.topics.add(self.topic)
         app.topics._subscription_done = None  # type: ignore[attr-defined]  # nobody subscribes
@@ -58,8 +59,8 @@ class PlayedConsumer(Consumer):
         self.idle = False
         self.now = 0.0
 
-    def holds(self, tp: TP, offset: int) -> bool:
-        return any(event.message.offset == offset for event in self.kept)
+    def in_flight(self) -> Mapping[TP, int]:
+        return {HITS: self.kept[0].message.offset} if self.kept else {}
 
     def assignment(self) -> set[TP]:
         return {HITS}
@@ -124,7 +125,6 @@ class PlayedConsumer(Consumer):
     async def resume(self) -> None:
         """The end of a rebalance, as Faust has it."""
         recovery: Any = self.app.tables.recovery  # type: ignore[attr-defined]
-        self.app._fetcher = SimpleNamespace(maybe_start=_nothing)  # type: ignore[attr-defined]
         recovery.signal_recovery_start.clear()
         await recovery._resume_streams(self.assigned)
 
@@ -161,7 +161,7 @@ async def _nothing(*_: Any, **__: Any) -> None: ...
 class Contiguous(ContiguousConsumer, PlayedConsumer):
     """What wiring makes of it."""
 
-    holds = PlayedConsumer.holds
+    in_flight = PlayedConsumer.in_flight
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -463,6 +463,32 @@ def test_partitions_are_sought_again_while_something_else_is_assigned() -> None:
         return nothing, await again(consumer)
 
     assert asyncio.run(read()) == ([], [10, 11, 12, 13, 14])
+
+
+async def flow_after_a_seek_that_takes_too_long(made: type[PlayedConsumer]) -> bool:
+    """Whether records flow after a rebalance in which the broker says for too long nothing of what is committed."""
+    consumer = made(10, range(10, 15))
+    consumer.app.conf.broker_request_timeout = 0.01
+    recovery: Any = consumer.app.tables.recovery  # type: ignore[attr-defined]
+    recovering = asyncio.create_task(recovery._restart_recovery.fun(recovery))
+    try:
+        consumer.seek_answered.clear()
+        await consumer.rebalance()
+        while not recovering.done() and not consumer.flow_active:
+            await asyncio.sleep(0)
+        consumer.seek_answered.set()
+        await consumer.rebalance()
+        while not recovering.done() and not consumer.flow_active:
+            await asyncio.sleep(0)
+        return consumer.flow_active
+    finally:
+        recovering.cancel()
+
+
+def test_a_seek_that_takes_too_long_does_not_stop_the_flow_for_ever() -> None:
+    """Faust takes the end of its patience for the end of the service, and resumes nothing in any later rebalance."""
+    assert asyncio.run(flow_after_a_seek_that_takes_too_long(Contiguous))
+    assert not asyncio.run(flow_after_a_seek_that_takes_too_long(PlayedConsumer))
 
 
 async def _raises() -> Mapping[TP, int]:
