@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any
 
 import structlog
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError, KafkaTimeoutError
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers.aiokafka import Consumer
 from faust.types import TP
@@ -121,8 +121,8 @@ class ContiguousConsumer(Consumer):
         try:
             committed = {ensure_TP(tp): at for tp, at in (await self.seek_to_committed()).items()}
             first = await self._seek_to_beginning([tp for tp, at in committed.items() if not at])
-        except (IllegalStateError, AssertionError, TimeoutError):  # nothing is assigned, or something else
-            self._to_seek = True
+        except (IllegalStateError, AssertionError, KafkaTimeoutError, TimeoutError):
+            self._to_seek = True  # other partitions are assigned, or none, or nobody answers
         except KafkaError as error:
             if not error.retriable:
                 raise
