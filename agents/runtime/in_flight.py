@@ -87,7 +87,7 @@ class InFlightQueue:
     async def feed(self, record: Record, ack: Callable[[], object]) -> None:
         """Join the line; waits while it is full, so that the stage stops reading."""
         generation = self._generation
-        if self._is_full:
+        while len(self._entries) >= self._policy.max_in_flight or self._bytes >= _IN_FLIGHT_BYTES:
             await self._wait_for_room(record)
         if generation != self._generation:
             return  # a rebalance came while this record waited outside: Kafka delivers it again
@@ -135,17 +135,12 @@ class InFlightQueue:
         self._room.set()
         self._work.set()
 
-    @property
-    def _is_full(self) -> bool:
-        return len(self._entries) >= self._policy.max_in_flight or self._bytes >= _IN_FLIGHT_BYTES
-
     async def _wait_for_room(self, record: Record) -> None:
         place = (record.topic.name, record.partition)
         self._outside[place] = record.offset
+        self._room.clear()
         try:
-            while self._is_full:
-                self._room.clear()
-                await self._room.wait()
+            await self._room.wait()
         finally:
             del self._outside[place]
 

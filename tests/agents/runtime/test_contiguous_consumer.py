@@ -56,14 +56,14 @@ class PlayedConsumer(Consumer):
         self.seek_answered, self.commit_answered = asyncio.Event(), asyncio.Event()
         self.seek_answered.set()
         self.commit_answered.set()
-        self.idle = False
+        self.idle, self.ours = False, {HITS}
         self.now = 0.0
 
     def in_flight(self) -> Mapping[TP, int]:
         return {HITS: self.kept[0].message.offset} if self.kept else {}
 
     def assignment(self) -> set[TP]:
-        return {HITS}
+        return self.ours
 
     def highwater(self, tp: TP) -> int:
         return self.there[-1] + 1
@@ -442,15 +442,29 @@ def test_nothing_flows_between_the_loss_of_a_partition_and_its_assignment() -> N
 
     async def flows() -> list[bool]:
         consumer = await started(10, range(10, 15))
+        consumer.ours = set()
         await consumer.on_partitions_revoked(set())
         seen = [consumer.flow_active]
         consumer.resume_flow()
         seen.append(consumer.flow_active)
+        consumer.ours = {HITS}
         await consumer.on_partitions_assigned({HITS}, consumer.assigned)
         await consumer.resume()
         return [*seen, consumer.flow_active]
 
     assert asyncio.run(flows()) == [False, False, True]
+
+
+def test_what_was_handed_on_before_streams_were_emptied_is_handed_on_again() -> None:
+    async def read() -> list[list[int]]:
+        consumer = await started(10, range(10, 20))
+        await consumer.perform_seek()
+        seen = [await again(consumer)]
+        consumer.app.flow_control.resume()
+        consumer.resume_flow()
+        return [*seen, await again(consumer), await again(consumer)]
+
+    assert asyncio.run(read()) == [[10, 11, 12, 13, 14], [10, 11, 12, 13, 14], [15, 16, 17, 18, 19]]
 
 
 def test_partitions_are_sought_again_while_something_else_is_assigned() -> None:
