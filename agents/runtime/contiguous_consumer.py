@@ -190,7 +190,7 @@ class ContiguousConsumer(Consumer):
         return [record for record in batch if record.offset >= progress.done and record.offset not in acknowledged]
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        """Faust's own idea of a gap counts for nothing."""
+        """Faust's own idea of a gap counts for nothing, and would be kept for ever."""
 
     def _new_offset(self, tp: TP) -> int | None:
         progress = self._progress.get(tp)
