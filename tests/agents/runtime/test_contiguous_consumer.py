@@ -210,6 +210,7 @@ def test_an_acknowledgement_from_before_the_seek_counts_for_nothing() -> None:
         consumer.ack(message(10))
         await consumer.resume()
         await again(consumer)
+        finish(consumer, 11)
         await consumer.commit()
         return consumer.held
 
