@@ -160,6 +160,8 @@ class ContiguousConsumer(Consumer):
             except (IllegalStateError, TimeoutError):  # taken from us meanwhile
                 self._to_seek = True
                 return
+            if at != progress.fetched:
+                progress.came_instead = None  # which was asked for from elsewhere
             progress.again_until = max(progress.again_until, progress.fetched)
             progress.fetched = at
             self._read_offset[tp] = at - 1
@@ -235,7 +237,7 @@ class ContiguousConsumer(Consumer):
             self._look(monotonic())
 
     def _look(self, now: float) -> None:
-        """Have partitions read again whose next offset is lost: twice not to be found, as it may be between places."""
+        """Have partitions read again whose next offset is lost. Two looks must miss it, as it may be between places."""
         if self._to_seek or not self.flow_active:
             return
         stalled = [(tp, progress) for tp, progress in self._progress.items() if self._is_stalled(tp, progress, now)]
