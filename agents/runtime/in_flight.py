@@ -8,11 +8,13 @@ is handled twice does no harm: ids are derived from their cause.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import TypeVar
 
 import structlog
@@ -71,6 +73,8 @@ class InFlightQueue:
         self._entries: deque[InFlightRecord] = deque()
         self._bytes = 0
         self._called: asyncio.Queue[tuple[list[InFlightRecord], asyncio.Task[bool]] | None] = asyncio.Queue()
+        self._under_way: deque[list[InFlightRecord]] = deque()  # of calls, until they are acknowledged
+        self._outside: dict[tuple[str, int], int] = {}  # offsets that wait for room, one of a topic
         self._slots = asyncio.Semaphore(policy.calls)
         self._room = asyncio.Event()
         self._work = asyncio.Event()
@@ -84,8 +88,7 @@ class InFlightQueue:
         """Join the line; waits while it is full, so that the stage stops reading."""
         generation = self._generation
         while len(self._entries) >= self._policy.max_in_flight or self._bytes >= _IN_FLIGHT_BYTES:
-            self._room.clear()
-            await self._room.wait()
+            await self._wait_for_room(record)
         if generation != self._generation:
             return  # a rebalance came while this record waited outside: Kafka delivers it again
         now = self._clock()
@@ -97,6 +100,15 @@ class InFlightQueue:
         self._entries.append(InFlightRecord(record, ack, generation, due, now, time.monotonic()))
         self._bytes += len(record.value)
         self._work.set()
+
+    def lowest(self) -> dict[tuple[str, int], int]:
+        """The lowest offset in flight, or waiting to join, by topic's name and partition. Looks through all of them."""
+        lowest = dict(self._outside)
+        for entry in chain(self._entries, *self._under_way):
+            place = (entry.record.topic.name, entry.record.partition)
+            if entry.generation == self._generation and entry.record.offset < lowest.get(place, math.inf):
+                lowest[place] = entry.record.offset
+        return lowest
 
     def drop(self) -> None:
         """Drop all in-flight records: after a rebalance Kafka delivers again what was not acknowledged."""
@@ -112,6 +124,7 @@ class InFlightQueue:
             group.create_task(self._acknowledge())
             await self._slots.acquire()  # a place first: a group that has left the line can't be dropped any more
             while batch := await self._next_batch():
+                self._under_way.append(batch)
                 await self._called.put((batch, group.create_task(self._call(batch))))
                 await self._slots.acquire()
             await self._called.put(None)
@@ -121,6 +134,15 @@ class InFlightQueue:
         self._stop_asked.set()
         self._room.set()
         self._work.set()
+
+    async def _wait_for_room(self, record: Record) -> None:
+        place = (record.topic.name, record.partition)
+        self._outside[place] = record.offset
+        self._room.clear()
+        try:
+            await self._room.wait()
+        finally:
+            del self._outside[place]
 
     @property
     def _stopping(self) -> bool:
@@ -173,9 +195,11 @@ class InFlightQueue:
             done = await call
             current = batch[0].generation == self._generation
             gave_up = gave_up or (current and not done)
-            if current and not gave_up:  # after one that gave up nothing: Faust commits past a gap at the start
+            if current and not gave_up:  # in order, also at the end
                 for entry in batch:
                     entry.ack()
+            if not gave_up:
+                self._under_way.popleft()
             self._slots.release()
 
     async def _call(self, batch: list[InFlightRecord]) -> bool:

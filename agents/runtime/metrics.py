@@ -27,7 +27,8 @@ IN_FLIGHT = Gauge("sendlens_records_held", "Records that a stage holds unacknowl
 RETRIES = Counter("sendlens_stage_retries", "Times a stage waited for something it needs to come back.", ["stage"])
 DEAD_LETTERS = Counter("sendlens_dead_letters", "Records set aside in the topic dead.", ["stage", "reason"])
 PASSED_OVER = Counter(
-    "sendlens_records_passed_over", "Times records were read and not handed on, and were asked for again."
+    "sendlens_records_passed_over",
+    "Times records were fetched and then neither acknowledged nor in flight, and were asked for again.",
 )
 VERDICTS = Counter("sendlens_verdicts", "Hits judged.", ["kind", "verdict", "reason"])
 RELAY_REFRESHES = Counter(

@@ -1,4 +1,4 @@
-"""Turns rows of the pipeline into Faust apps. With commits.py, eager_wait.py and passed_over.py all that knows Faust.
+"""Turns rows of the pipeline into Faust apps. With contiguous_consumer.py and eager_wait.py all that knows Faust.
 
 Each stage is an app of its own: own consumer group, own offsets, own lag. An app's agents only feed the stage's
 in-flight queue. The queue acknowledges by hand and in order, because Faust's own acknowledging forgets a failed sink,
@@ -8,7 +8,7 @@ and commits past gaps when acknowledgements come out of order (faust-streaming i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,13 +17,13 @@ import structlog
 from aiokafka.errors import KafkaError
 from faust.exceptions import ProducerSendError
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
+from faust.types import TP
 
 from agents.pipeline import Stage
-from agents.runtime.commits import LateRefusals
+from agents.runtime.contiguous_consumer import ContiguousConsumer
 from agents.runtime.eager_wait import EagerWait
 from agents.runtime.in_flight import InFlightQueue
 from agents.runtime.lease import Lease
-from agents.runtime.passed_over import PassedOver
 from schemas.errors import Retry
 from schemas.settings import Settings
 from schemas.topics import DEAD, Topic
@@ -58,9 +58,10 @@ _LONGEST_STOP = 15.0
 _LONGEST_LEAVE = 5.0
 
 
-def _consumer_class(lease: Lease, *, impatient: bool) -> type[Consumer]:
-    """Faust's consumer with EagerWait's way of waiting, whose heartbeats renew the lease. `impatient`: with a short
-    fetch wait, for a broker that uses up the whole wait."""
+def _consumer_class(lease: Lease, in_flight: Callable[[], Mapping[TP, int]], *, impatient: bool) -> type[Consumer]:
+    """Faust's consumer with EagerWait's way of waiting, whose heartbeats renew the lease. `in_flight` gives
+    the lowest offset that the stage has in flight of each partition. `impatient`: with a short fetch wait, for a broker
+    that uses up the whole wait."""
 
     class Thread(AIOKafkaConsumerThread):
         async def on_start(self) -> None:
@@ -74,7 +75,10 @@ def _consumer_class(lease: Lease, *, impatient: bool) -> type[Consumer]:
                 consumer._fetch_max_wait_ms = _MEMORY_FETCH_MS  # no setting of Faust's; read when the consumer starts
             return consumer
 
-    class LeasedConsumer(EagerWait, LateRefusals, PassedOver, Consumer):
+    class LeasedConsumer(EagerWait, ContiguousConsumer):
+        def in_flight(self) -> Mapping[TP, int]:
+            return in_flight()
+
         def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
             return Thread(self, loop=self.loop, beacon=self.beacon)
 
@@ -114,7 +118,7 @@ class StageApp:
         )
         self._lease = Lease(self._app.conf.broker_session_timeout)
         transport: Any = self._app.transport
-        transport.Consumer = _consumer_class(self._lease, impatient=settings.broker_in_memory)
+        transport.Consumer = _consumer_class(self._lease, self._in_flight, impatient=settings.broker_in_memory)
         self._line = InFlightQueue(
             stage.name,
             stage.policy,
@@ -206,6 +210,10 @@ class StageApp:
         prefix = len(self._settings.topic_prefix)
         self.owned = frozenset((tp.topic[prefix:], tp.partition) for tp in assigned[0])
         self._handler.assigned(self.owned)
+
+    def _in_flight(self) -> Mapping[TP, int]:
+        prefix = self._settings.topic_prefix
+        return {TP(prefix + topic, partition): offset for (topic, partition), offset in self._line.lowest().items()}
 
     async def _write(self, out: Sequence[OutRecord], dead: Sequence[PoisonRecord] = ()) -> None:
         """Write all and return when the broker has acknowledged all, while the partitions were surely ours.

@@ -31,7 +31,7 @@ from tests.faults.inboxes import inbox_restarts
 from tests.faults.ingests import clocks_apart, killed_with_a_full_spool, slow_connections, spool_disk_full
 from tests.faults.scenarios import Fault, befall
 from tests.faults.upgrade import earlier_code, rolling_upgrade
-from tests.faults.workers import WORKER_FAULTS, WorkerFault, befall_emails, kill_workers, one_four_two, worker_paused
+from tests.faults.workers import WORKER_FAULTS, WorkerFault, befall_emails, kill_workers, one_four_two
 from tests.support.broker import drop_topics
 from tests.support.cluster import Cluster, running_cluster
 from tests.support.imap import missing as imap_missing
@@ -75,14 +75,8 @@ ROWS = (
 )
 
 
-# In the whole alone. Of the first two the small form took longer than its limit on two cores that others used. The others
-# passed in a whole run of the suite and stood still once in some six on a machine under load: a partition's lag stayed above
-# zero after a rebalance. They go back into the suite when that is mended.
-_WHOLE_ALONE = (
-    *(clocks_apart, one_four_two),
-    *(coordinator_killed, broker_paused, two_brokers_paused, broker_disk_full, killed_with_a_full_spool),
-    *(worker_paused, kill_workers),
-)
+# In the whole alone: the small form took longer than its limit on two cores that others used.
+_WHOLE_ALONE = (clocks_apart, one_four_two)
 
 
 def by_name(one: Row | WorkerFault) -> str:

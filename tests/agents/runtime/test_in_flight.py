@@ -347,3 +347,34 @@ async def test_what_came_during_a_call_has_waited_for_others_already() -> None:
         assert handler.pause is not None
         handler.pause.set()
         await until(lambda: len(world.done) >= 5, 1.5)
+
+
+async def test_the_lowest_in_flight_is_told_from_when_it_waits_for_room_until_it_is_acknowledged() -> None:
+    pause = asyncio.Event()
+    world = World(BatchPolicy(batch=1, max_in_flight=1), Echo(pause=pause))
+    async with running(world):
+        feeding = asyncio.create_task(world.feed(*(record(offset, partition=offset) for offset in range(3))))
+        await until(lambda: world.line.lowest() == {("hits", offset): offset for offset in range(3)}, 20)
+        pause.set()
+        await feeding
+        await world.until(3)
+        assert world.line.lowest() == {}
+
+
+async def test_nothing_is_in_flight_of_a_partition_that_was_taken() -> None:
+    pause = asyncio.Event()
+    world = World(BatchPolicy(batch=1, max_in_flight=5), Echo(pause=pause))
+    async with running(world):
+        await world.feed(record(3), record(4))
+        assert world.line.lowest() == {("hits", 0): 3}
+        world.line.drop()
+        assert world.line.lowest() == {}
+        pause.set()
+
+
+async def test_what_a_queue_that_stops_has_given_up_is_not_lost() -> None:
+    world = World(PROMPT, Echo(retries=1_000))
+    async with running(world):
+        await world.feed(record(3))
+        await idle()
+    assert world.line.lowest() == {("hits", 0): 3}
