@@ -57,7 +57,7 @@ def opened(page: Page, url: str, board: str, more: str = "") -> None:
 
 def column(page: Page, panel: str, title: str) -> list[str]:
     """What a column of a table shows, from the top; nothing where it is not shown."""
-    place = f"[...document.querySelectorAll('#panel-{panel} thead th')].findIndex((th) => th.innerText === '{title}')"
+    place = f"[...document.querySelectorAll('#panel-{panel} thead th')].findIndex((th) => th.checkVisibility() && th.innerText === '{title}')"
     found: list[str] = page.value(
         f"[...document.querySelectorAll('#panel-{panel} tbody tr')].map((row) => row.cells[{place}]?.innerText ?? '')"
     )

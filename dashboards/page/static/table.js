@@ -42,6 +42,7 @@ function cell(field, row) {
   return el("td", { class: kinds }, counted(field, row, text));
 }
 
+const isNone = (content) => content === null || content === "" || content === "–";
 const testOf = (row) => JSON.stringify([row.campaign_id, row.step]);
 
 /**
@@ -83,8 +84,8 @@ export function table(panel, choose, { all: every = false } = {}) {
     const ordered = [...rows].sort((one, other) => {
       const [a, b] = [one[field.column], other[field.column]];
       if (a === b) return 0;
-      if (a === null) return 1; // what has no value comes last either way
-      if (b === null) return -1;
+      if (isNone(a)) return 1; // what has no value comes last either way
+      if (isNone(b)) return -1;
       const order = isText(field) ? String(a).localeCompare(String(b), "en", { numeric: true }) : a - b;
       return down ? -order : order;
     });
