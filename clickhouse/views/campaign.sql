@@ -543,7 +543,8 @@ SELECT
         detail != '', concat(' paused: ', detail),
         reason = 'operator', ' paused by an operator',
         ' paused'
-    )) AS text
+    )) AS text,
+    kind = 'campaign_resumed' AS is_resumed
 FROM rare_events FINAL
 LEFT JOIN (SELECT id, name FROM campaigns FINAL) AS known ON known.id = campaign
 WHERE kind IN ('campaign_paused', 'campaign_resumed') AND at >= {since:DateTime64(3, 'UTC')} AND at < {until:DateTime64(3, 'UTC')}

@@ -209,6 +209,17 @@ FROM domain_results(
 ORDER BY sent DESC, provider_name
 LIMIT 100
 
+-- view: refusals_by_provider
+-- The share of the emails sent in the period to each mailbox provider that bounced in any way, the largest first.
+SELECT provider_name, sent, refusal_rate
+FROM by_provider(
+    since = {since:DateTime64(3, 'UTC')},
+    until = {until:DateTime64(3, 'UTC')},
+    campaigns = {campaigns:Array(String)},
+    senders = {senders:Array(String)}
+)
+ORDER BY refusal_rate DESC, provider_name
+
 -- view: by_domain
 -- Counts and rates of the emails sent in the period, for each domain of their recipients, the largest first.
 SELECT
@@ -527,13 +538,14 @@ ORDER BY time
 
 -- view: sender_health_over_time
 -- Health (see health.sql) at the end of each day of {timezone}, of the senders of the emails sent in the period: the
--- lowest, the middle and the highest of them. As it follows from what is known now: an email that was taken and came
+-- lowest, the middle and the highest of them; `lowest_of` is who has the lowest, the first by name of several. As it follows from what is known now: an email that was taken and came
 -- back later counts where it came back. All of a sender's emails count, whatever the campaign.
 SELECT
     toDateTime(day, {timezone:String}) AS time,
     min(health) AS lowest,
     quantileExactLow(0.5)(health) AS middle,
     max(health) AS highest,
+    argMin(sender, (health, sender)) AS lowest_of,
     count() AS senders
 FROM health_by_day(
     since = {since:DateTime64(3, 'UTC')},

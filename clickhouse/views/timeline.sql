@@ -109,6 +109,7 @@ SELECT
                 ],
                 events.kind IN ('reply', 'auto_reply'), [
                     left(subject, 200),
+                    if(from_address = '', '', concat('from ', left(from_address, 320))),
                     if(
                         asks_to_stop,
                         concat(

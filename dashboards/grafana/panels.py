@@ -54,7 +54,7 @@ def panel_model(panel: Panel, board: Board) -> dict[str, Any]:
 
 def raw_sql(panel: Panel) -> str:
     """The panel's query as a Grafana target: only the columns it shows, named as it shows them."""
-    shown = [f'    {columns.shown(field)} AS "{field.title}"' for field in panel.columns]
+    shown = [f'    {columns.shown(field)} AS "{field.title}"' for field in _columns(panel)]
     order = ""
     if panel.link:
         shown.append(f"    {panel.link.column}")
@@ -69,6 +69,13 @@ def raw_sql(panel: Panel) -> str:
         shown = [f'    {panel.label.column} AS "{panel.label.title}"', across, *shown[len(panel.columns) :]]
         return "\n".join(["SELECT", ",\n".join(shown), f"FROM {translated_source(panel.across.lines)}"])
     return "\n".join(["SELECT", ",\n".join(shown), f"FROM {translated_source(panel.query)}", order]).rstrip()
+
+
+def _columns(panel: Panel) -> tuple[Field, ...]:
+    """Those that Grafana gets. Over time none of text: the plugin would draw a line for each text that it finds."""
+    if not _over_time(panel):
+        return panel.columns
+    return tuple(field for field in panel.columns if field is panel.label or field.unit is not Unit.TEXT)
 
 
 def _over_time(panel: Panel) -> bool:
@@ -156,7 +163,7 @@ def _overrides(panel: Panel, board: Board) -> list[dict[str, Any]]:
         # The panel's own text is for a table without rows; in a cell it would be said again and again.
         dash = [{"id": "noValue", "value": "–"}]
         overrides.append({"matcher": {"id": "byRegexp", "options": "/.*/"}, "properties": dash})
-    shown = [panel.label] if panel.kind is PanelKind.HEATMAP and panel.label else panel.columns
+    shown = [panel.label] if panel.kind is PanelKind.HEATMAP and panel.label else _columns(panel)
     overrides += [
         {"matcher": {"id": "byName", "options": field.title}, "properties": properties}
         for field in shown

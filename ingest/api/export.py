@@ -18,7 +18,7 @@ from ingest.api.http import openapi
 from ingest.api.http.auth import caller_of
 from ingest.api.http.problems import Problem, described
 from ingest.api.named_queries import ASKED_OTHERWISE, Campaigns, Since, Until, utc_now
-from ingest.api.recipient_list import Links, ListedEmail, Outcomes, Steps, Variants
+from ingest.api.recipient_list import Links, ListedRecipient, Outcomes, Steps, Variants
 from ingest.metrics import IngestMetrics
 from schemas.events import Time
 from schemas.settings import Settings
@@ -113,7 +113,7 @@ class HitRow(Struct, frozen=True, forbid_unknown_fields=True):
     headers: Annotated[str, Meta(description="The headers that rules read, as a JSON object.")]
 
 
-class RecipientRow(ListedEmail, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RecipientRow(ListedRecipient, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An email with every outcome asked for, as `/v1/recipients` lists it; null for never."""
 
     links: Annotated[str, Meta(description="The links that a person followed, by their ids, a blank between them.")]

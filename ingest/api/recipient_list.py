@@ -54,7 +54,7 @@ Outcomes = Annotated[
 ]
 
 
-class ListedEmail(Struct, frozen=True, kw_only=True):
+class ListedRecipient(Struct, frozen=True, kw_only=True):
     """An email: to whom, and when each thing first happened to it; null for never. What lists and exports share."""
 
     lead: Annotated[str, Meta(description=ABOUT["lead"])]
@@ -75,7 +75,7 @@ class ListedEmail(Struct, frozen=True, kw_only=True):
     complained_at: Annotated[Time | None, Meta(description=ABOUT["complained_at"])]
 
 
-class RecipientEntry(ListedEmail, frozen=True, kw_only=True):
+class RecipientEntry(ListedRecipient, frozen=True, kw_only=True):
     """An email: to whom, and when each thing first happened to it; null for never."""
 
     links: Annotated[list[str], Meta(description=ABOUT["links"])]

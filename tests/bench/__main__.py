@@ -10,6 +10,7 @@ from functools import partial
 
 from tests.bench import (
     answering,
+    first_visit,
     hostile,
     instrumenting,
     judging,
@@ -38,6 +39,7 @@ BENCHMARKS: dict[str, Callable[..., Section]] = {
     "sending": sending.measure,
     "mailboxes": mailboxes.measure,
     "queryable": queryable.measure,
+    "page": first_visit.measure,
     "soak": soak.measure,
 }
 PAGE = ROOT / "docs" / "benchmarks.md"

@@ -316,7 +316,9 @@ def _shown(end: datetime) -> Iterator[AnyEvent]:
     yield second.hit(Opened, 94 * MINUTE, CLIENTS[0][1:])
     yield second.hit(Clicked, 95 * MINUTE, BROWSER, "/pricing")
     yield second.hit(Clicked, 98 * MINUTE, BROWSER, "/book-a-call")
-    yield second.make(Replied, "reply", 121 * MINUTE, subject="Re: Spring launch", text=ANSWERS[1])
+    yield second.make(
+        Replied, "reply", 121 * MINUTE, subject="Re: Spring launch", text=ANSWERS[1], from_address="jo@example.org"
+    )
     third = Letter(PLANS[0], 3, "B", SHOWN_LEAD, at + 8 * DAY, "example.org")
     yield third.make(Skipped, "skipped", 0 * SECOND, reason="replied")
 

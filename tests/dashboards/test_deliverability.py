@@ -62,6 +62,13 @@ def test_a_sender_is_chosen_alone(troubled: Client) -> None:
 
 def test_providers_go_by_their_domains_whatever_their_case(troubled: Client) -> None:
     rows = {row["provider_name"]: row for row in ask(troubled, "by_provider", campaigns=("launch",))}
+    refused = [
+        (row["provider_name"], row["refusal_rate"])
+        for row in ask(troubled, "refusals_by_provider", campaigns=("launch",))
+    ]
+    assert refused == sorted(
+        ((name, row["refusal_rate"]) for name, row in rows.items()), key=lambda one: (-one[1], one[0])
+    )
     counted = ("domains", "sent", "hard_bounced", "soft_bounced", "blocked", "delivered", "complained")
     assert {name: [row[one] for one in counted] for name, row in rows.items()} == {
         "Google": [2, 4, 2, 0, 0, 2, 0],
@@ -199,6 +206,7 @@ def test_a_sender_s_health_is_that_of_the_end_of_each_day(troubled: Client) -> N
     assert [row["time"].day for row in rows] == list(range(10, 20))
     both = ask(troubled, "sender_health_over_time", campaigns=("launch",))
     assert (both[-1]["lowest"], both[-1]["middle"], both[-1]["highest"], both[-1]["senders"]) == (45, 45, 90, 2)
+    assert both[-1]["lowest_of"] == "a@example.com"
     senders = ask(troubled, "senders_in_period", campaigns=("launch",))
     assert [(row["sender"], row["health"], row["lowest"], row["sent"]) for row in senders] == [
         ("a@example.com", 45, 45, 8),

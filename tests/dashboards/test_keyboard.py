@@ -50,6 +50,24 @@ def test_at_a_keyboard_a_row_leads_to_its_leads_timeline(page: Page, url: str) -
     page.wait("document.querySelectorAll('.event').length > 0")
 
 
+def test_the_first_table_of_a_board_is_reached_within_ten_stops_of_tab(page: Page, url: str) -> None:
+    """From the top: to the way past everything, into the table, past its headings to the first row that leads on."""
+    page.open(url + "/" + WEEK)
+    page.wait(DRAWN)
+    page.value("document.body.focus()")
+    page.press("Tab")
+    page.press("Tab")
+    assert page.value("document.activeElement.innerText") == "Skip to the table Campaigns"
+    page.press("Enter")
+    page.wait("document.activeElement.matches('#panel-campaigns .scroll')")
+    page.press("ArrowDown")
+    assert "campaign=spring" in str(page.value("document.activeElement.search"))
+    page.click('#boards a[data-board="pipeline"]')
+    page.wait(f"document.querySelector('h1').innerText === 'Pipeline' && {DRAWN}")
+    table = page.value("document.querySelector('.card.table h2').innerText")
+    assert page.value("document.querySelector('#to-table').textContent") == f"Skip to the table {table}"
+
+
 def test_every_row_with_a_link_has_one_that_tab_comes_to(page: Page, url: str) -> None:
     for board in BOARDS:
         page.open(f"{url}/{WEEK}&board={board.key}&lead=lead-0")

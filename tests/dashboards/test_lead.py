@@ -106,6 +106,7 @@ def test_a_stop_in_a_reply_a_reason_and_a_pause_are_told(troubled: Client) -> No
         "matched_by": "token",
         "subject": "Re: Launch",
     }
+    mail["from_address"] = "weary@elsewhere.example.net"
     asked: dict[str, Any] = {"text": "No.\nRemove me", "asks_to_stop": True, "stop_phrase": "Remove me", "stop_line": 2}
     events = [
         email.sent(),

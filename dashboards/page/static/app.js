@@ -79,6 +79,7 @@ function leave(board) {
   named(title ?? "Sendlens");
   $("about").textContent = $("subtitle").textContent = $("status").textContent = "";
   $("panels").replaceChildren();
+  offerTable(null);
   offer([], {});
   $("board").setAttribute("aria-busy", "true");
   $("board").dataset.board = board;
@@ -135,6 +136,7 @@ function fill({ board, answers }, context) {
     drawn = { key: board.key, panels: board.panels.map((description) => ({ description, ...panel(description, choose, board.key) })) };
     place(drawn.panels);
     $("panels").replaceChildren(...drawn.panels.map(({ node }) => node));
+    offerTable(drawn.panels.find(({ description }) => description.kind === "table"));
   }
   const waits = untyped(board);
   $("variables").classList.toggle("waits", Boolean(waits)); // the notice asks for it
@@ -145,6 +147,16 @@ function fill({ board, answers }, context) {
   }
   const nothing = empty(board, answers);
   notice(nothing?.key ?? "", nothing?.make);
+}
+
+/** The way at a keyboard to the board's first table, past two dozen cards and charts. */
+function offerTable(first) {
+  $("to-table").hidden = !first;
+  if (!first) return;
+  const rows = first.node.querySelector(".scroll");
+  rows.id = `table-${first.description.key}`;
+  $("to-table").href = `#${rows.id}`;
+  $("to-table").textContent = `Skip to the table ${first.description.title}`;
 }
 
 let noticed = "";

@@ -16,8 +16,9 @@ export function bar(description, choose) {
   const node = el("div", { class: `bars ${fields.length === 1 ? "single" : ""}` }, legend, table, nothing);
   let drawn = "";
 
+  /** A share of the row's whole, where it has several parts: of one alone it would be 100 %, in every row. */
   function share(row, field, total) {
-    const part = stacked ? (total ? row[field.column] / total : null) : row[field.column.startsWith("raw_") ? "raw_share" : "share"];
+    const part = stacked ? (total && row[field.column] !== total ? row[field.column] / total : null) : row[field.column.startsWith("raw_") ? "raw_share" : "share"];
     return part === null || part === undefined ? "" : rate(part);
   }
 

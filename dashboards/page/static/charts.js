@@ -2,7 +2,7 @@
 
 import { color, el } from "./dom.js";
 import { moment, tick, times, value } from "./format.js";
-import { lines } from "./marks.js";
+import { fitting, lines } from "./marks.js";
 
 const SYMBOLS = ["circle", "triangle", "diamond", "rect"]; // told apart by form as well as by colour
 const FEW = 62; // points that still get a symbol each
@@ -45,7 +45,8 @@ export function chart(panel) {
   const overTime = panel.kind === "time-series";
   const { label } = panel;
   // A histogram draws one amount, for another on an axis of its own would be the same columns again; the table has both.
-  const fields = overTime ? panel.fields : panel.fields.filter((field) => field.unit === panel.fields[0].unit);
+  // Text has no line; the point under the mouse and the table say it.
+  const fields = overTime ? panel.fields.filter((field) => field.unit !== "string") : panel.fields.filter((field) => field.unit === panel.fields[0].unit);
   const units = [...new Set(fields.map((field) => field.unit))].slice(0, 2);
   const hasLines = fields.some((field) => field.line);
   const canvas = el("div", { class: "chart", role: "img" });
@@ -89,14 +90,16 @@ export function chart(panel) {
       markLine: {
         symbol: ["none", "none"], silent: true, animation: false,
         lineStyle: { color: color("vermillion"), type: "dashed", width: 1.25 },
-        label: { color: muted, fontSize: 11, position: "end", padding: [0, 2], overflow: "truncate" },
-        // Each text has the room up to the next line; one that has none is left to the tooltip and the table.
+        label: { color: muted, fontSize: 11, position: "end", padding: [0, 2] },
+        // Each text has the room up to the next line; what does not fit is left to the tooltip and the table.
         data: placed.map((mark, at) => {
           const right = (placed[at + 1]?.x ?? width - 30) - mark.x, left = mark.x - (placed[at - 1]?.x ?? 0);
           const isLast = at === placed.length - 1;
           const align = isLast && right < 150 && left > right + 250 ? "right" : "left";
-          const room = Math.min(420, (align === "left" ? right : left - 250) - 8);
-          return { xAxis: mark.at, label: { show: room > 60, formatter: mark.text, width: room, align } };
+          const text = fitting(mark.text, (align === "left" ? right : left - 250) - 8, `11px ${getComputedStyle(document.body).fontFamily}`);
+          // A resume is told from a pause by its colour and by a line without gaps.
+          const lineStyle = mark.isResumed ? { color: color("green"), type: "solid" } : {};
+          return { xAxis: mark.at, lineStyle, label: { show: text !== "", formatter: text, align } };
         }),
       },
     };

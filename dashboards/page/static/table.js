@@ -1,11 +1,13 @@
 // Tables: real ones, sorted by their headings, the longest ones shortened until asked.
 
+import { chosen } from "./choice.js";
 import { el } from "./dom.js";
 import { moment, value } from "./format.js";
 import { listed } from "./lists.js";
 
 const SHOWN = 10;
 const IDS = ["campaign_id", "step", "variant", "link_id", "place"]; // what tells rows apart besides their label
+const CAMPAIGN = "campaign_name";
 const BADGES = new Set(["human", "machine", "bot", "paused", "active"]);
 
 /** The highest threshold that a number has reached, or null. */
@@ -40,12 +42,17 @@ function cell(field, row) {
   return el("td", { class: kinds }, counted(field, row, text));
 }
 
+const isNone = (content) => content === null || content === "" || content === "–";
+const testOf = (row) => JSON.stringify([row.campaign_id, row.step]);
+
 /**
  * A table of the panel's columns; `update(rows)` draws again only what changed, and keeps the focus. With `all` every row is
- * shown, in the order in which it comes, and columns that are empty in all of them are not.
+ * shown, in the order in which it comes, and columns that are empty in all of them are not. The column of campaigns is not
+ * there where one is chosen, and the rows of an A/B test stay together however they are sorted.
  */
 export function table(panel, choose, { all: every = false } = {}) {
   const columns = panel.label ? [panel.label, ...panel.fields] : panel.fields;
+  const ofTests = columns.some((field) => field.column === "finding");
   let sorted = null;
   let rows = [];
   let all = every;
@@ -74,30 +81,49 @@ export function table(panel, choose, { all: every = false } = {}) {
   function inOrder() {
     if (!sorted) return rows;
     const { field, down } = sorted;
-    return [...rows].sort((one, other) => {
+    const ordered = [...rows].sort((one, other) => {
       const [a, b] = [one[field.column], other[field.column]];
       if (a === b) return 0;
-      if (a === null) return 1; // what has no value comes last either way
-      if (b === null) return -1;
+      if (isNone(a)) return 1; // what has no value comes last either way
+      if (isNone(b)) return -1;
       const order = isText(field) ? String(a).localeCompare(String(b), "en", { numeric: true }) : a - b;
       return down ? -order : order;
     });
+    if (!ofTests) return ordered;
+    const first = [...new Set(ordered.map(testOf))];
+    return first.flatMap((test) => rows.filter((row) => testOf(row) === test));
   }
+
+  /** The first rows, to the end of the test in which they would be cut. */
+  function firstOf(ordered) {
+    let end = Math.min(SHOWN, ordered.length);
+    while (ofTests && end < ordered.length && testOf(ordered[end]) === testOf(ordered[end - 1])) end += 1;
+    return ordered.slice(0, end);
+  }
+
+  const shownNow = () => (all ? inOrder() : firstOf(inOrder()));
 
   function draw(force) {
     const text = JSON.stringify([rows, moment(0), location.search]); // times and links say the present choice
     if (!force && text === drawn) return;
     drawn = text;
     const focused = placeOf(document.activeElement);
-    const shown = all ? inOrder() : inOrder().slice(0, SHOWN);
+    const shown = shownNow();
     const heading = (row, text) => el("th", { scope: "row", class: text.length > 22 ? "text long" : "text" }, labelled(panel, row, choose, text));
     body.replaceChildren(...shown.map((row) => el("tr", { "data-key": keyOf(row) }, ...columns.map((field) =>
       field === panel.label ? heading(row, value(row[field.column], field.unit)) : cell(field, row)))));
     for (const line of body.rows) line.querySelector("a")?.removeAttribute("tabindex");
     if (focused) [...body.rows].find((line) => line.dataset.key === focused.key)?.cells[focused.column].querySelector("a")?.focus();
-    if (every) sparse();
-    more.hidden = every || rows.length <= SHOWN;
-    more.textContent = all ? `Show the first ${SHOWN}` : `Show all ${rows.length}`;
+    const isOfOne = panel.label?.column !== CAMPAIGN && (chosen().of.campaign ?? []).length === 1;
+    columns.forEach((field, at) => {
+      const isEmpty = every && rows.every((row) => row[field.column] === null || row[field.column] === "");
+      const isHidden = isEmpty || (isOfOne && field.column === CAMPAIGN);
+      headings[at].hidden = isHidden;
+      for (const line of body.rows) line.cells[at].hidden = isHidden;
+    });
+    const few = firstOf(inOrder()).length;
+    more.hidden = every || rows.length <= few;
+    more.textContent = all ? `Show the first ${few}` : `Show all ${rows.length}`;
   }
 
   /** Of which row and column a link is, to find it again in a table that was drawn anew; null of what is no link of it. */
@@ -108,13 +134,13 @@ export function table(panel, choose, { all: every = false } = {}) {
 
   const keyOf = (row) => JSON.stringify([panel.label?.column, ...IDS].map((name) => row[name] ?? null));
 
-  function sparse() {
-    columns.forEach((field, at) => {
-      const empty = rows.every((row) => row[field.column] === null || row[field.column] === "");
-      headings[at].hidden = empty;
-      for (const line of body.rows) line.cells[at].hidden = empty;
-    });
-  }
+  // Past the headings: from the table as a whole the arrow key goes to its first row.
+  wrap.addEventListener("keydown", (event) => {
+    const first = event.target === wrap && event.key === "ArrowDown" && body.querySelector("a");
+    if (!first) return;
+    event.preventDefault();
+    first.focus();
+  });
 
   node.addEventListener("keydown", (event) => {
     const { key, target } = event;
@@ -130,7 +156,7 @@ export function table(panel, choose, { all: every = false } = {}) {
 
   return {
     node: el("div", { class: "table" }, wrap, more),
-    shown: () => (all ? inOrder() : inOrder().slice(0, SHOWN)),
+    shown: shownNow,
     update(next) {
       rows = next;
       draw(false);
