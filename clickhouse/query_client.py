@@ -3,7 +3,8 @@
 Many viewers cost one query: an answer is shared by all who ask the same within a second, and asked once if they ask
 at the same time. A question that nobody waits for any more is cancelled, also in ClickHouse. Viewers take turns, query
 by query, so that one who asks much does not keep the others waiting. Of a period in which nothing happened a board's
-questions are asked in their quiet form (inlining.py), once one cheap query has said so.
+questions are asked in their quiet form (inlining.py), once one cheap query has said so. Parts of one view are asked
+as that view once (rounds.py).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from starlette.types import Receive
 
 from clickhouse.queries import Query, get
+from clickhouse.rounds import apart, gathered
 from clickhouse.store import error_code
 from schemas.errors import Retry
 
@@ -146,8 +148,14 @@ class QueryClient:
         if self._client is None:
             async with self._turns.of(viewer):  # one attempt, not one for each query
                 await asyncio.get_running_loop().run_in_executor(self._threads, self._connected)
-        if await self._is_quiet(queries, values, viewer):
-            queries = [query.of_quiet for query in queries]
+        asked = gathered(queries)
+        if await self._is_quiet(asked, values, viewer):
+            asked = [query.of_quiet for query in asked]
+        answers = apart(queries, await self._round(asked, values, viewer))
+        alone = [query for query in queries if query.name not in answers]
+        return answers | await self._round(alone, values, viewer)
+
+    async def _round(self, queries: list[Query], values: Mapping[str, Any], viewer: Hashable) -> dict[str, QueryResult]:
         asked = [self._in_turn(query, query.values(values), viewer) for query in queries]
         answers = await asyncio.gather(*asked, return_exceptions=True)
         for answer in answers:
