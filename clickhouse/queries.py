@@ -28,7 +28,8 @@ class Query:
     """One named query. `about` is its comment; `parameters` maps each parameter's name to its ClickHouse type.
 
     Of a view, `definition` is what it selects, and `sql` asks it by its name. `expanded` is that with the
-    SELECTs of the views that it calls in their places, as ClickHouse keeps it.
+    SELECTs of the views that it calls in their places, as ClickHouse keeps it. `quiet` is that for a period of which
+    nothing is written (see the query `written_in_period`), empty where it is the same.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Query:
     parameters: Mapping[str, str] = field(default_factory=dict)
     definition: str = ""
     expanded: str = ""
+    quiet: str = ""
 
     @property
     def asked(self) -> str:
@@ -51,9 +53,14 @@ class Query:
         body = "\n".join("    " + line if line else line for line in self.sql.split("\n"))
         return f"(\n{body}\n)"
 
+    @property
+    def of_quiet(self) -> Query:
+        """The same question of a period in which nothing happened: the same answer, for half of the planning."""
+        return replace(self, expanded=self.quiet) if self.quiet else self
+
     def rewritten(self, sql: str) -> Query:
         """The same question in other words, which no view has."""
-        return replace(self, sql=sql, definition="", expanded="")
+        return replace(self, sql=sql, definition="", expanded="", quiet="")
 
     def values(self, given: Mapping[str, object]) -> dict[str, object]:
         """Of the values given, those that this query takes. Raises KeyError when one is missing."""
@@ -75,7 +82,7 @@ def read(texts: Iterable[tuple[str, str]], what: str = "name") -> dict[str, Quer
     if what != "view":
         return found
     views = {name: _of_view(query) for name, query in found.items()}
-    return {name: replace(view, expanded=select(view, views)) for name, view in views.items()}
+    return {name: _expanded(view, views) for name, view in views.items()}
 
 
 def called(view: str, parameters: Mapping[str, str]) -> str:
@@ -105,6 +112,11 @@ def _query(name: str, body: str) -> Query:
 def _of_view(query: Query) -> Query:
     asked = f"SELECT *\nFROM {called(query.name, query.parameters)}"
     return replace(query, sql=asked, definition=query.sql)
+
+
+def _expanded(view: Query, views: Mapping[str, Query]) -> Query:
+    expanded, quiet = select(view, views), select(view, views, quiet=True)
+    return replace(view, expanded=expanded, quiet="" if quiet == expanded else quiet)
 
 
 def _split(body: str) -> tuple[str, str]:

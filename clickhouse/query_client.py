@@ -2,7 +2,9 @@
 
 Many viewers cost one query: an answer is shared by all who ask the same within a second, and asked once if they ask
 at the same time. A question that nobody waits for any more is cancelled, also in ClickHouse. Viewers take turns, query
-by query, so that one who asks much does not keep the others waiting.
+by query, so that one who asks much does not keep the others waiting. Of a period in which nothing happened a board's
+questions are asked in their quiet form (inlining.py), once one cheap query has said so. Parts of one view are asked
+as that view once (rounds.py).
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from starlette.types import Receive
 
-from clickhouse.queries import Query
+from clickhouse.queries import Query, get
+from clickhouse.rounds import apart, gathered
 from clickhouse.store import error_code
 from schemas.errors import Retry
 
@@ -38,6 +41,7 @@ TOO_MANY = "too many different questions at once"
 
 _SETTINGS = {"readonly": 1, "max_execution_time": QUERY_SECONDS, "max_result_rows": 10_000}
 _DATABASE_IS_GONE = 0  # no code of the server's: it did not answer
+_WRITTEN = get("written_in_period")
 _KILL = "KILL QUERY WHERE Settings['log_comment'] = {tag:String} ASYNC"
 
 T = TypeVar("T")
@@ -144,12 +148,27 @@ class QueryClient:
         if self._client is None:
             async with self._turns.of(viewer):  # one attempt, not one for each query
                 await asyncio.get_running_loop().run_in_executor(self._threads, self._connected)
+        asked = gathered(queries)
+        if await self._is_quiet(asked, values, viewer):
+            asked = [query.of_quiet for query in asked]
+        answers = apart(queries, await self._round(asked, values, viewer))
+        alone = [query for query in queries if query.name not in answers]
+        return answers | await self._round(alone, values, viewer)
+
+    async def _round(self, queries: list[Query], values: Mapping[str, Any], viewer: Hashable) -> dict[str, QueryResult]:
         asked = [self._in_turn(query, query.values(values), viewer) for query in queries]
         answers = await asyncio.gather(*asked, return_exceptions=True)
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
         return {query.name: answer for query, answer in zip(queries, answers, strict=True) if isinstance(answer, dict)}
+
+    async def _is_quiet(self, queries: list[Query], values: Mapping[str, Any], viewer: Hashable) -> bool:
+        """Whether nothing happened in the period: known of the moment of asking, as an answer is. One failed look is no
+        yes."""
+        if not any(query.quiet for query in queries):
+            return False
+        return (await self._in_turn(_WRITTEN, _WRITTEN.values(values), viewer)).get("rows") == []
 
     async def _in_turn(self, query: Query, values: dict[str, Any], viewer: Hashable) -> QueryResult:
         async with self._turns.of(viewer):

@@ -67,92 +67,111 @@ WHERE variant != ''
 -- The rates of a test's variants, each beside its baseline's.
 SELECT
     *,
-    first_value(variant) OVER step_and_metric AS baseline,
-    variant = baseline AS is_baseline,
-    first_value(delivered) OVER step_and_metric AS baseline_delivered,
-    first_value(reached) OVER step_and_metric AS baseline_reached,
-    first_value(rate_low) OVER step_and_metric AS baseline_low,
-    first_value(rate_high) OVER step_and_metric AS baseline_high,
-    baseline_reached / nullIf(baseline_delivered, 0) AS baseline_rate,
-    count() OVER step_and_metric - 1 AS comparisons,
     if(is_baseline, NULL, rate - baseline_rate) AS difference,
-    (reached + baseline_reached) / nullIf(delivered + baseline_delivered, 0) AS pooled,
     sqrt(pooled * (1 - pooled) * (1 / nullIf(delivered, 0) + 1 / nullIf(baseline_delivered, 0))) AS deviation,
     multiIf(isNull(difference), NULL, deviation = 0, 1, erfc(abs(difference) / deviation / sqrt(2))) AS p_value
-FROM ab_rates(
-    since = {since:DateTime64(3, 'UTC')},
-    until = {until:DateTime64(3, 'UTC')},
-    campaigns = {campaigns:Array(String)},
-    steps = {steps:Array(UInt8)}
-)
-WINDOW step_and_metric AS
+FROM
 (
-    PARTITION BY campaign, step, metric
-    ORDER BY lower(variant) != 'control', variant
-    ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+    SELECT
+        *,
+        variant = baseline AS is_baseline,
+        baseline_reached / nullIf(baseline_delivered, 0) AS baseline_rate,
+        (reached + baseline_reached) / nullIf(delivered + baseline_delivered, 0) AS pooled
+    FROM
+    (
+        SELECT
+            *,
+            first_value(variant) OVER step_and_metric AS baseline,
+            first_value(delivered) OVER step_and_metric AS baseline_delivered,
+            first_value(reached) OVER step_and_metric AS baseline_reached,
+            first_value(rate_low) OVER step_and_metric AS baseline_low,
+            first_value(rate_high) OVER step_and_metric AS baseline_high,
+            count() OVER step_and_metric - 1 AS comparisons
+        FROM ab_rates(
+            since = {since:DateTime64(3, 'UTC')},
+            until = {until:DateTime64(3, 'UTC')},
+            campaigns = {campaigns:Array(String)},
+            steps = {steps:Array(UInt8)}
+        )
+        WINDOW step_and_metric AS
+        (
+            PARTITION BY campaign, step, metric
+            ORDER BY lower(variant) != 'control', variant
+            ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+        )
+    )
 )
 
 -- view: ab_sized
--- `ab_compared`, with the sample that is needed.
+-- `ab_compared`, with the sample that is needed. Step by step, a SELECT in another, because ClickHouse analyses what an alias
+-- stands for at each mention: in one SELECT these few lines are four thousand functions.
 SELECT
     *,
-    row_number() OVER (
-        PARTITION BY campaign, step, metric ORDER BY is_baseline, coalesce(p_value, 1), variant
-    ) AS place,
-    -- How far out the level lies that is left for each comparison: Abramowitz and Stegun 26.2.23, refined once (Newton).
-    0.05 / 2 / comparisons AS tail,
-    sqrt(-2 * log(tail)) AS root,
-    root - (2.515517 + 0.802853 * root + 0.010328 * pow(root, 2))
-        / (1 + 1.432788 * root + 0.189269 * pow(root, 2) + 0.001308 * pow(root, 3)) AS roughly,
-    roughly + (erfc(roughly / sqrt(2)) / 2 - tail) * sqrt(2 * pi()) * exp(pow(roughly, 2) / 2) AS z,
-    if(abs(difference) > baseline_rate / 5, abs(difference), baseline_rate / 5) AS size,
-    baseline_rate + if(difference >= 0 AND baseline_rate + size <= 1, size, -size) AS target,
-    (baseline_rate + target) / 2 AS middle,
-    -- 0.8416212335729143 is the normal distribution's 80th percentile.
-    pow(
-        z * sqrt(2 * middle * (1 - middle))
-            + 0.8416212335729143 * sqrt(baseline_rate * (1 - baseline_rate) + target * (1 - target)),
-        2
-    ) / nullIf(pow(size, 2), 0) AS for_power,
-    5 / nullIf(if(pooled < 0.5, pooled, 1 - pooled), 0) AS for_validity,
-    if(
-        is_baseline OR isNull(for_power) OR isNull(for_validity),
-        NULL,
-        toInt64(ceil(if(for_power > for_validity, for_power, for_validity)))
-    ) AS needed,
     needed - toInt64(if(delivered < baseline_delivered, delivered, baseline_delivered)) AS lacking,
     if(lacking < 0, 0, lacking) AS missing
-FROM ab_compared(
-    since = {since:DateTime64(3, 'UTC')},
-    until = {until:DateTime64(3, 'UTC')},
-    campaigns = {campaigns:Array(String)},
-    steps = {steps:Array(UInt8)}
+FROM
+(
+    SELECT
+        *,
+        if(
+            is_baseline OR isNull(for_power) OR isNull(for_validity),
+            NULL,
+            toInt64(ceil(if(for_power > for_validity, for_power, for_validity)))
+        ) AS needed
+    FROM
+    (
+        SELECT
+            *,
+            -- 0.8416212335729143 is the normal distribution's 80th percentile.
+            pow(
+                z * sqrt(2 * middle * (1 - middle))
+                    + 0.8416212335729143 * sqrt(baseline_rate * (1 - baseline_rate) + target * (1 - target)),
+                2
+            ) / nullIf(pow(size, 2), 0) AS for_power,
+            5 / nullIf(if(pooled < 0.5, pooled, 1 - pooled), 0) AS for_validity
+        FROM
+        (
+            SELECT
+                *,
+                roughly + (erfc(roughly / sqrt(2)) / 2 - tail) * sqrt(2 * pi()) * exp(pow(roughly, 2) / 2) AS z,
+                (baseline_rate + target) / 2 AS middle
+            FROM
+            (
+                SELECT
+                    *,
+                    -- How far out the level lies that is left for each comparison: Abramowitz and Stegun 26.2.23, refined
+                    -- once (Newton).
+                    root - (2.515517 + 0.802853 * root + 0.010328 * pow(root, 2))
+                        / (1 + 1.432788 * root + 0.189269 * pow(root, 2) + 0.001308 * pow(root, 3)) AS roughly,
+                    baseline_rate + if(difference >= 0 AND baseline_rate + size <= 1, size, -size) AS target
+                FROM
+                (
+                    SELECT
+                        *,
+                        row_number() OVER (
+                            PARTITION BY campaign, step, metric ORDER BY is_baseline, coalesce(p_value, 1), variant
+                        ) AS place,
+                        0.05 / 2 / comparisons AS tail,
+                        sqrt(-2 * log(tail)) AS root,
+                        if(abs(difference) > baseline_rate / 5, abs(difference), baseline_rate / 5) AS size
+                    FROM ab_compared(
+                        since = {since:DateTime64(3, 'UTC')},
+                        until = {until:DateTime64(3, 'UTC')},
+                        campaigns = {campaigns:Array(String)},
+                        steps = {steps:Array(UInt8)}
+                    )
+                    WHERE comparisons > 0
+                )
+            )
+        )
+    )
 )
-WHERE comparisons > 0
 
 -- view: ab_tests
 -- Every variant of every step that was sent in at least two, of the emails sent in the period, by metric. What the columns
--- mean stands at the head of the file.
+-- mean stands at the head of the file. A SELECT in another as in ab_sized.
 SELECT
     *,
-    difference / nullIf(baseline_rate, 0) AS lift,
-    difference - sqrt(pow(rate - rate_low, 2) + pow(baseline_high - baseline_rate, 2)) AS low,
-    difference + sqrt(pow(rate_high - rate, 2) + pow(baseline_rate - baseline_low, 2)) AS high,
-    -- Holm: the smallest of m is held against 1/m of the level, the next against 1/(m - 1), until one does not pass.
-    max((comparisons - place + 1) * coalesce(p_value, 1)) OVER (
-        PARTITION BY campaign, step, metric ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS stepped_down,
-    multiIf(isNull(p_value), NULL, stepped_down > 1, 1, stepped_down) AS corrected_p,
-    multiIf(isNull(needed), NULL, size > abs(difference), 'fifth', 'seen') AS needed_for,
-    -- 1,234,567
-    reverse(arrayStringConcat(extractAll(reverse(toString(assumeNotNull(missing))), '..?.?'), ',')) AS thousands,
-    multiIf(
-        is_baseline, 'baseline',
-        isNull(missing) OR missing > 0, 'short',
-        corrected_p >= 0.05, 'none',
-        difference > 0, 'better',
-        'worse'
-    ) AS outcome,
     multiIf(
         is_baseline, 'Baseline',
         isNull(difference) AND metric = 'open', 'Not tracked: none delivered with a pixel',
@@ -171,11 +190,39 @@ SELECT
         outcome = 'better', concat(variant, ' is better than ', baseline),
         concat(baseline, ' is better than ', variant)
     ) AS finding
-FROM ab_sized(
-    since = {since:DateTime64(3, 'UTC')},
-    until = {until:DateTime64(3, 'UTC')},
-    campaigns = {campaigns:Array(String)},
-    steps = {steps:Array(UInt8)}
+FROM
+(
+    SELECT
+        *,
+        multiIf(isNull(p_value), NULL, stepped_down > 1, 1, stepped_down) AS corrected_p,
+        multiIf(
+            is_baseline, 'baseline',
+            isNull(missing) OR missing > 0, 'short',
+            corrected_p >= 0.05, 'none',
+            difference > 0, 'better',
+            'worse'
+        ) AS outcome
+    FROM
+    (
+        SELECT
+            *,
+            difference / nullIf(baseline_rate, 0) AS lift,
+            difference - sqrt(pow(rate - rate_low, 2) + pow(baseline_high - baseline_rate, 2)) AS low,
+            difference + sqrt(pow(rate_high - rate, 2) + pow(baseline_rate - baseline_low, 2)) AS high,
+            -- Holm: the smallest of m is held against 1/m of the level, the next against 1/(m - 1), until one does not pass.
+            max((comparisons - place + 1) * coalesce(p_value, 1)) OVER (
+                PARTITION BY campaign, step, metric ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+            ) AS stepped_down,
+            multiIf(isNull(needed), NULL, size > abs(difference), 'fifth', 'seen') AS needed_for,
+            -- 1,234,567
+            reverse(arrayStringConcat(extractAll(reverse(toString(assumeNotNull(missing))), '..?.?'), ',')) AS thousands
+        FROM ab_sized(
+            since = {since:DateTime64(3, 'UTC')},
+            until = {until:DateTime64(3, 'UTC')},
+            campaigns = {campaigns:Array(String)},
+            steps = {steps:Array(UInt8)}
+        )
+    )
 )
 
 -- view: ab

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -31,7 +30,7 @@ from clickhouse.query_parameters import QueryParameters
 from clickhouse.store import connect
 from dashboards.boards import BOARDS
 from schemas.settings import Settings, load
-from tests.bench import before, campaigns, machine
+from tests.bench import before, campaigns, floor, machine
 from tests.bench.figures import Section, Table, Wrong
 from tests.bench.page import keep_part
 from tests.bench.workshop import ROOT
@@ -88,13 +87,13 @@ def measure(client: Client, folder: Path, pid: int = 0) -> Section:
             used: list[float] = []
             over = ""
             for days in _RANGES.values():
-                before = _cpu_ms(pid)
+                before = machine.cpu_ms(pid)
                 taken = _times(client, query, days, chosen)
                 if taken is None:
                     over = f"over {_LONGEST} s"
                     break
                 times += taken[1:] or taken
-                used.append((_cpu_ms(pid) - before) / len(taken))
+                used.append((machine.cpu_ms(pid) - before) / len(taken))
             p50, p95 = _of(times)
             asked += 1
             slow += bool(over) or p95 > TARGET_MS
@@ -105,6 +104,7 @@ def measure(client: Client, folder: Path, pid: int = 0) -> Section:
     section.tables.append(Table(("board", "query", "campaigns", "p50 ms", "p95 ms", "CPU ms", ""), rows))
     section.remarks.append(f"{asked - slow} of {asked} within {TARGET_MS:.0f} ms at p95.")
     section.tables.append(_beside(client, folder))
+    section.tables.append(floor.measured(client, pid))
     return section
 
 
@@ -141,14 +141,6 @@ def _times(client: Client, query: Query, days: float, chosen: tuple[str, ...]) -
         if times[-1] > 1000:
             break
     return times
-
-
-def _cpu_ms(pid: int) -> float:
-    """Processor time of a process so far; 0 where there is none to look at."""
-    if not pid:
-        return 0.0
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
 
 
 def _of(times: list[float]) -> tuple[float, float]:

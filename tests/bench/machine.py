@@ -47,6 +47,14 @@ def load_average() -> float:
     return os.getloadavg()[0]
 
 
+def cpu_ms(pid: int) -> float:
+    """Processor time of a process so far; 0 where there is none to look at."""
+    if not pid:
+        return 0.0
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+
+
 def _tool(name: str, flag: str) -> str:
     path = shutil.which(name)
     if path is None:

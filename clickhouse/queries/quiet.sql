@@ -1,0 +1,12 @@
+-- name: written_in_period
+-- A row where anything is written of the period or of the one of equal length before it, none where both are quiet: then
+-- no view of the period has a row to read, because rollups and rows alike are found by what is written in `slots`. One
+-- part's row is enough to know, so not FINAL.
+SELECT 1 AS written
+FROM slots
+WHERE of IN ('email', 'hit') AND written > 0
+    AND slot >= toStartOfHour(subtractMilliseconds(
+        {since:DateTime64(3, 'UTC')}, dateDiff('millisecond', {since:DateTime64(3, 'UTC')}, {until:DateTime64(3, 'UTC')})
+    ))
+    AND slot < {until:DateTime64(3, 'UTC')}
+LIMIT 1
