@@ -20,24 +20,44 @@ _LITERALS = {
     "Array(String)": re.compile(r"\['[^'\\]*'(, '[^'\\]*')*\]"),
     "UInt8": re.compile(r"\d{1,2}"),
 }
-_QUOTED = re.compile(r"'(?:[^'\\]|\\.|'')*'|--[^\n]*")
+# What may end an argument, and what only looks like it.
+_SIGNS = re.compile(r"'(?:[^'\\]|\\.|'')*'|--[^\n]*|[,()\[\]{}]")
+_DEPTHS = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
+_CALLED = re.compile(r"\b(?:FROM|JOIN)\s+(?P<view>\w+)\(")
 
 
-def select(view: Query, views: Mapping[str, Query]) -> str:
-    """The view's SELECT, with those of the views that it calls with parameters in their place.
+def selects(views: Mapping[str, Query]) -> dict[str, str]:
+    """Each view's SELECT, with those of the views that it calls with parameters in their place.
 
     Raises ValueError when a call leaves out a parameter, or names one that the view does not have.
     """
-    sql = view.definition
-    calls = re.compile(rf"\b(FROM|JOIN)(\s+)({'|'.join(map(re.escape, views))})\(")
-    while call := calls.search(sql):
-        inner = views[call[3]]
-        given, end = _arguments(sql, call.end())
-        if given.keys() != inner.parameters.keys():
-            raise ValueError(f"view {view.name} calls {inner.name} with {sorted(given)}")
-        body = _put(select(inner, views), given)
-        sql = f"{sql[: call.start()]}{call[1]}{call[2]}(\n{body}\n){sql[end:]}"
-    return sql
+    done: dict[str, str] = {}
+    for name in views:
+        _select(name, views, done)
+    return done
+
+
+def _select(name: str, views: Mapping[str, Query], done: dict[str, str]) -> str:
+    """That of one view, which is in `done` afterwards."""
+    if name not in done:
+        done[name] = _without_calls(views[name].definition, name, views, done)
+    return done[name]
+
+
+def _without_calls(sql: str, of: str, views: Mapping[str, Query], done: dict[str, str]) -> str:
+    """The SQL of view `of`, or an argument in it, with SELECTs in the place of calls."""
+    parts, at = [], 0
+    for call in _CALLED.finditer(sql):
+        inner = views.get(call["view"])
+        if inner is None or call.start() < at:  # a function, or in the arguments of the call before
+            continue
+        texts, end = _arguments(sql, call.end())
+        if texts.keys() != inner.parameters.keys():
+            raise ValueError(f"view {of} calls {inner.name} with {sorted(texts)}")
+        given = {name: _without_calls(text, of, views, done) for name, text in texts.items()}
+        parts += [sql[at : call.start("view")], f"(\n{_put(_select(inner.name, views, done), given)}\n)"]
+        at = end
+    return "".join([*parts, sql[at:]])
 
 
 def _put(sql: str, given: Mapping[str, str]) -> str:
@@ -54,15 +74,13 @@ def _put(sql: str, given: Mapping[str, str]) -> str:
 
 def _arguments(sql: str, start: int) -> tuple[dict[str, str], int]:
     """What a call gives, by parameter, and where the call ends."""
-    depth, at, begins, given = 1, start, start, []
-    while depth:
-        if text := _QUOTED.match(sql, at):
-            at = text.end()
-            continue
-        depth += {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}.get(sql[at], 0)
-        if (sql[at] == "," and depth == 1) or not depth:
-            given.append(sql[begins:at])
-            begins = at + 1
-        at += 1
+    depth, at, given = 1, start, []
+    for sign in _SIGNS.finditer(sql, start):
+        depth += _DEPTHS.get(sign[0], 0)
+        if (sign[0] == "," and depth == 1) or not depth:
+            given.append(sql[at : sign.start()])
+            at = sign.end()
+        if not depth:
+            break
     pairs = (argument.partition("=") for argument in given if argument.strip())
     return {name.strip(): value.strip() for name, _, value in pairs}, at

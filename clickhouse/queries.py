@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from clickhouse.inlining import PARAMETER, select
+from clickhouse.inlining import PARAMETER, selects
 from schemas.errors import Misconfigured
 
 FOLDER = Path(__file__).with_name("queries")
@@ -75,7 +75,7 @@ def read(texts: Iterable[tuple[str, str]], what: str = "name") -> dict[str, Quer
     if what != "view":
         return found
     views = {name: _of_view(query) for name, query in found.items()}
-    return {name: replace(view, expanded=select(view, views)) for name, view in views.items()}
+    return {name: replace(views[name], expanded=sql) for name, sql in selects(views).items()}
 
 
 def called(view: str, parameters: Mapping[str, str]) -> str:
