@@ -286,10 +286,13 @@ def work(
     """Run stages of the stream: sender, judge, reader, guard, store, webhooks."""
     with explained():
         from agents import worker
-        from dashboards.grafana.annotations import annotate
 
         settings = read_settings()
-        to_grafana = partial(annotate, settings) if settings.grafana_url else None
+        to_grafana = None
+        if settings.grafana_url:
+            from dashboards.grafana.annotations import annotate
+
+            to_grafana = partial(annotate, settings)
         given = worker.StageFactory(settings, annotate=to_grafana)
         asyncio.run(worker.work(given, worker.stages_named(stage or []), drain=drain))
 

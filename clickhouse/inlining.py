@@ -27,7 +27,10 @@ _BEGINS = {"".join(text.split()) for text in (_SINCE, _BEFORE, f"CAST({_BEFORE} 
 # The views that decide which rollups there are, and what a base view reads row by row, which comes last in it.
 _CHOOSES, _READS_ROWS = "chosen_rollups", "rollup.1 = 'raw'"
 _NONE_CHOSEN = "SELECT ('raw', toDateTime(0, 'UTC'), toUInt64(0)) AS rollup\nWHERE false"
-_QUOTED = re.compile(r"'(?:[^'\\]|\\.|'')*'|--[^\n]*")
+# What may end an argument, and what only looks like it.
+_SIGNS = re.compile(r"'(?:[^'\\]|\\.|'')*'|--[^\n]*|[,()\[\]{}]")
+_DEPTHS = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
+_CALLED = re.compile(r"\b(?:FROM|JOIN)\s+(?P<view>\w+)\(")
 
 
 def select(view: Query, views: Mapping[str, Query], *, quiet: bool = False) -> str:
@@ -38,15 +41,18 @@ def select(view: Query, views: Mapping[str, Query], *, quiet: bool = False) -> s
 
     Raises ValueError when a call leaves out a parameter, or names one that the view does not have.
     """
-    sql = view.definition
-    calls = re.compile(rf"\b(FROM|JOIN)(\s+)({'|'.join(map(re.escape, views))})\(")
-    while call := calls.search(sql):
-        inner = views[call[3]]
+    sql, at = view.definition, 0
+    while call := _CALLED.search(sql, at):
+        inner = views.get(call["view"])
+        if inner is None:  # a function, or a view without parameters
+            at = call.end()
+            continue
         given, end = _arguments(sql, call.end())
         if given.keys() != inner.parameters.keys():
             raise ValueError(f"view {view.name} calls {inner.name} with {sorted(given)}")
         definition = _of_no_rows(inner) if quiet and _is_of_period(given) else inner.definition
-        sql = f"{sql[: call.start()]}{call[1]}{call[2]}(\n{_put(definition, given)}\n){sql[end:]}"
+        at = call.start("view")
+        sql = f"{sql[:at]}(\n{_put(definition, given)}\n){sql[end:]}"
     return sql
 
 
@@ -81,15 +87,13 @@ def _is_cast(text: str, type: str) -> bool:
 
 def _arguments(sql: str, start: int) -> tuple[dict[str, str], int]:
     """What a call gives, by parameter, and where the call ends."""
-    depth, at, begins, given = 1, start, start, []
-    while depth:
-        if text := _QUOTED.match(sql, at):
-            at = text.end()
-            continue
-        depth += {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}.get(sql[at], 0)
-        if (sql[at] == "," and depth == 1) or not depth:
-            given.append(sql[begins:at])
-            begins = at + 1
-        at += 1
+    depth, at, given = 1, start, []
+    for sign in _SIGNS.finditer(sql, start):
+        depth += _DEPTHS.get(sign[0], 0)
+        if (sign[0] == "," and depth == 1) or not depth:
+            given.append(sql[at : sign.start()])
+            at = sign.end()
+        if not depth:
+            break
     pairs = (argument.partition("=") for argument in given if argument.strip())
     return {name.strip(): value.strip() for name, _, value in pairs}, at

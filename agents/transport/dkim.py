@@ -7,8 +7,6 @@ import binascii
 import re
 from collections.abc import Callable
 
-import dkim
-
 from schemas.errors import Misconfigured
 from schemas.senders import Account
 
@@ -31,6 +29,8 @@ def signer(account: Account) -> Sign | None:
     """
     if account.dkim is None:
         return None
+    import dkim  # with the DNS client that it brings, for whom it signs
+
     selector, domain = account.dkim.selector.encode(), account.dkim.domain.encode()
     algorithm, key = _key(account.dkim.key(), account.dkim.key_file)
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from commands.edge import explained, read_settings
 from schemas.errors import Misconfigured
 from schemas.settings import Settings
-from stream.lag import LagProbe, PartitionLag
-from stream.topic_admin import topics_at_fault
+
+if TYPE_CHECKING:  # Kafka's client is a third of the start of a command that asks it nothing
+    from stream.lag import PartitionLag
 
 _HEAD = ("stage", "topic", "partition", "position", "end", "lag", "oldest")
 
@@ -39,6 +40,8 @@ def partition_lags(settings: Settings, *, ages: bool) -> list[PartitionLag]:
     """Every stage's lag in every partition, exactly. Raises Retry when the broker can't be reached, Misconfigured while
     topics are missing."""
     from agents.pipeline import STAGES
+    from stream.lag import LagProbe
+    from stream.topic_admin import topics_at_fault
 
     if faults := topics_at_fault(settings):  # to wait for what is not there takes a minute
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""

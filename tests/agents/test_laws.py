@@ -79,7 +79,7 @@ class House:
         found: dict[str, Any] = {"rows": self.client.query(_SEEN).result_rows}
         for name in _SHOWN:
             query = get(name)
-            found[name] = self.client.query(query.sql, parameters=query.values(_PERIOD)).result_rows
+            found[name] = self.client.query(query.asked, parameters=query.values(_PERIOD)).result_rows
         return found
 
 

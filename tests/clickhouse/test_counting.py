@@ -51,7 +51,7 @@ def asked(
 ) -> list[dict[str, Any]]:
     query = queries.get(name)
     given = QueryParameters(since, until, campaigns, "UTC", steps).parameters()
-    return list(client.query(query.sql, parameters=query.values(given)).named_results())
+    return list(client.query(query.asked, parameters=query.values(given)).named_results())
 
 
 def assert_all_right(client: Client, events: list[AnyEvent], since: datetime, until: datetime) -> None:

@@ -74,7 +74,7 @@ def asked(
 ) -> list[dict[str, Any]]:
     query = queries.get(name)
     given = QueryParameters(since, until, tuple(campaigns), "UTC", senders=tuple(senders)).parameters()
-    return list(client.query(query.sql, parameters=query.values(given)).named_results())
+    return list(client.query(query.asked, parameters=query.values(given)).named_results())
 
 
 def bounces_by_hand(events: Sequence[AnyEvent], since: datetime, until: datetime) -> Counter[tuple[str, str, str, str]]:

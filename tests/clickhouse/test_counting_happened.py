@@ -96,7 +96,7 @@ class Viewer:
         asked = QueryParameters(self.since, self.until, self.campaigns, self.timezone, steps, senders).parameters()
         return [
             row | {"time": _utc(row["time"])} if "time" in row else row
-            for row in client.query(query.sql, parameters=query.values(asked)).named_results()
+            for row in client.query(query.asked, parameters=query.values(asked)).named_results()
         ]
 
     def is_asked(self, at: datetime) -> bool:

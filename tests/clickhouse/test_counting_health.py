@@ -63,7 +63,7 @@ def asked(client: Client, name: str, since: float, until: float, timezone: str) 
     query = queries.get(name)
     period = (START + timedelta(seconds=second) for second in (since, until))
     given = QueryParameters(*period, (), timezone).parameters() | {"senders": []}
-    return list(client.query(query.sql, parameters=query.values(given)).named_results())
+    return list(client.query(query.asked, parameters=query.values(given)).named_results())
 
 
 def health_until(emails: Sequence[Met], end: float) -> int | None:

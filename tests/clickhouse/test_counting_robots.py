@@ -71,7 +71,7 @@ def hit(campaign: str, step: int, lead: int, at: datetime, source: int, kind: st
 def asked(client: Client, name: str, since: datetime, until: datetime, zone: str, *campaigns: str) -> list[Any]:
     query = queries.get(name)
     given = QueryParameters(since, until, campaigns, zone).parameters()
-    return list(client.query(query.sql, parameters=query.values(given)).named_results())
+    return list(client.query(query.asked, parameters=query.values(given)).named_results())
 
 
 def assert_robots_right(client: Client, events: Sequence[AnyEvent], since: datetime, until: datetime) -> None:

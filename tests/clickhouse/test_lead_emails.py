@@ -49,7 +49,7 @@ def client(database: Client) -> Client:
 def ask(client: Client, name: str, lead: str) -> list[dict[str, Any]]:
     query = queries.get(name)
     values = query.values(QueryParameters(SINCE, UNTIL, (), "UTC", lead=lead).parameters())
-    return list(client.query(query.sql, parameters=values).named_results())
+    return list(client.query(query.asked, parameters=values).named_results())
 
 
 def told(client: Client, lead: str) -> tuple[Any, ...]:

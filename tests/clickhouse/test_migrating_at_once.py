@@ -27,6 +27,8 @@ from tests.support.processes import ROOT, ClickHouseProcess, free_port
 from tests.support.waiting import wait_until
 
 LEFT = re.compile("migrating_[0-9a-f]{32}")
+LEFT_BEHIND = "left_behind"
+ALSO_DATABASES = (LEFT_BEHIND,)  # beside `own_database`, in which the first test of the two leaves a lock
 DEAD_SECONDS = 10
 MIGRATE = "from schemas.settings import load; from clickhouse.migrate import migrate; print(migrate(load()))"
 IMPATIENT = f"from clickhouse.schema import lock; lock.DEAD_SECONDS = {DEAD_SECONDS}; {MIGRATE}"
@@ -74,7 +76,7 @@ def left_over(client: Client) -> list[str]:
     return [name for (name,) in rows if LEFT.fullmatch(name)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def alone(embedded_clickhouse: ClickHouseProcess) -> Iterator[list[tuple[str, str]]]:
     """The tables of a database that one migrate made."""
     settings = Settings(  # type: ignore[call-arg]
@@ -122,10 +124,9 @@ def test_the_lock_of_one_that_was_killed_is_taken_once_it_is_silent_and_not_befo
         holder.wait(20)
 
 
-def test_a_holder_whose_lock_was_taken_changes_nothing_more_and_takes_no_others(settings: Settings) -> None:
-    migrate(settings)
-    with connect(settings) as client:
-        with migration_lock.migrating(settings, client) as lock:
+def test_a_holder_whose_lock_was_taken_changes_nothing_more_and_takes_no_others(own_database: Settings) -> None:
+    with connect(own_database) as client:
+        with migration_lock.migrating(own_database, client) as lock:
             lock.check()
             assert migration_lock._rename(client, lock.token), "as one does that takes it for dead"
             assert migration_lock._make(client, "f" * 32)
@@ -135,8 +136,10 @@ def test_a_holder_whose_lock_was_taken_changes_nothing_more_and_takes_no_others(
         assert migration_lock._holder(client)[0] == "f" * 32, "the next holder's is left alone"
 
 
-def test_what_killed_holders_left_is_dropped_after_an_hour(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    migrate(settings)
+def test_what_killed_holders_left_is_dropped_after_an_hour(
+    own_database: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = own_database.model_copy(update={"clickhouse_database": LEFT_BEHIND})
     with connect(settings) as client:
         client.command(f"CREATE TABLE migrating_{'e' * 32} (holder String) ENGINE = Memory")
         migrate(settings)

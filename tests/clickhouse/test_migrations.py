@@ -20,6 +20,7 @@ from schemas.errors import Misconfigured
 from schemas.events import CampaignPaused, Resubscribed, Unsubscribed, lines
 from schemas.settings import Settings
 from schemas.tokens import delivery_id
+from tests.support.migrated import migrated_database
 from tests.support.processes import ClickHouseProcess
 
 AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -32,10 +33,23 @@ def settings(embedded_clickhouse: ClickHouseProcess) -> Settings:
     )
 
 
+@pytest.fixture(scope="module")
+def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Settings]]:
+    """Migrated databases with nothing in them, one for each test that has `today`: a copy is a tenth of a migration."""
+    tests = [one for one in request.session.items if one.path == request.path]
+    names = [f"today_{n}" for n, one in enumerate(tests) if "today" in getattr(one, "fixturenames", ())]
+    with migrated_database(tmp_path_factory.mktemp("today"), also=names) as settings:
+        yield [settings.model_copy(update={"clickhouse_database": name}) for name in names]
+
+
 @pytest.fixture
-def today(settings: Settings) -> Iterator[Client]:
-    migrate(settings)
-    with connect(settings) as client:
+def migrated(databases: list[Settings]) -> Settings:
+    return databases.pop()
+
+
+@pytest.fixture
+def today(migrated: Settings) -> Iterator[Client]:
+    with connect(migrated) as client:
         yield client
 
 
@@ -82,11 +96,11 @@ def test_every_file_is_applied_once_and_in_order(settings: Settings) -> None:
     assert migrate(settings) == []
 
 
-def test_a_migration_that_was_killed_half_way_is_simply_run_again(today: Client, settings: Settings) -> None:
+def test_a_migration_that_was_killed_half_way_is_simply_run_again(today: Client, migrated: Settings) -> None:
     insert_lines(today, "events", told(unsubscribed(0)))
     today.command("DELETE FROM migrations WHERE name = '040_counts'")
     today.command("DROP TABLE link_counts")
-    assert migrate(settings) == ["040_counts"]
+    assert migrate(migrated) == ["040_counts"]
     assert today.query("SELECT count() FROM v_outcomes").result_rows == [(1,)]
     assert today.query("SELECT count() FROM link_counts").result_rows == [(0,)]
 
@@ -126,12 +140,12 @@ def test_a_column_of_outcomes_takes_a_new_file_and_an_edit_of_the_views_beside_t
         assert client.query(asked).result_rows == [("page", "String")]
 
 
-def test_a_database_of_another_layout_is_left_alone_and_named(today: Client, settings: Settings) -> None:
+def test_a_database_of_another_layout_is_left_alone_and_named(today: Client, migrated: Settings) -> None:
     today.insert("migrations", [["001_events", "0"]], column_names=["name", "sha256"])
     with pytest.raises(
         Misconfigured, match=r"has another layout \(it applied 001_events.*docs/reference/other-layout.md"
     ) as refused:
-        migrate(settings)
+        migrate(migrated)
     assert "\n" not in str(refused.value)
 
 

@@ -16,7 +16,6 @@ from clickhouse_connect.driver.client import Client
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from agents.pipeline import Stage
-from agents.runtime.lag_monitor import lag
 from agents.worker import stages_named
 from clickhouse.migrate import migrate
 from clickhouse.store import connect
@@ -26,6 +25,7 @@ from schemas.settings import Settings, load
 from schemas.state.dead_records import Dead
 from schemas.tokens import delivery_id
 from schemas.topics import DEAD, HITS, Topic, delivery_partition
+from stream.lag import LagProbe
 from stream.topic_admin import create_topics
 from tests.support.broker import Broker, drop_topics
 from tests.support.migrated import start_migrated
@@ -52,6 +52,7 @@ class Stream:
     workers: list[Process] = field(default_factory=list)
     stages: set[Stage] = field(default_factory=set)  # that a worker was started for
     code: Path = ROOT  # what it was migrated by
+    _asked: Client | None = field(default=None, init=False)  # to connect is six times the work of a question
 
     @property
     def environment(self) -> dict[str, str]:
@@ -82,8 +83,18 @@ class Stream:
         return connect(self.settings)
 
     def ask(self, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
-        with self.client() as client:
-            return [tuple(row) for row in client.query(sql, parameters=parameters).result_rows]
+        if self._asked is None:
+            self._asked = self.client()
+        return [tuple(row) for row in self._asked.query(sql, parameters=parameters).result_rows]
+
+    def close(self) -> None:
+        """End all that was started here, and what it left on the broker."""
+        for worker in self.workers:
+            worker.kill()
+        if self._asked is not None:
+            self._asked.close()
+        drop_topics(self.settings)
+        self.clickhouse.kill()
 
     def write(
         self, topic: Topic, *values: bytes, partition: int = 0, key: bytes | None = None, at: float | None = None
@@ -138,10 +149,16 @@ class Stream:
     def wait_until_drained(self, deadline: float = 4 * PATIENCE) -> None:
         """Wait until every record has been acknowledged by every stage that a worker was started for."""
         ends = time.monotonic() + deadline
-        while left := {stage: count for stage, count in lag(self.settings, tuple(self.stages)).items() if count}:
-            output = "\n".join(worker.output()[-3000:] for worker in self.workers)
-            assert time.monotonic() < ends, f"after {deadline} s there is left: {left}\n{output}"
-            time.sleep(0.3)  # each look costs a connection
+        probe = LagProbe(self.settings, {stage.name: stage.takes for stage in self.stages})
+        try:
+            while left := {
+                stage: sum(behind.values()) for stage, behind in probe(exact=True).items() if any(behind.values())
+            }:
+                output = "\n".join(worker.output()[-3000:] for worker in self.workers)
+                assert time.monotonic() < ends, f"after {deadline} s there is left: {left}\n{output}"
+                time.sleep(0.3)  # a look asks for the offsets of every partition
+        finally:
+            probe.close()
 
 
 @contextmanager
@@ -161,12 +178,10 @@ def running_stream(folder: Path, broker: Broker, *, code: Path = ROOT, **overrid
             assert migrated.popen.wait(120) == 0, migrated.output()
         yield stream
     finally:
-        for worker in stream.workers if stream else []:
-            worker.kill()
-        if stream is not None:
-            clickhouse = stream.clickhouse
-            drop_topics(stream.settings)
-        clickhouse.kill()
+        if stream is None:
+            clickhouse.kill()
+        else:
+            stream.close()
 
 
 def a_hit(lead: str, *, campaign: str = "spring", at: datetime | None = None, **fields: Any) -> Hit:
