@@ -1,4 +1,5 @@
-"""Turns rows of the pipeline into Faust apps. With commits.py, eager_wait.py and passed_over.py all that knows Faust.
+"""Turns rows of the pipeline into Faust apps. With commits.py, eager_wait.py, passed_over.py and resting_fetch.py all
+that knows Faust.
 
 Each stage is an app of its own: own consumer group, own offsets, own lag. An app's agents only feed the stage's
 in-flight queue. The queue acknowledges by hand and in order, because Faust's own acknowledging forgets a failed sink,
@@ -24,11 +25,13 @@ from agents.runtime.eager_wait import EagerWait
 from agents.runtime.in_flight import InFlightQueue
 from agents.runtime.lease import Lease
 from agents.runtime.passed_over import PassedOver
+from agents.runtime.resting_fetch import RestingFetch
 from schemas.errors import Retry
 from schemas.settings import Settings
 from schemas.topics import DEAD, Topic
 from stream.offsets import group_of
 from stream.records import Handler, OutRecord, PoisonRecord, Record, dead_letter
+from stream.wakeup.wake_ups import wake_ups
 
 log = structlog.get_logger()
 
@@ -58,15 +61,17 @@ _LONGEST_STOP = 15.0
 _LONGEST_LEAVE = 5.0
 
 
-def _consumer_class(lease: Lease, *, impatient: bool) -> type[Consumer]:
+def _consumer_class(lease: Lease, *, impatient: bool, rests: RestingFetch | None) -> type[Consumer]:
     """Faust's consumer with EagerWait's way of waiting, whose heartbeats renew the lease. `impatient`: with a short
-    fetch wait, for a broker that uses up the whole wait."""
+    fetch wait, for a broker that uses up the whole wait. With `rests` it rests between fetches."""
 
     class Thread(AIOKafkaConsumerThread):
         async def on_start(self) -> None:
             await super().on_start()
             if self._consumer is not None:
                 lease.follow(self._consumer._coordinator)
+                if rests is not None:
+                    rests.follow(self._consumer._fetcher)
 
         def _create_worker_consumer(self, transport: Any) -> Any:
             consumer = super()._create_worker_consumer(transport)
@@ -114,7 +119,11 @@ class StageApp:
         )
         self._lease = Lease(self._app.conf.broker_session_timeout)
         transport: Any = self._app.transport
-        transport.Consumer = _consumer_class(self._lease, impatient=settings.broker_in_memory)
+        self._wake_ups, self._rests = wake_ups(settings), RestingFetch()
+        self._is_woken = settings.broker_in_memory and self._wake_ups.listen(stage.takes, self._rests.hear)
+        transport.Consumer = _consumer_class(
+            self._lease, impatient=settings.broker_in_memory, rests=self._rests if self._is_woken else None
+        )
         self._line = InFlightQueue(
             stage.name,
             stage.policy,
@@ -162,6 +171,7 @@ class StageApp:
 
     async def stop(self) -> None:
         """End the calls under way, commit, leave the group."""
+        self._wake_ups.leave(self._rests.hear)
         self._line.stop()
         self._handler.interrupt()
         ending = [asyncio.create_task(self._handler.rest()), *([self._running] if self._running is not None else [])]
@@ -224,6 +234,7 @@ class StageApp:
                 for record in records
             ]
             await asyncio.gather(*written)
+            self._wake_ups.wake({record.topic for record in records})
             self._lease.check()
         except (KafkaError, ProducerSendError) as error:
             raise Retry(f"Kafka did not take {len(records)} records: {error!r}") from error

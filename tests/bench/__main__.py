@@ -11,6 +11,7 @@ from functools import partial
 from tests.bench import (
     answering,
     hostile,
+    idle,
     instrumenting,
     judging,
     machine,
@@ -38,6 +39,7 @@ BENCHMARKS: dict[str, Callable[..., Section]] = {
     "sending": sending.measure,
     "mailboxes": mailboxes.measure,
     "queryable": queryable.measure,
+    "idle": idle.measure,
     "soak": soak.measure,
 }
 PAGE = ROOT / "docs" / "benchmarks.md"
