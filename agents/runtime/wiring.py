@@ -36,7 +36,7 @@ from stream.wakeup.wake_ups import wake_ups
 log = structlog.get_logger()
 
 # A first group join waits for about half the session timeout on the broker in memory: 31 s with Faust's default.
-_MEMORY_SESSION: dict[str, Any] = {"broker_session_timeout": 6.0, "broker_heartbeat_interval": 1.0}
+_MEMORY_SESSION: dict[str, Any] = {"broker_session_timeout": 6.0, "broker_heartbeat_interval": 2.0}
 
 # Records of a partition that wait for those before them go together: with aiokafka's default of 16 KiB each of the
 # judge's would be a round trip alone. Under Kafka's default `max.message.bytes`, 1 MB, which counts whole batches.
@@ -54,6 +54,7 @@ _WRITE_SECONDS = 30.0
 # Who leads a partition is asked again so often at the least. aiokafka does not ask when a broker that it asks for a
 # partition's beginning says that it leads no more; by default a stage then stands still for five minutes.
 _METADATA_MS = 30_000
+_MEMORY_METADATA_MS = 300_000  # it leads all of them itself
 
 # A send to a slow mail server is allowed to finish: the partition's next owner would send the email again. Drain and
 # this stay under the grace period of stack.py and Compose.
@@ -96,6 +97,7 @@ class StageApp:
         self._running: asyncio.Task[None] | None = None
         self.owned: frozenset[tuple[str, int]] = frozenset()  # partitions, by topic's name and number
         self.left = False  # the group; without Kafka, Faust tries for over a minute, and is not to be cancelled
+        metadata_ms = _MEMORY_METADATA_MS if settings.broker_in_memory else _METADATA_MS
         self._app = faust.App(
             group_of(settings, stage.name),
             broker=[f"kafka://{server}" for server in settings.kafka_servers],
@@ -111,8 +113,8 @@ class StageApp:
             producer_max_batch_size=_BATCH_BYTES,
             producer_max_request_size=DEAD.max_record_bytes,
             producer_request_timeout=_WRITE_SECONDS,
-            consumer_metadata_max_age_ms=_METADATA_MS,
-            producer_metadata_max_age_ms=_METADATA_MS,
+            consumer_metadata_max_age_ms=metadata_ms,
+            producer_metadata_max_age_ms=metadata_ms,
             consumer_max_fetch_size=DEAD.max_record_bytes,
             datadir=str(settings.data_dir / "faust"),
             **(_MEMORY_SESSION if settings.broker_in_memory else _session(settings.session_seconds)),

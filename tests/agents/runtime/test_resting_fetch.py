@@ -18,6 +18,7 @@ from schemas.topics import EVENTS
 from stream.records import OutRecord
 from stream.topic_admin import create_topics
 from stream.wakeup.patience import Patience
+from stream.wakeup.wake_ups import wake_ups
 from stream.write_all import write_all
 from tests.agents.runtime.test_fetching import Seen
 from tests.support.broker import start_broker
@@ -92,7 +93,7 @@ async def test_new_partitions_are_asked_for_at_once() -> None:
 @pytest.fixture
 def settings(tmp_path: Path) -> Iterator[Settings]:
     broker = start_broker()
-    yield load(kafka=broker.bootstrap, data_dir=tmp_path, store_seconds=0.0)
+    yield load(broker="memory", kafka=broker.bootstrap, data_dir=tmp_path, store_seconds=0.0)
     broker.stop()
 
 
@@ -108,7 +109,8 @@ async def test_on_the_embedded_broker_an_idle_stage_asks_seldom_and_has_a_record
         rests: Any = app._rests
         for number in range(2, 7):
             rests._patience = Patience(0.0, 3600.0)
-            rests._patience._since -= 24 * 3600.0  # since yesterday
+            rests._patience._since -= 24 * 3600.0  # since yesterday, and so is the last wake-up
+            wake_ups(settings)._woken.clear()
             await until(lambda: fetcher._fetcher_timeout > 1, 30, what="a rest of an hour")
             began = time.monotonic()
             await asyncio.to_thread(write_all, settings, [OutRecord(EVENTS, number % 3, b"", b"{}\n")])
