@@ -19,7 +19,7 @@ from schemas.settings import Settings
 from stream.publisher import Publisher
 from stream.state import StateTopic
 
-# A view of a state topic is renewed several times a second; one this old has lost its broker. In seconds.
+# An answer about a state topic takes some milliseconds; one that is so late has lost its broker. In seconds.
 _STALE_SECONDS = 5.0
 # How long a process that has just started may read its maps before it is asked to take part without them.
 _START_SECONDS = 30.0
@@ -73,8 +73,8 @@ class Readiness:
         for state in self._states:
             if not state.ready:
                 found.append(f"{state.topic}: not read to the end yet")
-            elif (age := time.time() - state.current_at) > _STALE_SECONDS:
-                found.append(f"{state.topic}: Kafka has not answered for {age:.0f} s")
+            elif state.silent_for > _STALE_SECONDS:
+                found.append(f"{state.topic}: Kafka has not answered for {state.silent_for:.0f} s")
         return found
 
     def _has_waited(self, began: float) -> bool:

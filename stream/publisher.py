@@ -20,6 +20,7 @@ from schemas.errors import Misconfigured, Reject, Retry
 from schemas.settings import Settings
 from schemas.topics import Topic
 from stream.record_limits import RecordLimits
+from stream.wakeup.wake_ups import wake_ups
 
 log = structlog.get_logger()
 
@@ -52,7 +53,8 @@ class Publisher:
         self._topics = topics
         self._producer: KafkaProducer | None = None
         self._stopping = threading.Event()
-        self._answers: deque[tuple[Done, Exception | None, KafkaProducer]] = deque()
+        self._answers: deque[tuple[Topic, Done, Exception | None, KafkaProducer]] = deque()
+        self._wake_ups = wake_ups(settings)
         self._waking = False
         self._outstanding = 0
 
@@ -87,7 +89,7 @@ class Publisher:
             raise Retry(f"Kafka did not take the record: {error!r}") from error
         except ValueError as error:  # the partition is not there: the topic was made with fewer than we are set to use
             raise Retry(str(error)) from error
-        future.add_both(lambda result: self._answered(done, result, producer))
+        future.add_both(lambda result: self._answered(topic, done, result, producer))
 
     async def publish(self, topic: Topic, key: str, value: bytes, within: float) -> None:
         """Publish one record on its key's own partition, and return when it is safe.
@@ -115,9 +117,9 @@ class Publisher:
         except TimeoutError:
             raise Retry("Kafka has not confirmed the record in time") from None
 
-    def _answered(self, done: Done, result: object, producer: KafkaProducer) -> None:
+    def _answered(self, topic: Topic, done: Done, result: object, producer: KafkaProducer) -> None:
         """Kafka's answer, on the producer's thread: queue it, and wake the loop unless a wake-up is under way."""
-        self._answers.append((done, result if isinstance(result, Exception) else None, producer))
+        self._answers.append((topic, done, result if isinstance(result, Exception) else None, producer))
         if not self._waking:
             self._waking = True
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to hear it
@@ -125,9 +127,13 @@ class Publisher:
 
     def _hear(self) -> None:
         self._waking = False  # before the queue is read: what comes after wakes us again
+        written: set[Topic] = set()
         while self._answers:
-            done, error, producer = self._answers.popleft()
+            topic, done, error, producer = self._answers.popleft()
+            if error is None:
+                written.add(topic)
             done(None if error is None else self._said_of(error, producer))
+        self._wake_ups.wake(written)
 
     def _said_of(self, error: Exception, producer: KafkaProducer) -> Reject | Retry:
         """What an error says of its record.

@@ -24,11 +24,14 @@ from schemas.settings import Settings
 from schemas.topics import Topic
 from stream.offsets import is_behind, open_consumer
 from stream.snapshot import Snapshot, SnapshotOffset
+from stream.wakeup.patience import Patience
+from stream.wakeup.wake_ups import wake_ups
 
 T = TypeVar("T", bound=msgspec.Struct)
 log = structlog.get_logger()
 
 _POLL_MS = 200  # how stale a view may be while no caller waits for it
+_LONGEST_REST = 10.0  # as long as nobody has said that something was written
 _FETCH_MS = 20  # how long the broker may keep an empty fetch: a request for end offsets waits behind it
 _RECONNECT_SECONDS = 1.0
 _COMPLAIN_SECONDS = 60.0
@@ -87,14 +90,23 @@ class StateTopic(Generic[T]):
         self._complained_at = float("-inf")
         self._stopping = threading.Event()
         self._wanted = threading.Event()
+        self._topic = topic
+        self._wake_ups = wake_ups(settings)
+        self._is_woken = False  # when something was written
+        self._heard = False  # that something was written
+        self._resting = False
+        self._asks_at = 0.0
+        self._patience = Patience(_POLL_MS / 1000, _LONGEST_REST)
         self._thread = threading.Thread(target=self._follow, name=f"state-{topic.name}", daemon=True)
 
     def start(self) -> None:
         """Begin to follow. Returns at once; see `ready` and `wait_until_current`."""
+        self._is_woken = self._wake_ups.listen((self._topic,), self._hear)
         self._thread.start()
 
     def stop(self) -> None:
         """Stop following; what was read stays readable."""
+        self._wake_ups.leave(self._hear)
         self._stopping.set()
         self._wanted.set()
         if self._thread.is_alive():
@@ -104,6 +116,11 @@ class StateTopic(Generic[T]):
     def ready(self) -> bool:
         """Whether the topic has been read to its end at least once."""
         return self.current_at > 0
+
+    @property
+    def silent_for(self) -> float:
+        """For how many seconds the broker has been asked, or should have been, without an answer."""
+        return max(0.0, time.time() - max(self.current_at, self._asks_at))
 
     def get(self, key: str, written_until: float | None = None) -> T | None:
         """The record of a key; with `written_until` (epoch seconds) only if it had been written by then, which a view
@@ -140,6 +157,7 @@ class StateTopic(Generic[T]):
                 return False
             if not asked and time.time() >= moment:
                 asked = True
+                self._patience.end()
                 self._wanted.set()
             await asyncio.sleep(0.005)
         return True
@@ -209,7 +227,8 @@ class StateTopic(Generic[T]):
             fetched_at = 0.0
             while not self._stopping.is_set():
                 self._wanted.clear()
-                asked_at = time.time()
+                self._heard = False
+                self._asks_at = asked_at = time.time()
                 ends = consumer.end_offsets(partitions, timeout_ms=_ANSWER_MS)
                 while any(is_behind(consumer, tp, ends[tp]) for tp in partitions) and not self._stopping.is_set():
                     self._take(consumer.poll(timeout_ms=_POLL_MS), again)
@@ -231,9 +250,27 @@ class StateTopic(Generic[T]):
                 if time.monotonic() - fetched_at >= _POLL_MS / 1000:
                     self._take(consumer.poll(timeout_ms=_FETCH_MS))
                     fetched_at = time.monotonic()
-                self._wanted.wait(_POLL_MS / 1000)
+                self._rest()
         finally:
             consumer.close(autocommit=False, timeout_ms=0)
+
+    def _rest(self) -> None:
+        """Until it is time to ask again. Where others tell of what they write, it is the longer the less is written."""
+        if self._wanted.wait(_POLL_MS / 1000):
+            return
+        self._resting = True  # before it is looked whether something was heard meanwhile
+        if self._is_woken and not self._heard:
+            rest = self._patience.seconds - _POLL_MS / 1000
+            self._asks_at = time.time() + rest
+            self._wanted.wait(rest)
+        self._resting = False
+        if self._heard:
+            self._patience.end()
+
+    def _hear(self) -> None:
+        self._heard = True
+        if self._resting:
+            self._wanted.set()
 
     def _go_to_marks(self, consumer: KafkaConsumer, partitions: list[TopicPartition]) -> None:
         """To the last record read of each partition, which must be there again; else to the beginning."""
@@ -266,6 +303,8 @@ class StateTopic(Generic[T]):
         self, polled: dict[TopicPartition, list[object]], later: dict[str, tuple[T, float]] | None = None
     ) -> None:
         """Absorb what was polled, or put the newest of each key into `later`."""
+        if polled:
+            self._patience.end()
         for records in polled.values():
             for record in records:
                 if self._snapshot is not None:

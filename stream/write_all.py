@@ -12,6 +12,7 @@ from schemas.errors import Retry
 from schemas.settings import Settings
 from schemas.topics import DEAD
 from stream.records import OutRecord
+from stream.wakeup.wake_ups import wake_ups
 
 _SECONDS = 60.0
 
@@ -30,15 +31,17 @@ def write_all(settings: Settings, records: Iterable[OutRecord]) -> int:
             bootstrap_servers=settings.kafka_servers, acks="all", max_request_size=DEAD.max_record_bytes
         )
         try:
-            sent = [
-                producer.send(settings.topic(one.topic), key=one.key or None, value=one.value, partition=one.partition)
-                for one in chain((first,), left)
-            ]
+            sent, topics = [], set()
+            for one in chain((first,), left):
+                topics.add(one.topic)
+                name = settings.topic(one.topic)
+                sent.append(producer.send(name, key=one.key or None, value=one.value, partition=one.partition))
             producer.flush(timeout=_SECONDS)
-            for one in sent:
-                one.get(timeout=0)
+            for answer in sent:
+                answer.get(timeout=0)
         finally:
             producer.close()
     except (KafkaError, OSError) as error:
         raise Retry(f"Kafka at {settings.kafka} did not take every record: {error!r}") from error
+    wake_ups(settings).wake(topics)
     return len(sent)

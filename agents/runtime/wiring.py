@@ -1,4 +1,5 @@
-"""Turns rows of the pipeline into Faust apps. With contiguous_consumer.py and eager_wait.py all that knows Faust.
+"""Turns rows of the pipeline into Faust apps. With contiguous_consumer.py, eager_wait.py and resting_fetch.py
+all that knows Faust.
 
 Each stage is an app of its own: own consumer group, own offsets, own lag. An app's agents only feed the stage's
 in-flight queue. The queue acknowledges by hand and in order, because Faust's own acknowledging forgets a failed sink,
@@ -24,16 +25,18 @@ from agents.runtime.contiguous_consumer import ContiguousConsumer
 from agents.runtime.eager_wait import EagerWait
 from agents.runtime.in_flight import InFlightQueue
 from agents.runtime.lease import Lease
+from agents.runtime.resting_fetch import RestingFetch
 from schemas.errors import Retry
 from schemas.settings import Settings
 from schemas.topics import DEAD, Topic
 from stream.offsets import group_of
 from stream.records import Handler, OutRecord, PoisonRecord, Record, dead_letter
+from stream.wakeup.wake_ups import wake_ups
 
 log = structlog.get_logger()
 
 # A first group join waits for about half the session timeout on the broker in memory: 31 s with Faust's default.
-_MEMORY_SESSION: dict[str, Any] = {"broker_session_timeout": 6.0, "broker_heartbeat_interval": 1.0}
+_MEMORY_SESSION: dict[str, Any] = {"broker_session_timeout": 6.0, "broker_heartbeat_interval": 2.0}
 
 # Records of a partition that wait for those before them go together: with aiokafka's default of 16 KiB each of the
 # judge's would be a round trip alone. Under Kafka's default `max.message.bytes`, 1 MB, which counts whole batches.
@@ -51,6 +54,7 @@ _WRITE_SECONDS = 30.0
 # Who leads a partition is asked again so often at the least. aiokafka does not ask when a broker that it asks for a
 # partition's beginning says that it leads no more; by default a stage then stands still for five minutes.
 _METADATA_MS = 30_000
+_MEMORY_METADATA_MS = 300_000  # it leads all of them itself
 
 # A send to a slow mail server is allowed to finish: the partition's next owner would send the email again. Drain and
 # this stay under the grace period of stack.py and Compose.
@@ -58,16 +62,20 @@ _LONGEST_STOP = 15.0
 _LONGEST_LEAVE = 5.0
 
 
-def _consumer_class(lease: Lease, in_flight: Callable[[], Mapping[TP, int]], *, impatient: bool) -> type[Consumer]:
+def _consumer_class(
+    lease: Lease, in_flight: Callable[[], Mapping[TP, int]], *, impatient: bool, rests: RestingFetch | None
+) -> type[Consumer]:
     """Faust's consumer with EagerWait's way of waiting, whose heartbeats renew the lease. `in_flight` gives
     the lowest offset that the stage has in flight of each partition. `impatient`: with a short fetch wait, for a broker
-    that uses up the whole wait."""
+    that uses up the whole wait. With `rests` it rests between fetches."""
 
     class Thread(AIOKafkaConsumerThread):
         async def on_start(self) -> None:
             await super().on_start()
             if self._consumer is not None:
                 lease.follow(self._consumer._coordinator)
+                if rests is not None:
+                    rests.follow(self._consumer._fetcher)
 
         def _create_worker_consumer(self, transport: Any) -> Any:
             consumer = super()._create_worker_consumer(transport)
@@ -95,6 +103,7 @@ class StageApp:
         self._running: asyncio.Task[None] | None = None
         self.owned: frozenset[tuple[str, int]] = frozenset()  # partitions, by topic's name and number
         self.left = False  # the group; without Kafka, Faust tries for over a minute, and is not to be cancelled
+        metadata_ms = _MEMORY_METADATA_MS if settings.broker_in_memory else _METADATA_MS
         self._app = faust.App(
             group_of(settings, stage.name),
             broker=[f"kafka://{server}" for server in settings.kafka_servers],
@@ -110,15 +119,22 @@ class StageApp:
             producer_max_batch_size=_BATCH_BYTES,
             producer_max_request_size=DEAD.max_record_bytes,
             producer_request_timeout=_WRITE_SECONDS,
-            consumer_metadata_max_age_ms=_METADATA_MS,
-            producer_metadata_max_age_ms=_METADATA_MS,
+            consumer_metadata_max_age_ms=metadata_ms,
+            producer_metadata_max_age_ms=metadata_ms,
             consumer_max_fetch_size=DEAD.max_record_bytes,
             datadir=str(settings.data_dir / "faust"),
             **(_MEMORY_SESSION if settings.broker_in_memory else _session(settings.session_seconds)),
         )
         self._lease = Lease(self._app.conf.broker_session_timeout)
         transport: Any = self._app.transport
-        transport.Consumer = _consumer_class(self._lease, self._in_flight, impatient=settings.broker_in_memory)
+        self._wake_ups, self._rests = wake_ups(settings), RestingFetch()
+        self._is_woken = settings.broker_in_memory and self._wake_ups.listen(stage.takes, self._rests.hear)
+        transport.Consumer = _consumer_class(
+            self._lease,
+            self._in_flight,
+            impatient=settings.broker_in_memory,
+            rests=self._rests if self._is_woken else None,
+        )
         self._line = InFlightQueue(
             stage.name,
             stage.policy,
@@ -166,6 +182,7 @@ class StageApp:
 
     async def stop(self) -> None:
         """End the calls under way, commit, leave the group."""
+        self._wake_ups.leave(self._rests.hear)
         self._line.stop()
         self._handler.interrupt()
         ending = [asyncio.create_task(self._handler.rest()), *([self._running] if self._running is not None else [])]
@@ -232,6 +249,7 @@ class StageApp:
                 for record in records
             ]
             await asyncio.gather(*written)
+            self._wake_ups.wake({record.topic for record in records})
             self._lease.check()
         except (KafkaError, ProducerSendError) as error:
             raise Retry(f"Kafka did not take {len(records)} records: {error!r}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
@@ -71,10 +72,9 @@ class DuePoller:
             except Exception:
                 log.exception("what is due could not be looked for, trying again")
             if not any(not outcome.unfinished for outcome in done):
-                try:
-                    await asyncio.wait_for(self._resting.wait(), _LOOK_SECONDS)
-                except TimeoutError:
-                    continue
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_SECONDS):  # wait_for makes a task each time
+                        await self._resting.wait()
 
     def _room(self) -> Callable[[Wait], bool]:
         """Whether a waiting email may be tried now, asked of each in turn: an account that is away, or has sent as much

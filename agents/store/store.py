@@ -45,6 +45,7 @@ from schemas.topics import (
     Topic,
 )
 from stream.records import Handler, HandleResult, PoisonRecord, Record, Write, poison
+from stream.wakeup.patience import Patience
 
 log = structlog.get_logger()
 
@@ -55,6 +56,7 @@ log = structlog.get_logger()
 _ROLL_EVERY = 5.0
 _ROLL_SHARE = 0.1
 _ROUND_SHARE = 1 / 3
+_LONGEST_REST = 60.0  # while nothing is stored
 # Hours of one round, so that a round ends soon and the newest hours come first. Daily rollups are rebuilt after this
 # many minutes at the earliest.
 _ROLL_HOURS = 200
@@ -85,6 +87,8 @@ class Store(Handler):
         self._kept_ip = keeper(settings.client_ip, settings.keyring)
         self._counts_ahead = False
         self._counting: asyncio.Task[None] | None = None
+        self._stored = asyncio.Event()  # something, since it was last counted ahead
+        self._patience = Patience(_ROLL_EVERY, _LONGEST_REST)
 
     async def start(self, write: Write) -> None:
         self._counting = asyncio.create_task(self._count_ahead(), name="count-ahead")
@@ -103,13 +107,17 @@ class Store(Handler):
         """Refresh the rollups in a loop. No number depends on it, so a failure only writes a log line."""
         while True:
             began = time.monotonic()
+            self._stored.clear()
             if self._counts_ahead:
                 try:
-                    await self._roll()
+                    if await self._roll():
+                        self._patience.end()  # another worker may have stored it
                 except (ClickHouseError, Retry, Misconfigured) as error:
                     log.warning("nothing is counted ahead", why=str(error)[:200])
             busy = (time.monotonic() - began) * _ROUND_SHARE
             await asyncio.sleep(max(_ROLL_EVERY, busy / _ROLL_SHARE))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stored.wait(), self._patience.seconds - _ROLL_EVERY)
 
     async def handle(self, records: Sequence[Record]) -> HandleResult:
         """Insert all, the topics side by side. Raises Retry while the database can't take them."""
@@ -118,6 +126,8 @@ class Store(Handler):
             by_topic[record.topic].append(record)
         # Events would wait for hits otherwise. None is left behind when one fails: the next try must not meet it.
         done = await asyncio.gather(*(self._store(*one) for one in by_topic.items()), return_exceptions=True)
+        self._patience.end()
+        self._stored.set()
         if errors := [one for one in done if isinstance(one, BaseException)]:
             raise min(errors, key=lambda error: isinstance(error, Retry))  # what waiting can't mend comes first
         return HandleResult(dead=[dead for one in done if isinstance(one, list) for dead in one])

@@ -205,7 +205,8 @@ class WebhookCaller(Handler):
         """Until the stage stops: what is due, of the partitions that are ours."""
         while not self._stopping.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), _LOOK_SECONDS)
+                async with asyncio.timeout(_LOOK_SECONDS):  # wait_for makes a task each time
+                    await self._stopping.wait()
                 return
             try:
                 # What another worker has settled must be seen before its partitions are ours.

@@ -12,6 +12,7 @@ from tests.bench import (
     answering,
     first_visit,
     hostile,
+    idle,
     instrumenting,
     judging,
     machine,
@@ -40,6 +41,7 @@ BENCHMARKS: dict[str, Callable[..., Section]] = {
     "mailboxes": mailboxes.measure,
     "queryable": queryable.measure,
     "page": first_visit.measure,
+    "idle": idle.measure,
     "soak": soak.measure,
 }
 PAGE = ROOT / "docs" / "benchmarks.md"

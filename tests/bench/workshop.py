@@ -152,8 +152,8 @@ class Workshop:
     def shares_one_core(self) -> bool:
         return self.server_core == self.load_core
 
-    def start(self, name: str, command: Sequence[str], *, core: int, env: Mapping[str, str] | None = None) -> Job:
-        """Start a program pinned to a core, from the project's root, its output in a file."""
+    def start(self, name: str, command: Sequence[str], *, core: int | str, env: Mapping[str, str] | None = None) -> Job:
+        """Start a program pinned to a core, or to several ("0,1"), from the project's root, its output in a file."""
         log = self.folder / f"{name}-{len(self._jobs)}.log"
         with log.open("wb") as out:
             popen = subprocess.Popen(

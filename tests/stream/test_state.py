@@ -16,8 +16,13 @@ from kafka import KafkaProducer
 from schemas.events import Campaign, Delivery
 from schemas.settings import Settings
 from schemas.topics import ATTEMPTS, CAMPAIGNS, Topic
+from stream.records import OutRecord
 from stream.state import StateTopic
+from stream.wakeup.patience import Patience
+from stream.wakeup.wake_ups import wake_ups
+from stream.write_all import write_all
 from tests.support.broker import Broker, create_topics, drop_topics, start_broker
+from tests.support.waiting import until
 
 ON_EVERY_BROKER = True
 
@@ -251,3 +256,22 @@ async def test_a_view_that_reads_its_topic_again_never_goes_back_to_an_older_sta
     finally:
         broker.process.send_signal(signal.SIGCONT)
         broker.kill()
+
+
+async def test_a_view_that_nobody_writes_to_asks_seldom_and_is_woken_by_who_writes(
+    settings: Settings, follow: Callable[..., StateTopic[Campaign]]
+) -> None:
+    write_all(settings, [OutRecord(CAMPAIGNS, 0, b"a", campaign("a"))])
+    view = follow()
+    assert await view.wait_until_current(time.time(), PATIENCE)
+    for number in range(3):
+        view._patience = Patience(0.2, 3600.0)
+        view._patience._since -= 24 * 3600.0  # since yesterday
+        await until(lambda: view._asks_at > time.time() + 60, PATIENCE)
+        assert view.silent_for == 0, "it is not late with what it was not asked for"
+        assert await view.wait_until_current(time.time(), PATIENCE), "who wants to know does not wait"
+        view._patience._since -= 24 * 3600.0
+        wake_ups(settings)._woken.clear()  # the last was yesterday too
+        await until(lambda: view._asks_at > time.time() + 60, PATIENCE)
+        write_all(settings, [OutRecord(CAMPAIGNS, 0, b"b", campaign("b", f"name {number}"))])
+        await until(lambda: (found := view.get("b")) is not None and found.name == f"name {number}", PATIENCE)  # noqa: B023

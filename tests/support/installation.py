@@ -49,14 +49,15 @@ def running(command: list[str], settings: dict[str, str], log: Path) -> Iterator
 def killed(process: Process, settings: dict[str, str]) -> None:
     """Kill it, and whatever it has started (SIGKILL): first itself, which would stop the others in order."""
     process.kill()
-    for pid in _relatives(settings["SENDLENS_DATA_DIR"]):
+    for pid, _ in processes_of(settings["SENDLENS_DATA_DIR"]):
         with suppress(ProcessLookupError):  # it ended with another
             os.kill(pid, signal.SIGKILL)
 
 
-def _relatives(data_dir: str) -> list[int]:
-    """Processes that were started with this data folder, which no other test has."""
-    mark = f"SENDLENS_DATA_DIR={data_dir}".encode()
+def processes_of(data_dir: str) -> list[tuple[int, str]]:
+    """Processes that were started with this data folder, which no other has: each with its name in the Procfile, those
+    that have none as `up`."""
+    mark, named = f"SENDLENS_DATA_DIR={data_dir}".encode(), b"HONCHO_PROCESS_NAME="
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -64,5 +65,6 @@ def _relatives(data_dir: str) -> list[int]:
         except OSError:
             continue
         if any(variable == mark or variable.startswith(mark + b"/") for variable in variables):
-            found.append(int(folder.name))
+            name = next((one.removeprefix(named).decode() for one in variables if one.startswith(named)), "up")
+            found.append((int(folder.name), name))
     return found
