@@ -20,7 +20,7 @@ from fastapi.responses import JSONResponse
 
 from clickhouse import queries, store
 from clickhouse.exports.exporting import Exports
-from clickhouse.packing import packed, takes_gzip
+from clickhouse.exports.packing import packed, takes_gzip
 from clickhouse.query_client import QueryClient, QueryResult
 from dashboards.boards import BOARDS
 from dashboards.page import plain_words

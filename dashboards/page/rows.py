@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
 from clickhouse.exports.exporting import Exports, guarded, unlimited
-from clickhouse.packing import packed
+from clickhouse.exports.packing import packed
 from clickhouse.queries import Query
 from clickhouse.query_client import QueryClient
 from dashboards.page import plain_words

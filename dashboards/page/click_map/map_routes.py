@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
-from clickhouse.packing import packed
+from clickhouse.exports.packing import packed
 from clickhouse.queries import get
 from clickhouse.query_client import QueryClient
 from dashboards.page import plain_words

@@ -9,7 +9,7 @@ from fastapi import Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
-from clickhouse.packing import packed
+from clickhouse.exports.packing import packed
 from clickhouse.query_client import AskerLeft, while_connected
 from ingest.api.http.problems import Problem
 
