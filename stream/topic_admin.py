@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from time import monotonic, sleep
 from typing import Any
 
 from kafka import KafkaAdminClient
@@ -19,6 +20,9 @@ _IN_SYNC = "min.insync.replicas"
 # Copies that must have a record before it is acknowledged, where a topic has 3 or more: the loss of one broker then
 # loses nothing acknowledged and stops nothing. With fewer copies a second would make every broker indispensable.
 _WANTED_IN_SYNC = 2
+# Kafka says that a topic was made before each broker has heard of it.
+_HEARD_SECONDS = 10.0
+_PAUSE_SECONDS = 0.1
 
 
 def create_topics(settings: Settings) -> list[str]:
@@ -82,8 +86,12 @@ def _wanted(admin: KafkaAdminClient, settings: Settings) -> dict[str, dict[str, 
     """What must be set of which topic, by name."""
     names = {settings.topic(topic): topic for topic in ALL}
     found = [topic for topic in admin.describe_topics() if topic["name"] in names]
-    asked = [ConfigResource(ConfigResourceType.TOPIC, topic["name"]) for topic in found]
-    said = admin.describe_configs(asked, config_filter="all")["topic"] if asked else {}
+    said = _configs(admin, [topic["name"] for topic in found])
+    ends = monotonic() + _HEARD_SECONDS
+    # The broker in memory has no configuration of any topic.
+    while not (settings.broker_in_memory or all(said.values()) or monotonic() > ends):
+        sleep(_PAUSE_SECONDS)
+        said = _configs(admin, list(said))
     wanted: dict[str, dict[str, str]] = {}
     for described in found:
         name = described["name"]
@@ -136,9 +144,15 @@ def _limits(admin: KafkaAdminClient, settings: Settings, topics: Sequence[Topic]
     """What the topics that are there take now; None when the broker does not say."""
     there = set(admin.list_topics())
     names = {settings.topic(topic): topic for topic in topics if settings.topic(topic) in there}
+    said = _configs(admin, names)
+    return {topic: _number(said[name], _LIMIT) for name, topic in sorted(names.items())}
+
+
+def _configs(admin: KafkaAdminClient, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Each topic's configuration, by its name; empty of one that the asked broker has not heard of yet."""
     asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in sorted(names)]
     said = admin.describe_configs(asked, config_filter="all")["topic"] if asked else {}
-    return {topic: _number(said[name], _LIMIT) for name, topic in sorted(names.items())}
+    return {name: said.get(name, {}) for name in names}
 
 
 def _number(config: Mapping[str, Mapping[str, Any]], name: str) -> int | None:
