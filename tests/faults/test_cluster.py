@@ -31,7 +31,7 @@ from tests.faults.inboxes import inbox_restarts
 from tests.faults.ingests import clocks_apart, killed_with_a_full_spool, slow_connections, spool_disk_full
 from tests.faults.scenarios import Fault, befall
 from tests.faults.upgrade import earlier_code, rolling_upgrade
-from tests.faults.workers import WORKER_FAULTS, WorkerFault, befall_emails, kill_workers, one_four_two
+from tests.faults.workers import WORKER_FAULTS, WorkerFault, befall_emails, kill_workers
 from tests.support.broker import drop_topics
 from tests.support.cluster import Cluster, running_cluster
 from tests.support.imap import missing as imap_missing
@@ -73,10 +73,6 @@ ROWS = (
     Row(clocks_apart),
     Row(garbage, set_aside=True),
 )
-
-
-# In the whole alone: the small form took longer than its limit on two cores that others used.
-_WHOLE_ALONE = (clocks_apart, one_four_two)
 
 
 def by_name(one: Row | WorkerFault) -> str:
@@ -123,7 +119,7 @@ def test_migrate_asks_for_two_copies_of_three_and_leaves_what_has_fewer(cluster:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("row", [row for row in ROWS if row.fault not in _WHOLE_ALONE], ids=by_name)
+@pytest.mark.parametrize("row", ROWS, ids=by_name)
 def test_a_fault_changes_no_number(row: Row, tmp_path: Path, cluster: Cluster) -> None:
     with _disk(row, tmp_path, row.megabytes[0]):
         befall(
@@ -133,7 +129,7 @@ def test_a_fault_changes_no_number(row: Row, tmp_path: Path, cluster: Cluster) -
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("fault", [fault for fault in WORKER_FAULTS if fault not in _WHOLE_ALONE], ids=by_name)
+@pytest.mark.parametrize("fault", WORKER_FAULTS, ids=by_name)
 def test_a_fault_of_workers_sends_no_email_twice(fault: WorkerFault, tmp_path: Path, cluster: Cluster) -> None:
     befall_emails(fault, tmp_path, cluster, emails=300, times=2, pause=8.0, session=6.0, partitions=_FEW)
 
