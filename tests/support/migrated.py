@@ -27,7 +27,8 @@ MIGRATED = "sendlens"  # the database in it
 _KEYS = "1:0123456789abcdef0123456789abcdef"
 _KEPT = ROOT / "build" / "migrated"
 _DAY = 86_400.0
-_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# The id of a database or table: not one that a query compares with, as toUUID('00000000-...').
+_ID = re.compile(r"(?<= UUID ')[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SOURCES = ("clickhouse", "schemas")  # an import rule says that clickhouse knows no others
 
 
