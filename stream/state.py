@@ -31,7 +31,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 log = structlog.get_logger()
 
 _POLL_MS = 200  # how stale a view may be while no caller waits for it
-_LONGEST_REST = 10.0  # as long as nobody has said that something was written
+_LONGEST_REST = 30.0  # as long as nobody has said that something was written
 _FETCH_MS = 20  # how long the broker may keep an empty fetch: a request for end offsets waits behind it
 _RECONNECT_SECONDS = 1.0
 _COMPLAIN_SECONDS = 60.0

@@ -9,7 +9,7 @@ from typing import Any
 from stream.wakeup.patience import Patience
 
 # So long a record waits at the most whose writer told nobody.
-_LONGEST_REST = 3.0
+_LONGEST_REST = 5.0
 # Under it a rest saves nothing: the broker keeps an empty fetch for about as long.
 _SHORTEST_REST = 0.05
 

@@ -9,6 +9,7 @@ and commits past gaps when acknowledgements come out of order (faust-streaming i
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -89,6 +90,12 @@ def _consumer_class(
 
         def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
             return Thread(self, loop=self.loop, beacon=self.beacon)
+
+        async def verify_all_partitions_active(self) -> None:
+            """At once: Faust gives up its turn at each partition, for more than looking at a hundred of them takes."""
+            now = time.monotonic()
+            for tp in self.assignment():
+                self.verify_event_path(now, tp)
 
     return LeasedConsumer
 

@@ -30,9 +30,25 @@ _GRACE_SECONDS: Final = 2
 class _Server(uvicorn.Server):
     """uvicorn without its signal handling: it would die of the signal instead of ending cleanly."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._told = asyncio.Event()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    def stop(self) -> None:
+        """End cleanly, at once."""
+        self.should_exit = True
+        self._told.set()
+
+    async def main_loop(self) -> None:
+        """Keep the time of the Date header. uvicorn does it each second too, and looks ten times whether to stop."""
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._told.wait()
 
 
 def serve(host: str, port: int, path: Path, *, users: Iterable[User], hosts: Iterable[str] = ()) -> None:
@@ -79,14 +95,10 @@ def serve(host: str, port: int, path: Path, *, users: Iterable[User], hosts: Ite
         engine.close()
 
 
-async def _serve_until_told(server: uvicorn.Server, app: EmbeddedServer, listener: socket.socket) -> None:
+async def _serve_until_told(server: _Server, app: EmbeddedServer, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        server.should_exit = True
-
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(number, server.stop)
     keeping_house = loop.create_task(app.keep_house())
     try:
         await server.serve(sockets=[listener])
