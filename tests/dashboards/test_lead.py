@@ -134,7 +134,11 @@ def test_a_stop_in_a_reply_a_reason_and_a_pause_are_told(troubled: Client) -> No
         ("Asked for a pause", "", "no email until 2100-01-02 15:30 UTC"),
         ("Took it back", "", "gets email again"),
         ("Unsubscribed", "too-many", "on the page, reason: too many"),
-        ("Replied", "", 'Re: Launch, asks for no more email: "Remove me" (line 2)'),
+        (
+            "Replied",
+            "",
+            'Re: Launch, from weary@elsewhere.example.net, asks for no more email: "Remove me" (line 2)',
+        ),
         ("No more email", "suppressed", "suppressed by an operator, until 2025-12-11 09:00 UTC"),
         ("Sent", "", "from news@example.com, to example.net"),
     ]

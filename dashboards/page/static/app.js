@@ -13,6 +13,9 @@ const EVERY = 3000; // ms between an answer and the next question; longer when a
 const LONGEST = 30_000; // between questions that are not answered: each time twice as long
 const PATIENCE = 4000; // until a viewer is told that it takes its time
 
+// The charts' library is run after this file, while the first numbers are on their way: both take their time.
+const library = new Promise((resolve) => (document.readyState === "complete" ? resolve() : addEventListener("DOMContentLoaded", resolve, { once: true })));
+
 const $ = (id) => document.getElementById(id);
 let drawn = null; // the board that is drawn: {key, panels: Map of key to {panel, description}}
 let live = true;
@@ -47,6 +50,7 @@ async function refresh() {
   }, PATIENCE);
   mine.signal.addEventListener("abort", () => clearTimeout(slow));
   const { status, answer } = await ask(`boards/${encodeURIComponent(board)}.json?${question()}`, mine.signal);
+  await library;
   clearTimeout(slow);
   if (mine.signal.aborted) return; // another question took its place
   unanswered = status === 200 ? 0 : unanswered + 1;

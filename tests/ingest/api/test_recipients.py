@@ -13,6 +13,7 @@ from clickhouse.store import connect, insert_lines
 from schemas.events import lines
 from schemas.keys import new_key
 from schemas.settings import Settings
+from schemas.tokens import Purpose
 from tests.dashboards.data import LINK, PICK_AT, Email
 from tests.ingest.api.known_week import WEEK, got
 from tests.ingest.api.test_sends import problem_of
@@ -141,3 +142,19 @@ async def test_both_take_a_key_with_the_scope_read(asked: Settings) -> None:
                 answer = await room.client.get(path, headers={"Authorization": f"Bearer {key}"})
                 statuses[scope] = answer.status_code
             assert statuses == {"read": 200, "campaigns": 403, "export": 403}
+
+
+async def test_a_long_answer_is_compressed_for_those_who_take_it_and_what_is_fetched_or_streamed_never(
+    week: Room,
+) -> None:
+    asked = {"params": {**WEEK, "limit": 20}}
+    packed = await week.client.get("/v1/recipients", **asked)
+    plain = await week.client.get("/v1/recipients", **asked, headers={"Accept-Encoding": "identity"})
+    assert (packed.headers["content-encoding"], packed.headers["vary"]) == ("gzip", "Accept-Encoding")
+    assert "content-encoding" not in plain.headers
+    assert packed.json() == plain.json()
+    assert int(packed.headers["content-length"]) < len(plain.content) / 4
+    for path in (f"/o/{week.token(Purpose.OPEN)}.gif", f"/v1/export?table=emails&since={WEEK['since']}"):
+        answer = await week.client.get(path, headers={"Accept-Encoding": "gzip"})
+        assert answer.status_code == 200
+        assert "content-encoding" not in answer.headers
