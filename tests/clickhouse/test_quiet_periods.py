@@ -142,4 +142,7 @@ async def test_a_board_looks_once_and_asks_the_quiet_form_of_a_quiet_period_alon
         assert sorted(client.asked[1:]) == sorted(query.quiet if quiet else query.expanded for query in asked)
         (sent,) = {row["sent"] for row in answers["headline"]["rows"] if row["period"] == 1}
         assert (sent == 0) is quiet
+        # Where something was found before, nobody looks again.
+        await reader.answers("later", asked, _given(since, since + 2 * DAY))
+        assert client.asked.count(WRITTEN.sql) == (2 if quiet else 1)
         reader.close()
