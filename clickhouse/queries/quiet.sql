@@ -1,8 +1,8 @@
 -- name: written_in_period
--- A row where anything is written of the period or of the one of equal length before it, none where both are quiet: then
--- no view of the period has a row to read, because rollups and rows alike are found by what is written in `slots`. One
+-- An hour of the period, or of the one of equal length before it, of which anything is written; no row where both are quiet:
+-- then no view of the period has a row to read, because rollups and rows alike are found by what is written in `slots`. One
 -- part's row is enough to know, so not FINAL.
-SELECT 1 AS written
+SELECT slot
 FROM slots
 WHERE of IN ('email', 'hit') AND written > 0
     AND slot >= toStartOfHour(subtractMilliseconds(

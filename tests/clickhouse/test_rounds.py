@@ -36,6 +36,12 @@ def variants_told(own_database: Settings) -> Settings:
     return own_database
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is: a question that took too long is another test's subject."""
+    monkeypatch.setattr("clickhouse.query_client._SETTINGS", {"readonly": 1})
+
+
 async def _answers(settings: Settings, asked: list[queries.Query]) -> tuple[dict[str, object], list[str]]:
     client = Listening(connect(settings))
     reader = QueryClient(lambda: client)  # type: ignore[arg-type,return-value]
