@@ -330,7 +330,22 @@ HAVING events > 0
 
 -- view: lead_state
 -- Whether a lead gets email now, and if not, for what and since when: a row for each reason that holds, the gravest
--- first, or one that says that it does. No rows for a lead that nobody knows.
+-- first, or one that says that it does, and of which campaigns and lists it gets none: those that it replied to, where a
+-- reply ends a campaign, and those that it left. No rows for a lead that nobody knows.
+WITH
+    (
+        SELECT (
+            arraySort(groupUniqArrayIf(if(known.name = '', of_what, known.name), fact = 'replied' AND known.check_reply)),
+            arraySort(groupUniqArrayIf(of_what, fact = 'left'))
+        )
+        FROM
+        (
+            SELECT toString(fact) AS fact, toString(campaign) AS of_what
+            FROM lead_facts FINAL
+            WHERE lead = {lead:String} AND of = 'lead' AND holds AND fact IN ('replied', 'left')
+        ) AS facts
+        LEFT JOIN (SELECT id, name, check_reply FROM campaigns FINAL) AS known ON known.id = of_what
+    ) AS gets_none
 SELECT
     fact,
     transform(
@@ -341,7 +356,11 @@ SELECT
     ) AS state,
     min(at) AS since,
     multiIf(
-        fact = 'mailed', 'since its first email',
+        fact = 'mailed', concat(
+            'since its first email',
+            if(empty(gets_none.1), '', concat('; no more of ', arrayStringConcat(gets_none.1, ', '), ', to which it replied')),
+            if(empty(gets_none.2), '', concat('; none of the lists that it left: ', arrayStringConcat(gets_none.2, ', ')))
+        ),
         fact = 'unmailed', 'no email went out to it so far',
         fact = 'erased', 'nothing that tells who it was is kept',
         fact = 'snoozed', concat('it asked for no email until ', formatDateTime(assumeNotNull(max(until)), '%F %R', 'UTC'), ' UTC'),

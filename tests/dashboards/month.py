@@ -328,8 +328,13 @@ def insert_month(client: Client, end: datetime) -> None:
     insert_lines(client, "events", lines(events))
     client.insert(
         "campaigns",
-        [[plan.id, plan.name, end, plan.bounce_min_sends] for plan in PLANS],
-        column_names=["id", "name", "created_at", "bounce_min_sends"],
+        [[plan.id, plan.name, end, plan.bounce_min_sends, True] for plan in PLANS],
+        column_names=["id", "name", "created_at", "bounce_min_sends", "check_reply"],
+    )
+    client.insert(
+        "lead_facts",
+        [[SHOWN_LEAD, "replied", end - 4 * DAY, PLANS[0].id]],
+        column_names=["lead", "fact", "at", "campaign"],
     )
     client.insert(
         "links",

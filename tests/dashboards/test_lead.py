@@ -189,6 +189,28 @@ def test_the_state_says_what_holds_now_and_since_when(
     ] == states
 
 
+def test_who_gets_email_is_told_of_which_campaigns_and_lists_it_gets_none(troubled: Client) -> None:
+    """A reply ends the campaigns that ask for it; those that go on are not named."""
+    troubled.insert(
+        "campaigns",
+        [["asks", "Asks first", AT, True], ["goes-on", "Goes on", AT, False]],
+        column_names=["id", "name", "created_at", "check_reply"],
+    )
+    email = Email("asks", 1, "A", "answered", AT - 90 * DAY)
+    facts = [
+        *(Lead(lead="answered", fact="replied", at=email.at + HOUR, campaign=name) for name in ("asks", "goes-on")),
+        Lead(lead="answered", fact="left", at=email.at + HOUR, campaign="Seeds", source="page"),
+        Lead(lead="answered", fact="left", at=email.at + HOUR, campaign="Bulbs", source="page", holds=False),
+    ]
+    insert_lines(troubled, "events", lines([email.sent()]))
+    insert_lines(troubled, "lead_facts", lines(facts))
+    (row,) = ask(troubled, "lead_state", lead="answered")
+    assert (row["state"], row["about"]) == (
+        "Gets email",
+        "since its first email; no more of Asks first, to which it replied; none of the lists that it left: Seeds",
+    )
+
+
 def test_the_summary_counts_a_lead_s_emails_whatever_the_period(client: Client) -> None:
     """lead-0 of the known week: three emails, all delivered and opened, two clicked in; one unsubscribed from."""
     (row,) = ask(client, "lead_summary", lead="lead-0")
