@@ -9,7 +9,7 @@ by then. A hit that Kafka gets later than that can't change a verdict already gi
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from msgspec import Struct
 
@@ -80,8 +80,8 @@ class _Clicks:
             clicks.append(click)
             self._order.append((click.written_at, email))
 
-    def of(self, email: str) -> list[_Click]:
-        return self._by_email.get(email) or []
+    def of(self, email: str) -> Sequence[_Click]:
+        return self._by_email.get(email, ())
 
     def forget(self, before: float) -> None:
         while self._order and self._order[0][0] < before:
@@ -128,7 +128,7 @@ class RecentClicks:
         """The clicks that co-occur with a hit of a record."""
         traps = [one for one in self._traps[partition].of(hit.delivery_id) if one.ip == hit.ip]
         clicks = self._clicks[partition].of(hit.delivery_id)
-        if not traps and len(clicks) < (2 if hit.kind == "click" else MANY_LINKS):  # nearly always
+        if not traps and not _are_enough(hit, clicks):  # nearly always
             return ALONE
         known_until = min([written_at, *(one.written_at for one in clicks if one.id == hit.id)]) + self._ahead
         if any(one.id == hit.id or self._is_trap(one, hit, known_until) for one in traps):
@@ -147,6 +147,13 @@ class RecentClicks:
 
     def __len__(self) -> int:
         return sum(map(len, (*self._clicks.values(), *self._traps.values())))
+
+
+def _are_enough(hit: Hit, clicks: Sequence[_Click]) -> bool:
+    """Whether these clicks on a hit's email could co-occur with it, whenever they came; nearly never."""
+    if hit.kind == "click":
+        return len(clicks) > 1 and any(one.link_id != hit.link_id for one in clicks)
+    return len(clicks) >= MANY_LINKS and len({one.link_id for one in clicks}) >= MANY_LINKS
 
 
 def _among(hit: Hit, clicks: Iterable[_Click], ahead: float) -> CoOccurringClicks:

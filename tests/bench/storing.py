@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 from collections.abc import Iterator
 
 from clickhouse_connect.driver.client import Client
@@ -80,7 +81,8 @@ def database(workshop: Workshop, made: Deployment) -> Iterator[Client]:
     """An embedded ClickHouse of this run alone, migrated."""
     port = free_port()
     folder = workshop.folder / f"clickhouse-{port}"
-    made.with_(clickhouse_url=f"http://127.0.0.1:{port}", data_dir=folder)
+    passwords = {f"clickhouse_{who}password": secrets.token_hex(16) for who in ("", "reader_")}
+    made.with_(clickhouse_url=f"http://127.0.0.1:{port}", data_dir=folder, **passwords)
     command = python("-m", "sendlens", "clickhouse")
     with workshop.running("clickhouse", command, core=workshop.load_core, env=made.env) as job:
         made.jobs["clickhouse"] = job

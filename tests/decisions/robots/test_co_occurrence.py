@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -209,3 +211,24 @@ def test_verdicts_do_not_depend_on_groups_nor_on_duplicates_nor_on_a_restart(
     for one in hits:
         again.add(0, one.at.timestamp(), [one])
     assert {one.id: again.co_occurring(0, one.at.timestamp(), one) for one in hits} == once
+
+
+@given(MOMENTS, st.booleans())
+def test_what_is_told_before_times_are_looked_at_is_what_times_tell(
+    moments: list[tuple[int, str, str]], by_head: bool
+) -> None:
+    """An open, a click and one by HEAD, at every moment: also of a hit that is not among those remembered."""
+    recent = RecentClicks(SETTLE, lambda campaign: (TRAP,))
+    hits = [click(30 + at / 8, link, ip=ip) for at, link, ip in moments]
+    for one in hits:
+        recent.add(0, one.at.timestamp(), [one])
+    asked = [*hits, *(hit(at=one.at, ip=one.ip) for one in hits)]
+    asked += [click(30 + at / 8, link, ip=ip, method="HEAD" if by_head else "GET") for at, link, ip in moments]
+    told = [recent.co_occurring(0, one.at.timestamp(), one) for one in asked]
+    with patch("decisions.robots.co_occurrence._are_enough", _by_their_number):
+        assert told == [recent.co_occurring(0, one.at.timestamp(), one) for one in asked]
+
+
+def _by_their_number(one: Hit, clicks: Sequence[object]) -> bool:
+    """The least that can co-occur: another click, or three links' clicks around an open."""
+    return len(clicks) >= (2 if one.kind == "click" else 3)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
+import tracemalloc
+from ipaddress import IPv4Address, ip_address, ip_network
 
 import pytest
 from hypothesis import given
@@ -55,6 +56,19 @@ def test_every_packaged_prefix_is_found() -> None:
                 found = PACKAGED.find(str(ip))
                 assert found is not None
                 assert (found.label, found.trust) == (label, trust), ip
+
+
+def test_addresses_are_remembered_in_bounded_memory() -> None:
+    """A worker meets new addresses for as long as it lives, and must not grow with them."""
+    networks = Networks([("192.0.2.0/24", A)])
+    tracemalloc.start()
+    try:
+        for address in range(60_000):
+            networks.find(str(IPv4Address(address)))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 4 << 20
 
 
 PACKAGED = Networks.load()
