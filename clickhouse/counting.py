@@ -81,30 +81,36 @@ def recounted(client: Client, deliveries: Sequence[str]) -> Iterator[None]:
 
 
 def roll(client: Client, most: int = 10_000, *, wide_after_minutes: int = 0) -> int:
-    """Refresh stale rollups, at most so many hours and days; returns how many. Several may run at once, and be killed
-    at any point: `slots` is written last, and only it decides. Wide rollups, which cost more, are rebuilt only when
-    they are `wide_after_minutes` old."""
-    done = 0
+    """Refresh stale rollups at once, as `roll_steps` does; returns how many hours and days."""
+    return sum(roll_steps(client, most, wide_after_minutes=wide_after_minutes))
+
+
+def roll_steps(client: Client, most: int, *, wide_after_minutes: int = 0) -> Iterator[int]:
+    """Refresh stale rollups, at most so many hours and days, a statement a step; yields how many are done with it.
+
+    Several may run at once, and end at any step: `slots` is written last, and only it decides. Wide rollups, which cost
+    more, are rebuilt only when they are `wide_after_minutes` old.
+    """
     for grain, size in (("hour", _HOURS), ("day", _DAYS), ("wide", _WIDE)):
         slots: defaultdict[str, list[tuple[datetime, int]]] = defaultdict(list)
         query = _STATEMENTS[f"{grain}s_to_roll"]
         asked = query.values({"most": most, "minutes": wide_after_minutes})
         for of, slot, version in client.query(query.sql, parameters=asked).result_rows:
             slots[str(of)].append((slot.replace(tzinfo=UTC), int(version)))  # clickhouse-connect leaves UTC out
+        yield 0
         for of, found in slots.items():
             for at in range(0, len(found), size):
-                _roll(client, of, grain, found[at : at + size])
-                done += len(found[at : at + size])
-    return done
+                yield from _roll(client, of, grain, found[at : at + size])
 
 
-def _roll(client: Client, of: str, grain: str, slots: Sequence[tuple[datetime, int]]) -> None:
+def _roll(client: Client, of: str, grain: str, slots: Sequence[tuple[datetime, int]]) -> Iterator[int]:
     parameters: dict[str, Any] = {
         "slots": [_text(slot) for slot, _ in slots],
         "versions": [version for _, version in slots],
     }
     for statement in (name for *what, _, name in _INTO if what == [of, grain]):
         client.command(_STATEMENTS[statement].sql, parameters=parameters)
+        yield 0
     columns = {"hour": ["counted"], "day": ["day_counted"], "wide": ["wide_counted", "wide_counted_at"]}[grain]
     now = [datetime.now(UTC)] * (len(columns) - 1)
     rows = [
@@ -113,6 +119,7 @@ def _roll(client: Client, of: str, grain: str, slots: Sequence[tuple[datetime, i
         for hour in ([slot] if grain == "hour" else (slot + timedelta(hours=number) for number in range(24)))
     ]
     client.insert("slots", rows, column_names=["of", "slot", *columns], settings=_EVERY_INSERT_COUNTS)
+    yield len(slots)
 
 
 def _run(client: Client, statement: str, batch: str, **parameters: Any) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import patch
 from uuid import uuid4
 
@@ -62,6 +63,30 @@ async def test_no_topic_waits_for_another_ones_insert(database: Settings) -> Non
     with connect(database) as client:
         found = client.query("SELECT (SELECT count() FROM hits), (SELECT count() FROM campaigns)")
         assert found.result_rows == [(3, 1)]
+
+
+async def test_each_statement_that_counts_ahead_rests_twice_as_long_as_it_took() -> None:
+    now, rests = 0.0, []
+
+    def steps(*_: object, **__: object) -> Iterator[int]:
+        nonlocal now
+        for seconds in (0.1, 0.3):
+            now += seconds
+            yield 1
+
+    async def rest(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        rests.append(seconds)
+
+    with (
+        patch("agents.store.store.roll_steps", steps),
+        patch("agents.store.store.connect"),
+        patch("agents.store.store.time", SimpleNamespace(monotonic=lambda: now)),
+        patch("agents.store.store.asyncio.sleep", rest),
+    ):
+        assert await Store(load())._roll() == 2
+    assert rests == [pytest.approx(0.2), pytest.approx(0.6)]
 
 
 def ids(batch: bytes) -> list[str]:

@@ -81,8 +81,8 @@ def database(workshop: Workshop, made: Deployment) -> Iterator[Client]:
     """An embedded ClickHouse of this run alone, migrated."""
     port = free_port()
     folder = workshop.folder / f"clickhouse-{port}"
-    passwords = {f"clickhouse_{who}password": secrets.token_hex(16) for who in ("", "reader_")}
-    made.with_(clickhouse_url=f"http://127.0.0.1:{port}", data_dir=folder, **passwords)
+    password = secrets.token_hex(16)  # else the server makes one of its own, and nobody else is told
+    made.with_(clickhouse_url=f"http://127.0.0.1:{port}", clickhouse_password=password, data_dir=folder)
     command = python("-m", "sendlens", "clickhouse")
     with workshop.running("clickhouse", command, core=workshop.load_core, env=made.env) as job:
         made.jobs["clickhouse"] = job
