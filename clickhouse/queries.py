@@ -75,7 +75,8 @@ def read(texts: Iterable[tuple[str, str]], what: str = "name") -> dict[str, Quer
     if what != "view":
         return found
     views = {name: _of_view(query) for name, query in found.items()}
-    return {name: replace(views[name], expanded=sql) for name, sql in selects(views).items()}
+    expanded = selects(views)
+    return {name: replace(view, expanded=expanded[name]) for name, view in views.items()}
 
 
 def called(view: str, parameters: Mapping[str, str]) -> str:
