@@ -5,23 +5,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from commands.broker.kafka_node import JAVA, KafkaNode
-from schemas.settings.kafka_files import KAFKA_LIBS, kafka_missing
+from schemas.settings.kafka_files import kafka_missing
 from tests.support.broker import Broker, speaks
-from tests.support.processes import ROOT, free_port
+from tests.support.processes import free_port
 
 ELSEWHERE = "SENDLENS_TEST_KAFKA"
 
@@ -89,7 +86,7 @@ class Kafka:
     def launch(self) -> None:
         """Start it and return at once: a node of a cluster speaks only when others do."""
         assert self.process is None, "it runs already"
-        self._prepare()
+        self._node.prepare()
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(self._node.command, cwd=self.folder, stdout=out, stderr=subprocess.STDOUT)
 
@@ -135,19 +132,6 @@ class Kafka:
         shutil.rmtree(self.data)
         self.start()
 
-    def _prepare(self) -> None:
-        """As a node does; what Kafka's own tool makes of an empty folder, in a third of a start, is kept for others."""
-        kept = _formatted(self.node)
-        if kept.exists() and not (self.data / "meta.properties").exists():
-            shutil.copytree(kept, self.data, dirs_exist_ok=True)
-        self._node.prepare()
-        if not kept.exists():
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
-                data = shutil.copytree(self.data, Path(folder) / "data")
-                with suppress(OSError):  # another was quicker
-                    data.rename(kept)
-
     @property
     def _node(self) -> KafkaNode:
         return KafkaNode(
@@ -183,12 +167,6 @@ class Elsewhere:
 
     def forget(self) -> None:
         pytest.skip(f"the broker of {ELSEWHERE} is not ours to empty")
-
-
-def _formatted(node: int) -> Path:
-    """Where the data of a node of this release that was never started are kept."""
-    release = hashlib.sha256(" ".join(sorted(path.name for path in KAFKA_LIBS.iterdir())).encode()).hexdigest()[:16]
-    return ROOT / "build" / "kafka" / f"{release}-{node}"
 
 
 def start_kafka(folder: Path) -> Kafka:
