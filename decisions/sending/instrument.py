@@ -222,7 +222,7 @@ def parts_of(
     claim = _claim(send, minted_at)
     unsubscribe_token = keyring.sign(Purpose.UNSUBSCRIBE, claim)
     # The page behind the link offers to leave one of the lists; a mail leaves them all, and has a short subject.
-    unsubscribe_url = f"{public_url}/u/{_offering(send, claim, keyring) if send.lists else unsubscribe_token}"
+    unsubscribe_url = f"{public_url}/u/{_offering(send, claim, keyring, unsubscribe_token)}"
     message_id = f"{keyring.sign(Purpose.MESSAGE, claim)}@{envelope_domain}"
 
     links: dict[str, Link] = {}
@@ -265,8 +265,10 @@ def parts_of(
     )
 
 
-def _offering(send: Send, claim: Claim, keyring: Keyring) -> str:
-    """The unsubscribe token that names the email's lists."""
+def _offering(send: Send, claim: Claim, keyring: Keyring, plain: str) -> str:
+    """The unsubscribe token that names the email's lists; where it has none, `plain`, which is the same."""
+    if not send.lists:
+        return plain
     return keyring.sign(Purpose.UNSUBSCRIBE, structs.replace(claim, lists=tuple(send.lists)))
 
 
