@@ -15,6 +15,13 @@ UNSUBSCRIBE_CLIPPED = "unsubscribe-clipped"
 MAY_BE_CLIPPED = "clipped"
 
 
+def is_whole(html: str) -> bool:
+    """Whether Gmail shows all of it, as of nearly every email: then nothing needs to be looked for in it."""
+    if len(html) <= SHOWN_BYTES // 4:
+        return True
+    return len(html) < SHOWN_BYTES and len(html.encode("utf-8", "replace")) < SHOWN_BYTES
+
+
 def is_clipped(html: str, at: int) -> bool:
     """Whether what stands at this character is behind what Gmail shows."""
     return at > SHOWN_BYTES // 4 and len(html[:at].encode("utf-8", "replace")) >= SHOWN_BYTES

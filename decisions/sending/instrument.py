@@ -17,7 +17,7 @@ from uuid import UUID
 from msgspec import structs
 
 from decisions.providers.passing import headers_for, passed_text
-from decisions.sending.clip import PIXEL_CLIPPED, UNSUBSCRIBE_CLIPPED, is_clipped, place_of
+from decisions.sending.clip import PIXEL_CLIPPED, UNSUBSCRIBE_CLIPPED, is_clipped, is_whole, place_of
 from decisions.sending.mime import alternative, body, header, image, related, spelled
 from decisions.sending.plaintext import plaintext
 from decisions.sending.rewrite import PLACEHOLDER, PLACEHOLDER_NAME, Scan, rewrite, scan
@@ -177,7 +177,7 @@ def _with_pixel(
     """The HTML rewritten, with `tail` at its bottom and the pixel where it is to stand."""
     if pixel != "top":
         html = rewrite(source, found, wrap, unsubscribe_url, tail + seen)
-        if pixel != "auto" or not seen or not is_clipped(html, place_of(html, seen)):
+        if pixel != "auto" or not seen or is_whole(html) or not is_clipped(html, place_of(html, seen)):
             return html
     return rewrite(source, found, wrap, unsubscribe_url, tail, seen, top_of(source, found))
 
@@ -185,6 +185,8 @@ def _with_pixel(
 def _clipped(html: str, seen: str, unsubscribe: str, shown: int) -> list[str]:
     """What Gmail would cut off: the pixel, and the link to unsubscribe, which is looked for from `shown` on."""
     warnings: list[str] = []
+    if is_whole(html):
+        return warnings
     if seen and is_clipped(html, place_of(html, seen)):
         warnings.append(PIXEL_CLIPPED)
     if is_clipped(html, place_of(html, unsubscribe, shown)):
@@ -220,7 +222,7 @@ def parts_of(
     claim = _claim(send, minted_at)
     unsubscribe_token = keyring.sign(Purpose.UNSUBSCRIBE, claim)
     # The page behind the link offers to leave one of the lists; a mail leaves them all, and has a short subject.
-    unsubscribe_url = f"{public_url}/u/{_offering(send, claim, keyring)}"
+    unsubscribe_url = f"{public_url}/u/{_offering(send, claim, keyring, unsubscribe_token)}"
     message_id = f"{keyring.sign(Purpose.MESSAGE, claim)}@{envelope_domain}"
 
     links: dict[str, Link] = {}
@@ -263,8 +265,10 @@ def parts_of(
     )
 
 
-def _offering(send: Send, claim: Claim, keyring: Keyring) -> str:
-    """The unsubscribe token that names the email's lists, where it has some."""
+def _offering(send: Send, claim: Claim, keyring: Keyring, plain: str) -> str:
+    """The unsubscribe token that names the email's lists; where it has none, `plain`, which is the same."""
+    if not send.lists:
+        return plain
     return keyring.sign(Purpose.UNSUBSCRIBE, structs.replace(claim, lists=tuple(send.lists)))
 
 

