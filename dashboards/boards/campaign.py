@@ -270,7 +270,7 @@ _PANELS = (
         fields=(
             Field("open_rate", "Open rate", Unit.RATE, "Emails that a person opened, of delivered."),
             Field("delivered", "Delivered", Unit.COUNT, "Emails sent in this hour of the day that did not bounce."),
-            Field("reply_rate", "Reply rate", Unit.RATE, "Emails that a person answered, of delivered."),
+            Field("reply_rate", "Reply rate", Unit.RATE, "Emails that a person answered, of delivered.", Color.PURPLE),
         ),
         area=GridArea(0, 78, 24, 8),
         no_value=NOTHING_DELIVERED,
