@@ -24,7 +24,7 @@ LIST_PANELS = (
             Field("complained", "Complaints", Unit.COUNT, "Emails reported as spam.", Color.PURPLE),
             Field("suppressed", "Suppressed", Unit.COUNT, "Leads, addresses and domains, by operators.", Color.GREY),
         ),
-        area=GridArea(0, 50, 10, 8),
+        area=GridArea(0, 50, 8, 8),
         no_value="The list lost nobody",
         stacked=True,
     ),
@@ -37,7 +37,7 @@ LIST_PANELS = (
         query=get("list_health"),
         label=Field("time", "Time", Unit.TEXT),
         fields=(Field("sent", "Sent", Unit.COUNT, "Emails that their mail server took or refused."),),
-        area=GridArea(10, 50, 6, 8),
+        area=GridArea(8, 50, 8, 8),
         no_value=NOTHING_SENT,
     ),
     Panel(

@@ -217,6 +217,7 @@ READERS: dict[str, Reader] = {
     "decisions.sending.shown.undisplayed": _on(MARKUP, lambda text: shown.undisplayed(text, rewrite.scan(text))),
     "decisions.sending.clip.is_clipped": _on(MARKUP, lambda text: clip.is_clipped(text, len(text))),
     "decisions.sending.clip.may_be_clipped": _on(MARKUP, lambda text: clip.may_be_clipped(text, "auto")),
+    "decisions.sending.clip.is_whole": _on(MARKUP, clip.is_whole),
     "decisions.sending.clip.place_of": _on(MARKUP, lambda text: clip.place_of(text, "<a", 100)),
     "decisions.sending.text_links.wrapped": _on(URLS, lambda text: text_links.wrapped(text, lambda url: url)),
     "decisions.sending.urls.target": _on(URLS, urls.target),
