@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from aiokafka.errors import KafkaTimeoutError
+
 from schemas.errors import Retry
 
 # Also counts while the machine sleeps, where the system has such a clock.
@@ -50,7 +52,30 @@ class Lease:
 
         coordinator._do_heartbeat = do_heartbeat
 
+    def hold_back(self, sender: Any) -> None:
+        """Have the sender of aiokafka's producer send nothing while Kafka has not confirmed it for too long.
+
+        A worker is paused anywhere, also behind the check: what lay in its producer then would be written when it
+        wakes, over what the partition's next owner has written meanwhile.
+        """
+        send = sender._send_produce_req
+
+        async def send_produce_req(node: int, batches: dict[Any, Any]) -> None:
+            if not self._is_over:
+                await send(node, batches)
+                return
+            for tp, batch in batches.items():
+                batch.failure(KafkaTimeoutError("held back: the partitions may be another worker's by now"))
+                sender._muted_partitions.remove(tp)
+            sender._in_flight.remove(node)
+
+        sender._send_produce_req = send_produce_req
+
+    @property
+    def _is_over(self) -> bool:
+        return self._clock() > self._until
+
     def check(self) -> None:
         """Raises Retry while Kafka has not confirmed it for too long."""
-        if self._clock() > self._until:
+        if self._is_over:
             raise Retry("Kafka has heard nothing of this worker for a session: its work may be another's by now")

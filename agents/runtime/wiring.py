@@ -18,7 +18,7 @@ import faust
 import structlog
 from aiokafka.errors import KafkaError
 from faust.exceptions import ProducerSendError
-from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Producer
 from faust.types import TP
 
 from agents.pipeline import Stage
@@ -100,6 +100,18 @@ def _consumer_class(
     return LeasedConsumer
 
 
+def _producer_class(lease: Lease) -> type[Producer]:
+    """Faust's producer, which writes nothing once the lease has run out."""
+
+    class LeasedProducer(Producer):
+        async def on_start(self) -> None:
+            await super().on_start()
+            producer: Any = self._producer
+            lease.hold_back(producer._sender)
+
+    return LeasedProducer
+
+
 class StageApp:
     """One stage, running. `start` returns when it reads; `done` ends when it can't go on, with the reason."""
 
@@ -136,6 +148,7 @@ class StageApp:
         transport: Any = self._app.transport
         self._wake_ups, self._rests = wake_ups(settings), RestingFetch()
         self._is_woken = settings.broker_in_memory and self._wake_ups.listen(stage.takes, self._rests.hear)
+        transport.Producer = _producer_class(self._lease)
         transport.Consumer = _consumer_class(
             self._lease,
             self._in_flight,

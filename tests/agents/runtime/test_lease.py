@@ -9,6 +9,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaTimeoutError
 from kafka import KafkaProducer
 
 from agents.pipeline import GUARD
@@ -103,3 +105,26 @@ def _stand_still(app: StageApp, awake: threading.Event) -> None:
         return bool(await beat())
 
     coordinator._do_heartbeat = later
+
+
+async def test_what_lay_in_a_producer_while_the_lease_ran_out_is_not_written(broker: Broker) -> None:
+    settings = load(kafka=broker.bootstrap, topic_prefix=f"held{uuid4().hex[:8]}-", partitions=1)
+    create_topics(settings)
+    topic, now = settings.topic(PAUSES), 100.0
+    lease = Lease(10.0, lambda: now)
+    producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap, linger_ms=50)
+    await producer.start()
+    lease.hold_back(producer._sender)
+    try:
+        lease.renew()
+        await producer.send_and_wait(topic, b"while it holds", partition=0)
+        waits = await producer.send(topic, b"as it runs out", partition=0)
+        now = 110.0  # the worker stands still here, and wakes
+        with pytest.raises(KafkaTimeoutError, match="held back"):
+            await waits
+        lease.renew()
+        await producer.send_and_wait(topic, b"once it holds again", partition=0)
+    finally:
+        await producer.stop()
+    written = await asyncio.to_thread(records, settings, PAUSES)
+    assert [record.value for record in written] == [b"while it holds", b"once it holds again"]
