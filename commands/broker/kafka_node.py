@@ -11,16 +11,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from schemas.errors import Misconfigured
-from schemas.settings.kafka_files import KAFKA_LIBS, KAFKA_LOG_CONFIG
+from schemas.settings.kafka_files import KAFKA_LIBS, KAFKA_LOG_CONFIG, java_program
 
 # Beside a node there is all the rest on one machine: little memory, enough for some hundred partitions and requests of
 # 9 MB, and little compiling, a third of the work of a start. One that has run out of memory is better started again.
-JAVA = (
-    *("java", "-Xms128m", "-Xmx512m", "-XX:+ExitOnOutOfMemoryError"),
-    *("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
-)
+_JAVA_OPTIONS = ("-Xms128m", "-Xmx512m", "-XX:+ExitOnOutOfMemoryError", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 # A cluster's name must be known before its first start. No two of our nodes ever meet: they listen on loopback.
 _CLUSTER_ID = "nH04x5nOQ0yExOGdkF1aCA"
+
+
+def java_command() -> list[str]:
+    """What runs Java for a node, with our options."""
+    return [java_program(), *_JAVA_OPTIONS]
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class KafkaNode:
     number: int = 1
     voters: str = ""
     replicas: int = 1
-    java: Sequence[str] = JAVA
+    java: Sequence[str] = field(default_factory=java_command)
     properties: Mapping[str, object] = field(default_factory=dict)
 
     @property

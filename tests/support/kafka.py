@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.broker.kafka_node import JAVA, KafkaNode
+from commands.broker.kafka_node import KafkaNode, java_command
 from schemas.settings.kafka_files import kafka_missing
 from tests.support.broker import Broker, speaks
 from tests.support.processes import free_port
@@ -141,7 +141,7 @@ class Kafka:
             number=self.node,
             voters=self.voters,
             replicas=self.replicas,
-            java=(*JAVA, f"-Xmx{self.memory}"),
+            java=(*java_command(), f"-Xmx{self.memory}"),
             properties=self.properties,
         )
 
