@@ -181,6 +181,9 @@ SELECT
     sum(emails.raw_opened_with_pixel) AS raw_opened_with_pixel,
     sum(emails.delivered_with_pixel) AS delivered_with_pixel,
     sum(emails.delivered_with_links) AS delivered_with_links,
+    sum(emails.not_opened) AS not_opened,
+    sum(emails.not_clicked) AS not_clicked,
+    sum(emails.not_replied) AS not_replied,
     sum(emails.hit) AS hit,
     sum(emails.bot_hit) AS bot_hit
 FROM emails FINAL
@@ -220,6 +223,9 @@ SELECT
     sum(emails.raw_opened_with_pixel) AS raw_opened_with_pixel,
     sum(emails.delivered_with_pixel) AS delivered_with_pixel,
     sum(emails.delivered_with_links) AS delivered_with_links,
+    sum(emails.not_opened) AS not_opened,
+    sum(emails.not_clicked) AS not_clicked,
+    sum(emails.not_replied) AS not_replied,
     sum(emails.hit) AS hit,
     sum(emails.bot_hit) AS bot_hit
 FROM emails FINAL
@@ -259,6 +265,9 @@ SELECT
     sum(counted.raw_opened_with_pixel) AS raw_opened_with_pixel,
     sum(counted.delivered_with_pixel) AS delivered_with_pixel,
     sum(counted.delivered_with_links) AS delivered_with_links,
+    sum(counted.not_opened) AS not_opened,
+    sum(counted.not_clicked) AS not_clicked,
+    sum(counted.not_replied) AS not_replied,
     sum(counted.hit) AS hit,
     sum(counted.bot_hit) AS bot_hit
 FROM email_counts AS counted FINAL

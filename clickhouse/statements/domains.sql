@@ -32,6 +32,9 @@ SELECT
     sum(emails.raw_opened_with_pixel) AS raw_opened_with_pixel,
     sum(emails.delivered_with_pixel) AS delivered_with_pixel,
     sum(emails.delivered_with_links) AS delivered_with_links,
+    sum(emails.not_opened) AS not_opened,
+    sum(emails.not_clicked) AS not_clicked,
+    sum(emails.not_replied) AS not_replied,
     sum(emails.hit) AS hit,
     sum(emails.bot_hit) AS bot_hit
 FROM emails FINAL
@@ -70,6 +73,9 @@ SELECT
     sum(emails.raw_opened_with_pixel) AS raw_opened_with_pixel,
     sum(emails.delivered_with_pixel) AS delivered_with_pixel,
     sum(emails.delivered_with_links) AS delivered_with_links,
+    sum(emails.not_opened) AS not_opened,
+    sum(emails.not_clicked) AS not_clicked,
+    sum(emails.not_replied) AS not_replied,
     sum(emails.hit) AS hit,
     sum(emails.bot_hit) AS bot_hit
 FROM emails FINAL

@@ -82,7 +82,10 @@ SELECT
     opened_with_pixel,
     raw_opened_with_pixel,
     delivered_with_pixel,
-    delivered_with_links
+    delivered_with_links,
+    not_opened,
+    not_clicked,
+    not_replied
 FROM email_counts FINAL
 WHERE by = {by:String} AND (grain, slot, version) IN (SELECT arrayJoin(rollups))
     AND slot >= toStartOfDay({begin:DateTime64(3, 'UTC')}) AND slot < {until:DateTime64(3, 'UTC')}
@@ -113,7 +116,10 @@ SELECT
     opened_with_pixel,
     raw_opened_with_pixel,
     delivered_with_pixel,
-    delivered_with_links
+    delivered_with_links,
+    not_opened,
+    not_clicked,
+    not_replied
 FROM emails FINAL
 WHERE slot IN (SELECT rollup.2 FROM (SELECT arrayJoin(rollups) AS rollup) WHERE rollup.1 = 'raw')
     AND slot = toStartOfHour(assumeNotNull(sent_at))
@@ -338,3 +344,23 @@ WHERE by = 'variant' AND grain = 'hour'
     AND (NOT has({outcomes:Array(String)}, 'unsubscribed') OR unsubscribed > 0)
     AND (NOT has({outcomes:Array(String)}, 'complained') OR complained > 0)
     AND (NOT has({outcomes:Array(String)}, 'machine_opened') OR machine_opened > 0)
+
+-- view: emails_told_of
+-- The emails that were sent and of which a rare event tells that it has the `outcome`, 'asked_to_stop' or 'snoozed' (of any
+-- other none), as places in `emails`: hour of sending, campaign, step, variant and email. Of rare things the emails are looked
+-- up one by one.
+WITH told AS
+(
+    SELECT campaign, step, variant, delivery_id
+    FROM rare_events
+    WHERE (
+            (kind = 'reply' AND asks_to_stop AND {outcome:String} = 'asked_to_stop')
+            OR (kind = 'snooze' AND until > at AND {outcome:String} = 'snoozed')
+        )
+        AND (empty({campaigns:Array(String)}) OR has({campaigns:Array(String)}, campaign))
+)
+SELECT toStartOfHour(assumeNotNull(sent_at)) AS slot, campaign, step, variant, delivery_id, sent_at
+FROM outcomes FINAL
+-- The email is looked at before anything else is read of what stands near.
+PREWHERE delivery_id IN (SELECT delivery_id FROM told)
+WHERE (campaign, step, variant, delivery_id) IN told AND sent_at IS NOT NULL

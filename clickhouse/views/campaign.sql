@@ -375,26 +375,34 @@ GROUP BY weekday
 ORDER BY indexOf(['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'], weekday)
 
 -- view: campaign_stop_requests
--- Of the emails sent in the period that a person replied to, those in a reply to which the person asks for no more mail,
--- counted one by one. One row.
+-- Of the emails sent in the period that a person replied to, those in a reply to which the person asks for no more mail.
+-- One row.
 SELECT
     1 AS period,
-    countIf(delivery_id IN (
-        SELECT delivery_id
-        FROM rare_events
-        WHERE kind = 'reply' AND asks_to_stop
-            AND (empty({campaigns:Array(String)}) OR has({campaigns:Array(String)}, campaign))
-    )) AS asked_to_stop,
-    count() AS replied
-FROM recipients(
-    since = {since:DateTime64(3, 'UTC')},
-    until = {until:DateTime64(3, 'UTC')},
-    campaigns = {campaigns:Array(String)},
-    steps = {steps:Array(UInt8)},
-    variants = [],
-    links = [],
-    outcomes = ['replied']
-)
+    (
+        SELECT countIf(
+            sent_at >= {since:DateTime64(3, 'UTC')} AND sent_at < {until:DateTime64(3, 'UTC')}
+            AND (empty({steps:Array(UInt8)}) OR has({steps:Array(UInt8)}, step))
+        )
+        FROM emails_told_of(outcome = 'asked_to_stop', campaigns = {campaigns:Array(String)})
+    ) AS asked_to_stop,
+    (
+        SELECT sum(counted.replied)
+        FROM totals(
+            by = 'variant',
+            per = ['period'],
+            grains = ['day', 'hour'],
+            together = 1,
+            begin = {since:DateTime64(3, 'UTC')},
+            since = {since:DateTime64(3, 'UTC')},
+            until = {until:DateTime64(3, 'UTC')},
+            campaigns = {campaigns:Array(String)},
+            steps = {steps:Array(UInt8)},
+            senders = [],
+            unit = 'day',
+            timezone = 'UTC'
+        ) AS counted
+    ) AS replied
 
 -- view: replies
 -- What people answered in the period, newest first, whenever the email was sent: each reply is a row, so an email may have

@@ -40,31 +40,44 @@ WHERE slot = toStartOfHour(assumeNotNull(emails.sent_at))
     AND (empty({steps:Array(UInt8)}) OR has({steps:Array(UInt8)}, step))
     AND (empty({variants:Array(String)}) OR has({variants:Array(String)}, emails.variant))
     AND (empty({links:Array(String)}) OR hasAny({links:Array(String)}, emails.links))
-    -- What is rare is looked for where the rollups say that it is, and in the hours that have none which is fresh.
+    -- What is rare, and what is of chosen campaigns, is looked for where the rollups say that it is, and in the hours that have
+    -- none which is fresh. Of chosen campaigns the hours are enough, and sooner found in the sorting key than whole tuples.
     AND (
-        NOT hasAny(
-            {outcomes:Array(String)},
-            [
-                'replied', 'asked_to_stop', 'bounced', 'hard_bounced', 'soft_bounced', 'blocked', 'unsubscribed',
-                'complained', 'machine_opened'
-            ]
+        if(
+            notEmpty({campaigns:Array(String)}),
+            slot IN (
+                SELECT slot
+                FROM hours_with(
+                    since = {since:DateTime64(3, 'UTC')},
+                    until = {until:DateTime64(3, 'UTC')},
+                    campaigns = {campaigns:Array(String)},
+                    outcomes = {outcomes:Array(String)}
+                )
+            ),
+            NOT hasAny(
+                {outcomes:Array(String)},
+                [
+                    'replied', 'asked_to_stop', 'bounced', 'hard_bounced', 'soft_bounced', 'blocked', 'unsubscribed',
+                    'complained', 'machine_opened'
+                ]
+            )
+            OR (slot, emails.campaign, step, emails.variant) IN (
+                SELECT slot, campaign, step, variant
+                FROM hours_with(
+                    since = {since:DateTime64(3, 'UTC')},
+                    until = {until:DateTime64(3, 'UTC')},
+                    campaigns = {campaigns:Array(String)},
+                    outcomes = {outcomes:Array(String)}
+                )
+            )
         )
         OR slot IN (
             SELECT slot
             FROM stale_hours(since = {since:DateTime64(3, 'UTC')}, until = {until:DateTime64(3, 'UTC')})
         )
-        OR (slot, emails.campaign, step, emails.variant) IN (
-            SELECT slot, campaign, step, variant
-            FROM hours_with(
-                since = {since:DateTime64(3, 'UTC')},
-                until = {until:DateTime64(3, 'UTC')},
-                campaigns = {campaigns:Array(String)},
-                outcomes = {outcomes:Array(String)}
-            )
-        )
     )
-    -- An outcome that is not chosen is a constant 1, so its column is not read.
     AND NOT has({outcomes:Array(String)}, 'skipped')
+    -- An outcome that is not chosen is a constant 1, so its column is not read.
     AND (NOT hasAny({outcomes:Array(String)}, ['delivered', 'not_opened', 'not_clicked', 'not_replied']) OR delivered)
     AND (NOT has({outcomes:Array(String)}, 'opened') OR opened)
     AND (NOT has({outcomes:Array(String)}, 'opened_with_pixel') OR opened_with_pixel)
@@ -74,12 +87,13 @@ WHERE slot = toStartOfHour(assumeNotNull(emails.sent_at))
     AND (NOT has({outcomes:Array(String)}, 'replied') OR replied)
     AND (
         NOT has({outcomes:Array(String)}, 'asked_to_stop')
-        OR (replied AND delivery_id IN (
-            SELECT delivery_id
-            FROM rare_events
-            WHERE kind = 'reply' AND asks_to_stop AND has({outcomes:Array(String)}, 'asked_to_stop')
-                AND (empty({campaigns:Array(String)}) OR has({campaigns:Array(String)}, campaign))
-        ))
+        OR (slot, emails.campaign, step, emails.variant, delivery_id) IN (
+            SELECT slot, campaign, step, variant, delivery_id
+            FROM emails_told_of(
+                outcome = if(has({outcomes:Array(String)}, 'asked_to_stop'), 'asked_to_stop', ''),
+                campaigns = {campaigns:Array(String)}
+            )
+        )
     )
     AND (NOT has({outcomes:Array(String)}, 'not_replied') OR NOT replied)
     AND (NOT has({outcomes:Array(String)}, 'bounced') OR NOT delivered)
@@ -90,11 +104,12 @@ WHERE slot = toStartOfHour(assumeNotNull(emails.sent_at))
     AND (NOT has({outcomes:Array(String)}, 'complained') OR complained)
     AND (
         NOT has({outcomes:Array(String)}, 'snoozed')
-        OR (emails.campaign, step, emails.variant, delivery_id) IN (
-            SELECT campaign, step, variant, delivery_id
-            FROM rare_events
-            WHERE kind = 'snooze' AND until > at AND has({outcomes:Array(String)}, 'snoozed')
-                AND (empty({campaigns:Array(String)}) OR has({campaigns:Array(String)}, campaign))
+        OR (slot, emails.campaign, step, emails.variant, delivery_id) IN (
+            SELECT slot, campaign, step, variant, delivery_id
+            FROM emails_told_of(
+                outcome = if(has({outcomes:Array(String)}, 'snoozed'), 'snoozed', ''),
+                campaigns = {campaigns:Array(String)}
+            )
         )
     )
     AND (NOT has({outcomes:Array(String)}, 'machine_opened') OR machine_opened)
@@ -239,17 +254,62 @@ FROM recipients_page(
 )
 
 -- view: recipients_chosen
--- How many rows `recipients` has, counted one by one. One row.
-SELECT 1 AS period, count() AS emails
-FROM recipients(
-    since = {since:DateTime64(3, 'UTC')},
-    until = {until:DateTime64(3, 'UTC')},
-    campaigns = {campaigns:Array(String)},
-    steps = {steps:Array(UInt8)},
-    variants = {variants:Array(String)},
-    links = {links:Array(String)},
-    outcomes = {outcomes:Array(String)}
-)
+-- How many rows `recipients` has. One row. Of one outcome that the rollups know, or of none, they tell it; else each is
+-- counted.
+SELECT 1 AS period, sum(counted.emails) AS emails
+FROM
+(
+    WITH {outcomes:Array(String)}[1] AS outcome
+    SELECT
+        multiIf(
+            outcome = 'delivered', delivered,
+            outcome = 'opened', opened,
+            outcome = 'opened_with_pixel', opened_with_pixel,
+            outcome = 'not_opened', not_opened,
+            outcome = 'clicked', clicked,
+            outcome = 'not_clicked', not_clicked,
+            outcome = 'replied', replied,
+            outcome = 'not_replied', not_replied,
+            outcome = 'bounced', sent - delivered,
+            outcome = 'hard_bounced', hard_bounced,
+            outcome = 'soft_bounced', soft_bounced,
+            outcome = 'blocked', blocked,
+            outcome = 'unsubscribed', unsubscribed,
+            outcome = 'complained', complained,
+            outcome = 'machine_opened', machine_opened,
+            sent
+        )::UInt64 AS emails
+    FROM emails_counted(
+        by = 'variant',
+        grains = ['day', 'hour'],
+        together = 1,
+        begin = {since:DateTime64(3, 'UTC')},
+        since = {since:DateTime64(3, 'UTC')},
+        until = {until:DateTime64(3, 'UTC')},
+        campaigns = {campaigns:Array(String)},
+        unit = 'day',
+        timezone = 'UTC'
+    ) AS counted
+    WHERE NOT (
+        notEmpty({links:Array(String)}) OR length({outcomes:Array(String)}) > 1
+        OR hasAny({outcomes:Array(String)}, ['asked_to_stop', 'snoozed', 'skipped'])
+    )
+        AND (empty({steps:Array(UInt8)}) OR has({steps:Array(UInt8)}, counted.step))
+        AND (empty({variants:Array(String)}) OR has({variants:Array(String)}, counted.variant))
+    UNION ALL
+    SELECT count()
+    FROM recipients(
+        since = {since:DateTime64(3, 'UTC')},
+        until = {until:DateTime64(3, 'UTC')},
+        campaigns = {campaigns:Array(String)},
+        steps = {steps:Array(UInt8)},
+        variants = {variants:Array(String)},
+        links = {links:Array(String)},
+        outcomes = {outcomes:Array(String)}
+    )
+    WHERE notEmpty({links:Array(String)}) OR length({outcomes:Array(String)}) > 1
+        OR hasAny({outcomes:Array(String)}, ['asked_to_stop', 'snoozed', 'skipped'])
+) AS counted
 
 -- view: recipients_by_outcome
 -- Of the emails sent in the period, of the variants chosen, how many have each outcome, and its `share`: bounces and
@@ -365,27 +425,54 @@ ARRAY JOIN [
 ]::Array(Tuple(String, String, UInt64, Nullable(UInt64))) AS row
 
 -- view: recipients_without
--- Of the emails sent in the period that were delivered, how many no person opened, clicked in or answered, counted one by
--- one, and the `share` of the delivered: with a pixel for opens, with links for clicks.
+-- Of the emails sent in the period that were delivered, how many no person opened, clicked in or answered, and the `share`
+-- of the delivered: with a pixel for opens, with links for clicks. Where links are chosen, each is counted.
 SELECT row.1 AS outcome, row.2 AS label, row.3 AS emails, row.3 / nullIf(row.4, 0) AS share
 FROM
 (
     SELECT
-        count() AS delivered,
-        countIf(NOT no_pixel) AS with_pixel,
-        countIf(NOT no_links) AS with_links,
-        countIf(opened_at IS NULL AND NOT no_pixel) AS not_opened,
-        countIf(clicked_at IS NULL AND NOT no_links) AS not_clicked,
-        countIf(replied_at IS NULL) AS not_replied
-    FROM recipients(
-        since = {since:DateTime64(3, 'UTC')},
-        until = {until:DateTime64(3, 'UTC')},
-        campaigns = {campaigns:Array(String)},
-        steps = {steps:Array(UInt8)},
-        variants = {variants:Array(String)},
-        links = {links:Array(String)},
-        outcomes = ['delivered']
-    )
+        sum(counted.delivered) AS delivered,
+        sum(counted.delivered_with_pixel) AS with_pixel,
+        sum(counted.delivered_with_links) AS with_links,
+        sum(counted.not_opened) AS not_opened,
+        sum(counted.not_clicked) AS not_clicked,
+        sum(counted.not_replied) AS not_replied
+    FROM
+    (
+        SELECT delivered, delivered_with_pixel, delivered_with_links, not_opened, not_clicked, not_replied
+        FROM emails_counted(
+            by = 'variant',
+            grains = ['day', 'hour'],
+            together = 1,
+            begin = {since:DateTime64(3, 'UTC')},
+            since = {since:DateTime64(3, 'UTC')},
+            until = {until:DateTime64(3, 'UTC')},
+            campaigns = {campaigns:Array(String)},
+            unit = 'day',
+            timezone = 'UTC'
+        ) AS counted
+        WHERE empty({links:Array(String)})
+            AND (empty({steps:Array(UInt8)}) OR has({steps:Array(UInt8)}, counted.step))
+            AND (empty({variants:Array(String)}) OR has({variants:Array(String)}, counted.variant))
+        UNION ALL
+        SELECT
+            count(),
+            countIf(NOT no_pixel),
+            countIf(NOT no_links),
+            countIf(opened_at IS NULL AND NOT no_pixel),
+            countIf(clicked_at IS NULL AND NOT no_links),
+            countIf(replied_at IS NULL)
+        FROM recipients(
+            since = {since:DateTime64(3, 'UTC')},
+            until = {until:DateTime64(3, 'UTC')},
+            campaigns = {campaigns:Array(String)},
+            steps = {steps:Array(UInt8)},
+            variants = {variants:Array(String)},
+            links = {links:Array(String)},
+            outcomes = ['delivered']
+        )
+        WHERE notEmpty({links:Array(String)})
+    ) AS counted
 )
 ARRAY JOIN [
     ('not_opened', 'Not opened', not_opened, with_pixel),

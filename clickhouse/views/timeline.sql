@@ -321,6 +321,8 @@ SELECT
     sum(counted.delivered_with_links) AS delivered_with_links,
     min(sent_at)::Nullable(DateTime64(3, 'UTC')) AS first_sent_at
 FROM emails AS counted FINAL
+-- As in `lead_events`: the email is looked at before anything else is read of what stands near.
+PREWHERE delivery_id IN (SELECT delivery_id FROM lead_emails WHERE lead = {lead:String} AND lead != '')
 WHERE slot = toStartOfHour(assumeNotNull(sent_at)) AND (slot, campaign, step, variant, delivery_id) IN (
     SELECT toStartOfHour(assumeNotNull(sent_at)) AS slot, campaign, step, variant, delivery_id
     FROM lead_emails
