@@ -18,7 +18,7 @@ from msgspec import structs
 
 from decisions.providers.passing import headers_for, passed_text
 from decisions.sending.clip import PIXEL_CLIPPED, UNSUBSCRIBE_CLIPPED, is_clipped, is_whole, place_of
-from decisions.sending.mime import alternative, body, header, image, related, spelled
+from decisions.sending.mime import LineCoder, alternative, body, header, image, related, spelled
 from decisions.sending.plaintext import plaintext
 from decisions.sending.rewrite import PLACEHOLDER, PLACEHOLDER_NAME, Scan, rewrite, scan
 from decisions.sending.shown import shown_placeholder, top_of
@@ -148,14 +148,15 @@ def _content(send: Send, made: TrackingParts) -> bytes:
     """Text, AMP, and HTML with its images, in this order: some clients show the last part, whatever it is."""
     if (send.amp or send.images) and not made.html:
         raise Reject("html-missing", "the send has an AMP part or images, and no html")
-    bodies = [body("plain", made.text)]
+    plain, html = _coders_of(send.campaign, send.step, send.variant)
+    bodies = [body("plain", made.text, plain)]
     if not made.html:
         return bodies[0]
     boundary = UUID(send.delivery_id).hex
     if send.amp:
         bodies.append(body("x-amp-html", send.amp, exactly=True))
-    html = body("html", made.html)
-    bodies.append(related(f"=_r{boundary}", html, _coded(tuple(send.images))) if send.images else html)
+    shown = body("html", made.html, html)
+    bodies.append(related(f"=_r{boundary}", shown, _coded(tuple(send.images))) if send.images else shown)
     return alternative(f"=_{boundary}", bodies)
 
 
@@ -317,6 +318,12 @@ def _is_kept(html: str, found: Scan) -> bool:
 def _last_of(campaign: str, step: int, variant: str) -> _LastHtml:
     """The same one for the same variant, until too many others were asked for: nothing but the cache reads these."""
     return _LastHtml()
+
+
+@lru_cache(maxsize=_VARIANTS)
+def _coders_of(campaign: str, step: int, variant: str) -> tuple[LineCoder, LineCoder]:
+    """Of the variant's text part and of its HTML, as `_last_of`."""
+    return LineCoder(), LineCoder()
 
 
 def _claim(send: Send, minted_at: datetime) -> Claim:
