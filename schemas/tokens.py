@@ -27,6 +27,7 @@ from schemas.errors import Misconfigured, Reject
 
 # The namespace of our UUIDv5 ids. Any fixed UUID would do; changing it would make every old email look unsent.
 NAMESPACE = UUID("5e9d1e75-0b0e-5c1a-9a0e-6c3f5d1f7a10")
+_NAMESPACE = NAMESPACE.bytes
 
 # The delivery of the mails that an installation sends to itself, to see that they come back: nothing follows from what
 # is about it. No campaign has it, for the name of a delivery has separators.
@@ -41,6 +42,7 @@ MIN_SECRET_BYTES = 16
 _HEAD = struct.Struct(">BB16sI")
 # A token's length in characters: the least that could hold a claim, and more than the longest.
 _SHORTEST, _LONGEST = 20, 700
+_TO_URL = bytes.maketrans(b"+/", b"-_")
 _FROM_URL = bytes.maketrans(b"-_+/=", b"+/   ")  # to the alphabet that binascii reads, which has no space
 _URL_SAFE = re.compile(r"[A-Za-z0-9_-]*+")
 _LINK_ID = re.compile(r"[0-9a-f]{64}(?![0-9A-Za-z])")
@@ -90,6 +92,15 @@ def delivery_id(campaign: str, step: int, lead: str) -> UUID:
 def event_id(cause: UUID | str, kind: str) -> UUID:
     """The id of an event derived from its cause, so that a replay writes the same id."""
     return uuid5(NAMESPACE, f"{cause}\x1f{kind}")
+
+
+def event_id_text(cause: str, kind: str) -> str:
+    """`event_id` in its 36 characters, in a third of the time that uuid5 takes (RFC 9562, 5.5)."""
+    raw = bytearray(hashlib.sha1(_NAMESPACE + f"{cause}\x1f{kind}".encode(), usedforsecurity=False).digest()[:16])
+    raw[6] = raw[6] & 0x0F | 0x50
+    raw[8] = raw[8] & 0x3F | 0x80
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 @dataclass(frozen=True)
@@ -145,20 +156,11 @@ class Keyring:
     def sign(self, purpose: Purpose, claim: Claim) -> str:
         """Make the token of a pixel, link, unsubscribe or Message-ID. Raises Reject when an id is too long."""
         key_id, _ = self._first
-        body = bytearray(_HEAD.pack(key_id, purpose, claim.delivery_id.bytes, claim.minted_at))
-        if not 0 <= claim.step <= 255:
-            raise Reject("step-out-of-range", "a step is 0 to 255")
-        body.append(claim.step)
-        lists = claim.lists if purpose is Purpose.UNSUBSCRIBE else ()
-        for text in (claim.variant, claim.campaign, claim.lead, *lists):
-            raw = text.encode()
-            if len(raw) > MAX_TEXT_BYTES:
-                raise Reject(
-                    "id-too-long", f"campaign, lead and variant ids, and lists, are at most {MAX_TEXT_BYTES} bytes"
-                )
-            body.append(len(raw))
-            body += raw
-        return base64.urlsafe_b64encode(bytes(body) + self._mac(key_id, body, MAC_BYTES)).rstrip(b"=").decode()
+        head = _HEAD.pack(key_id, purpose, claim.delivery_id.bytes, claim.minted_at)
+        lists = map(_measured, claim.lists) if purpose is Purpose.UNSUBSCRIBE else ()
+        body = b"".join((head, _of_variant(claim.step, claim.variant, claim.campaign), _measured(claim.lead), *lists))
+        token = binascii.b2a_base64(body + self._mac(key_id, body, MAC_BYTES), newline=False)
+        return token.translate(_TO_URL).rstrip(b"=").decode()
 
     def verify(self, purpose: Purpose, token: str) -> Claim:
         """Say what the token proves for this purpose, or raise BadToken. Takes any text whatever."""
@@ -320,6 +322,22 @@ class Keyring:
         if body[1] != purpose:
             raise BadToken("purpose")
         return body
+
+
+@lru_cache(maxsize=1_000)
+def _of_variant(step: int, variant: str, campaign: str) -> bytes:
+    """What the tokens of a variant's emails have in common. Raises Reject."""
+    if not 0 <= step <= 255:
+        raise Reject("step-out-of-range", "a step is 0 to 255")
+    return bytes((step,)) + _measured(variant) + _measured(campaign)
+
+
+def _measured(text: str) -> bytes:
+    """The text behind its length. Raises Reject when it is too long."""
+    raw = text.encode()
+    if len(raw) > MAX_TEXT_BYTES:
+        raise Reject("id-too-long", f"campaign, lead and variant ids, and lists, are at most {MAX_TEXT_BYTES} bytes")
+    return bytes((len(raw),)) + raw
 
 
 def _texts(body: bytes, at: int) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
@@ -102,7 +102,8 @@ class AttemptRunner:
             case SmtpAccepted() as yes:
                 self._sender_state.settle(send)
                 # At the attempt's time: who tells it again has no other.
-                events, delivery = delivered(send, mail, replace(yes, started_at=attempt.at), number)
+                taken = SmtpAccepted(attempt.at, yes.at, yes.response)
+                events, delivery = delivered(send, mail, taken, number)
                 ended = self._sender_state.attempts.end(attempt, "delivered")
                 return SendOutcome(request, "delivered", events, delivery, attempt=ended)
             case SmtpRefused() as no:

@@ -11,6 +11,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 
 import structlog
 
@@ -34,6 +35,8 @@ from schemas.settings import Settings
 from schemas.state.attempts import Wait
 
 log = structlog.get_logger()
+
+_counter_of = cache(SENDER_OUTCOMES.labels)  # by an outcome's word
 
 Settled = Callable[[SendOutcome], Awaitable[None]]
 
@@ -156,8 +159,9 @@ class Sender:
         except Exception as error:
             log.exception("send request set aside", delivery=request.send.delivery_id)
             outcome = set_aside(request, Reject("unexpected", repr(error)))
-        SENDER_OUTCOMES.labels(outcome.word).inc()
-        return replace(outcome, waiting=self._attempt_runner.settled(outcome))
+        _counter_of(outcome.word).inc()
+        waiting = self._attempt_runner.settled(outcome)
+        return outcome if waiting is outcome.waiting else replace(outcome, waiting=waiting)
 
     async def _carry_out(self, request: SendTask, earlier: PriorSend | None, withdrawals: int) -> SendOutcome:
         """Take one request to its end or its next wait. Raises WaitInterrupted, and Reject if it can't be sent."""

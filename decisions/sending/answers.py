@@ -14,7 +14,7 @@ from decisions.mail.bounce.refusal import categorise
 from schemas.addresses import mailbox
 from schemas.events import Bounced, Deferred, Delivered, Delivery, EmailEvent, Send, Sent, Skipped, Unanswered, to_ms
 from schemas.state.attempts import Attempt
-from schemas.tokens import Keyring, event_id
+from schemas.tokens import Keyring, event_id_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def unanswered(send: Send, attempt: Attempt) -> Unanswered:
 def skipped(send: Send, reason: str, at: datetime) -> Skipped:
     """Not sent. Its cause is the request, not the delivery, which another request may well have sent."""
     of = _of(send, "skipped", at)
-    return Skipped(**{**of, "id": str(event_id(send.request_id, "skipped"))}, reason=reason)
+    return Skipped(**{**of, "id": event_id_text(send.request_id, "skipped")}, reason=reason)
 
 
 def _sent(send: Send, mail: AttemptedEmail, at: datetime, attempt: int) -> Sent:
@@ -167,7 +167,7 @@ def with_recipient(events: Sequence[EmailEvent], to: str) -> list[EmailEvent]:
 def _of(send: Send, cause: str, at: datetime) -> dict[str, Any]:
     """What every event says of this email."""
     return {
-        "id": str(event_id(send.delivery_id, cause)),
+        "id": event_id_text(send.delivery_id, cause),
         "at": to_ms(at),
         "delivery_id": send.delivery_id,
         "campaign": send.campaign,

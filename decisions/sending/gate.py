@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Literal, Protocol
 
 from schemas.events import Campaign, Pause, Send, lead_key
@@ -23,6 +24,7 @@ SkipReason = Literal[
     "replied",
     "duplicate",
 ]
+_ASKED_AGAIN = 500  # leads: each is asked for when its email is made, and right before it goes
 _FACTS: tuple[SkipReason, ...] = ("erased", "unsubscribed", "complained", "invalid", "suppressed", "snoozed")
 
 
@@ -103,35 +105,35 @@ def gate(
     if pause is not None and pause.paused:
         return Skip("paused")
 
+    for key, reason in _facts_against(send.lead, tuple(addresses), tuple(lead_ids), tuple(domains)):
+        found = fact(key)
+        if found is not None and found.holds_at(now):
+            return Skip(reason)
+
     def holds(key: str) -> bool:
         found = fact(key)
         return found is not None and found.holds_at(now)
 
-    reason = _fact_against(send, campaign, holds, addresses, lead_ids, domains)
-    return Proceed() if reason is None else Skip(reason)
-
-
-def _fact_against(
-    send: Send,
-    campaign: Campaign,
-    holds: Callable[[str], bool],
-    addresses: Sequence[str],
-    lead_ids: Sequence[str],
-    domains: Sequence[str],
-) -> SkipReason | None:
-    """What is known for which the lead does not get this email."""
-    if any(holds(lead_key(hashed, "erased", of="hashed-lead")) for hashed in lead_ids):
-        return "erased"
-    for reason in _FACTS:
-        if holds(lead_key(send.lead, reason)) or any(holds(lead_key(a, reason, of="address")) for a in addresses):
-            return reason
-    if any(holds(lead_key(domain, "suppressed", of="domain")) for domain in domains):
-        return "suppressed"
     if send.lists and all(_left(name, send.lead, addresses, holds) for name in send.lists):
-        return "left"
+        return Skip("left")
     if campaign.check_reply and holds(lead_key(send.lead, "replied", campaign=send.campaign)):
-        return "replied"
-    return None
+        return Skip("replied")
+    return Proceed()
+
+
+@lru_cache(maxsize=_ASKED_AGAIN)
+def _facts_against(
+    lead: str, addresses: tuple[str, ...], lead_ids: tuple[str, ...], domains: tuple[str, ...]
+) -> tuple[tuple[str, SkipReason], ...]:
+    """The keys of the facts for which a lead gets no email of any campaign, in the order they are asked for."""
+    asked: list[tuple[str, SkipReason]] = [
+        (lead_key(hashed, "erased", of="hashed-lead"), "erased") for hashed in lead_ids
+    ]
+    for reason in _FACTS:
+        asked.append((lead_key(lead, reason), reason))
+        asked += [(lead_key(address, reason, of="address"), reason) for address in addresses]
+    asked += [(lead_key(domain, "suppressed", of="domain"), "suppressed") for domain in domains]
+    return tuple(asked)
 
 
 def _left(name: str, lead: str, addresses: Sequence[str], holds: Callable[[str], bool]) -> bool:

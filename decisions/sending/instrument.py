@@ -8,7 +8,7 @@ from __future__ import annotations
 import html as _html
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
 from typing import Literal
@@ -18,13 +18,13 @@ from msgspec import structs
 
 from decisions.providers.passing import headers_for, passed_text
 from decisions.sending.clip import PIXEL_CLIPPED, UNSUBSCRIBE_CLIPPED, is_clipped, is_whole, place_of
-from decisions.sending.mime import alternative, body, header, image, related, spelled
+from decisions.sending.mime import LineCoder, alternative, body, header, image, related, spelled
 from decisions.sending.plaintext import plaintext
 from decisions.sending.rewrite import PLACEHOLDER, PLACEHOLDER_NAME, Scan, rewrite, scan
 from decisions.sending.shown import shown_placeholder, top_of
 from decisions.sending.text_links import wrapped
-from decisions.sending.urls import target
-from decisions.sending.utm import Tags, tagged
+from decisions.sending.tracking import untouched, wrapper
+from decisions.sending.utm import Tags
 from schemas.addresses import mailbox
 from schemas.errors import Reject
 from schemas.events import Link, Send
@@ -39,8 +39,6 @@ Pixel = Literal["auto", "top", "bottom"]
 # last HTML is cached, so that the next is not scanned again.
 _VARIANTS = 32
 _MOST_KEPT, _MOST_STRETCHES = 1_000_000, 5_000  # characters, and links, of what is remembered
-# More addresses than a newsletter has: each is kept in the memory of every ingest, for good.
-MAX_LINKS = 5_000
 # Its images are often the same too: a copy and its base64 are kept, of an email's 5 MB at the most.
 _ILLUSTRATED = 4
 
@@ -113,10 +111,10 @@ def instrument(
         utm=utm,
     )
     headers = [
-        header("From", spelled(sender)),
+        _header_again("From", spelled(sender)),
         header("To", spelled(to)),
-        header("Subject", send.subject),
-        header("Date", format_datetime(now)),
+        _header_again("Subject", send.subject),
+        _header_again("Date", _date(now)),
         *(header(name, value) for name, value in made.headers.items()),
         *_passed_along(provider, made.message_id, send.headers),
         *_custom(send.headers),
@@ -135,6 +133,18 @@ def instrument(
     )
 
 
+# Headers that emails have in common.
+_header_again = lru_cache(maxsize=500)(header)
+
+
+def _date(now: datetime) -> str:
+    """As RFC 5322, 3.3 spells it: a second's emails have it in common."""
+    return _date_in_utc(now.replace(microsecond=0)) if now.tzinfo is UTC else format_datetime(now)
+
+
+_date_in_utc = lru_cache(maxsize=100)(format_datetime)
+
+
 def _passed_along(provider: Provider | None, message_id: str, given: dict[str, str]) -> list[bytes]:
     """Headers by which the provider's reports name the email, but for those that the platform has given itself."""
     if provider is None:
@@ -148,14 +158,15 @@ def _content(send: Send, made: TrackingParts) -> bytes:
     """Text, AMP, and HTML with its images, in this order: some clients show the last part, whatever it is."""
     if (send.amp or send.images) and not made.html:
         raise Reject("html-missing", "the send has an AMP part or images, and no html")
-    bodies = [body("plain", made.text)]
+    plain, html = _coders_of(send.campaign, send.step, send.variant)
+    bodies = [body("plain", made.text, plain)]
     if not made.html:
         return bodies[0]
     boundary = UUID(send.delivery_id).hex
     if send.amp:
         bodies.append(body("x-amp-html", send.amp, exactly=True))
-    html = body("html", made.html)
-    bodies.append(related(f"=_r{boundary}", html, _coded(tuple(send.images))) if send.images else html)
+    shown = body("html", made.html, html)
+    bodies.append(related(f"=_r{boundary}", shown, _coded(tuple(send.images))) if send.images else shown)
     return alternative(f"=_{boundary}", bodies)
 
 
@@ -229,22 +240,22 @@ def parts_of(
     html, text = send.html, send.text
     click_token = keyring.sign(Purpose.CLICK, claim) if track_clicks else ""
     wraps = track_clicks or bool(utm)
-    wrap = _wrapper(send.campaign, keyring, public_url, click_token, links, utm) if wraps else _untouched
+    wrap = wrapper(send.campaign, keyring, public_url, click_token, links, utm) if wraps else untouched
     warnings: list[str] = []
-    untouched: set[str] = set()
+    found: Scan | None = None
     seen = hidden = ""
     if html:
         last = _last_of(send.campaign, send.step, send.variant)
         found = last.scan_of(html)
         text = text or last.text_of(html, found)
-        untouched = {href.url for href in found.hrefs if href.left_alone}
         shown = shown_placeholder(html, found)
         footer = _html_footer(unsubscribe_url, unsubscribe_word) if shown is None else ""
         hidden = _trap(send.campaign, keyring, public_url, click_token, links) if honeypot else ""
         seen = _pixel(f"{public_url}/o/{keyring.sign(Purpose.OPEN, claim)}.gif") if track_opens else ""
         html = _with_pixel(html, found, wrap, unsubscribe_url, footer + hidden, seen, pixel)
         warnings = _clipped(html, seen, footer or _html.escape(unsubscribe_url), shown or 0)
-    text = _with_wrapped_links(text, wrap, untouched, wrap_text_links or not html)
+    if wrap_text_links or not html:
+        text = _with_wrapped_links(text, wrap, found)
     return TrackingParts(
         html=html,
         text=_with_unsubscribe(text, unsubscribe_url, unsubscribe_word),
@@ -272,9 +283,10 @@ def _offering(send: Send, claim: Claim, keyring: Keyring, plain: str) -> str:
     return keyring.sign(Purpose.UNSUBSCRIBE, structs.replace(claim, lists=tuple(send.lists)))
 
 
-def _with_wrapped_links(text: str, wrap: Callable[[str], str | None], untouched: set[str], wanted: bool) -> str:
-    """The text with its links wrapped, but for those that the HTML leaves alone; as it is where none are wanted."""
-    return wrapped(text, lambda url: _in_text(url, wrap, untouched)) if wanted else text
+def _with_wrapped_links(text: str, wrap: Callable[[str], str | None], found: Scan | None) -> str:
+    """The text with its links wrapped, but for those that the HTML leaves alone."""
+    left_alone = {href.url for href in found.hrefs if href.left_alone} if found else set()
+    return wrapped(text, lambda url: _in_text(url, wrap, left_alone))
 
 
 def _trap(campaign: str, keyring: Keyring, public_url: str, click_token: str, links: dict[str, Link]) -> str:
@@ -319,6 +331,12 @@ def _last_of(campaign: str, step: int, variant: str) -> _LastHtml:
     return _LastHtml()
 
 
+@lru_cache(maxsize=_VARIANTS)
+def _coders_of(campaign: str, step: int, variant: str) -> tuple[LineCoder, LineCoder]:
+    """Of the variant's text part and of its HTML, as `_last_of`."""
+    return LineCoder(), LineCoder()
+
+
 def _claim(send: Send, minted_at: datetime) -> Claim:
     try:
         delivery = UUID(send.delivery_id)
@@ -327,41 +345,9 @@ def _claim(send: Send, minted_at: datetime) -> Claim:
     return Claim(delivery, send.campaign, send.step, send.variant, send.lead, int(minted_at.timestamp()))
 
 
-def _wrapper(
-    campaign: str, keyring: Keyring, public_url: str, token: str, links: dict[str, Link], utm: Tags
-) -> Callable[[str], str | None]:
-    """What `rewrite` asks of each address: its wrapped form as source text, or None to leave it. Fills `links`. Without
-    a token for clicks nothing is wrapped, and an address gets its tags alone."""
-    ours = tuple(f"{public_url}/{path}/" for path in "cou")
-    prefix = _html.escape(f"{public_url}/c/{token}/")
-    numbers: dict[str, int] = {}
-
-    def wrap(url: str) -> str | None:
-        link = links.get(url)
-        if link is None:
-            address = None if url.startswith(ours) else target(url)
-            if address is None:
-                return None
-            plain = address
-            if utm:
-                address = tagged(plain, utm, numbers.setdefault(url, len(numbers) + 1))
-            if not token:
-                return _html.escape(address) if address != plain else None
-            if len(links) >= MAX_LINKS:
-                raise Reject("too-many-links", f"more than {MAX_LINKS} different addresses")
-            link = links[url] = Link(link_id=keyring.link_id(campaign, address), campaign=campaign, url=address)
-        return prefix + link.link_id
-
-    return wrap
-
-
-def _untouched(_: str) -> None:
-    """No link is wrapped."""
-
-
-def _in_text(url: str, wrap: Callable[[str], str | None], untouched: set[str]) -> str | None:
+def _in_text(url: str, wrap: Callable[[str], str | None], left_alone: set[str]) -> str | None:
     """What stands for an address of the text part. What the HTML leaves alone is left alone there too."""
-    if url in untouched or PLACEHOLDER.search(url):
+    if url in left_alone or PLACEHOLDER.search(url):
         return None
     instead = wrap(url)
     return None if instead is None else _html.unescape(instead)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from schemas.addresses import DisplayAddress, mailboxes
 from schemas.errors import Reject
@@ -27,6 +27,8 @@ _BASE64_LINE = 76  # RFC 2045, 6.8
 _FRAGILE = (b".", b"From ")
 _MAYBE_FRAGILE = b".F"  # how those begin: a look at one byte spares most lines a call
 _EQUALS = ord("=")
+_BLANKS = (b" ", b"\t")
+_MOST_KEPT, _MOST_LINES = 1_000_000, 20_000  # octets and lines of what a `LineCoder` keeps
 _AS_IS = bytes([*b"\t\n", *range(0x20, 0x7F)])
 _LONE_CR = re.compile(r"\r(?!\n)")
 
@@ -82,26 +84,6 @@ def encoded_words(text: str) -> str:
     return " ".join(f"=?utf-8?b?{base64.b64encode(word).decode()}?=" for word in words)
 
 
-def body(kind: str, text: str, *, exactly: bool = False) -> bytes:
-    """A part of type text/`kind` with its headers. Line ends become CR LF, unless `exactly`; every other character is
-    kept."""
-    try:
-        raw = text.encode()
-    except UnicodeEncodeError:
-        raise Reject("not-unicode", f"the {kind} part holds a lone surrogate") from None
-    if exactly or (b"\r" in raw and _LONE_CR.search(text)):
-        encoding, coded = b"base64", _base64(raw)
-    else:
-        encoding, coded = b"quoted-printable", quoted_printable(raw.replace(b"\r\n", b"\n"))
-    if not coded.endswith(b"\r\n"):
-        coded += b"\r\n"
-    return b"Content-Type: text/%s; charset=utf-8\r\nContent-Transfer-Encoding: %s\r\n\r\n%s" % (
-        kind.encode(),
-        encoding,
-        coded,
-    )
-
-
 def quoted_printable(raw: bytes) -> bytes:
     """Quoted-printable (RFC 2045, 6.7) of text whose lines end with LF; those of what comes back end with CR LF.
 
@@ -110,36 +92,87 @@ def quoted_printable(raw: bytes) -> bytes:
 
     A third faster than binascii.b2a_qp: what needs no coding, which is nearly all of it, is moved in one go.
     """
+    return b"\r\n".join(_coded(raw))
+
+
+class LineCoder:
+    """Codes a text as `quoted_printable` does. Keeps the text coded last: a line that stands in the next at the same
+    place is not coded again. Nothing but the time it takes depends on that."""
+
+    def __init__(self) -> None:
+        self._last: tuple[list[bytes], list[bytes]] = [], []
+
+    def __call__(self, raw: bytes) -> bytes:
+        lines = raw.split(b"\n")
+        last, coded = self._last
+        if len(lines) == len(last):
+            known = list(map(bytes.__eq__, lines, last))
+            new = iter(_coded(b"\n".join([line for line, same in zip(lines, known, strict=True) if not same])))
+            coded = [was if same else next(new) for was, same in zip(coded, known, strict=True)]
+        else:
+            coded = _coded(raw)
+        self._last = (lines, coded) if len(raw) <= _MOST_KEPT and len(lines) <= _MOST_LINES else ([], [])
+        return b"\r\n".join(coded)
+
+
+def _coded(raw: bytes) -> list[bytes]:
+    """Each line as it is coded: one that becomes several holds their line ends."""
     coded = raw.replace(b"=", b"=3D")
     for byte in set(coded.translate(None, _AS_IS)):
         coded = coded.replace(bytes((byte,)), b"=%02X" % byte)
-    lines: list[bytes] = []
-    for line in coded.split(b"\n"):
-        if line[-1:] in (b" ", b"\t"):  # white space at a line's end may get lost on the way
+    lines = coded.split(b"\n")
+    for number, line in enumerate(lines):
+        if line[-1:] in _BLANKS:  # white space at a line's end may get lost on the way
             line = b"%b=%02X" % (line[:-1], line[-1])
-        if len(line) <= _QP_LINE and not line.startswith(_FRAGILE):
-            lines.append(line)
-            continue
-        at, end = 0, len(line)
-        while True:
-            first = _first(line, at) if line[at] in _MAYBE_FRAGILE else b""
-            room = _QP_LINE - 3 if first else _QP_LINE
-            if end - at <= room:
-                break
-            to = at + room - 1
-            if line[to - 1] == _EQUALS:
-                to -= 1
-            elif line[to - 2] == _EQUALS:
-                to -= 2
-            lines.append((first + line[at + 1 : to] if first else line[at:to]) + b"=")
-            at = to
-        lines.append(first + line[at + 1 :] if first else line[at:])
-    return b"\r\n".join(lines)
+        if len(line) > _QP_LINE or line.startswith(_FRAGILE):
+            line = _folded(line)
+        lines[number] = line
+    return lines
+
+
+def _folded(line: bytes) -> bytes:
+    """The line with soft line breaks: none in a code, and nothing fragile after one."""
+    pieces: list[bytes] = []
+    at, end = 0, len(line)
+    while True:
+        first = _first(line, at) if line[at] in _MAYBE_FRAGILE else b""
+        room = _QP_LINE - 3 if first else _QP_LINE
+        if end - at <= room:
+            break
+        to = at + room - 1
+        if line[to - 1] == _EQUALS:
+            to -= 1
+        elif line[to - 2] == _EQUALS:
+            to -= 2
+        pieces.append(first + line[at + 1 : to] if first else line[at:to])
+        at = to
+    pieces.append(first + line[at + 1 :] if first else line[at:])
+    return b"=\r\n".join(pieces)
 
 
 def _first(line: bytes, at: int) -> bytes:
     """What stands for the character here when it may not begin a line, and nothing when it may."""
     return b"=%02X" % line[at] if line.startswith(_FRAGILE, at) else b""
+
+
+def body(kind: str, text: str, coder: Callable[[bytes], bytes] = quoted_printable, *, exactly: bool = False) -> bytes:
+    """A part of type text/`kind` with its headers. Line ends become CR LF, unless `exactly`; every other character is
+    kept. `coder` is `quoted_printable`, or a `LineCoder`."""
+    try:
+        raw = text.encode()
+    except UnicodeEncodeError:
+        raise Reject("not-unicode", f"the {kind} part holds a lone surrogate") from None
+    if exactly or (b"\r" in raw and _LONE_CR.search(text)):
+        encoding, coded = b"base64", _base64(raw)
+    else:
+        encoding, coded = b"quoted-printable", coder(raw.replace(b"\r\n", b"\n"))
+    if not coded.endswith(b"\r\n"):
+        coded += b"\r\n"
+    return b"Content-Type: text/%s; charset=utf-8\r\nContent-Transfer-Encoding: %s\r\n\r\n%s" % (
+        kind.encode(),
+        encoding,
+        coded,
+    )
 
 
 def image(media_type: str, content_id: str, raw: bytes) -> bytes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from html import escape
+from itertools import zip_longest
 
-from decisions.sending.rewrite import ATTRIBUTES, END_OF_NAME, WS, Href, Scan, SpanText, TextSpan, attributes_of
+from decisions.sending.rewrite import ATTRIBUTES, END_OF_NAME, WS, Scan, SpanText, TextSpan, attributes_of
 from schemas.references import unescape
 
 # A tag with its name; or the first that is not closed, with all that follows, for there is no second look at that.
@@ -56,20 +57,29 @@ _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u034f\u00ad"
 
 def plaintext(found: Scan) -> str:
     """Text of the HTML that this is the scan of, one paragraph or table row a line."""
-    parts: list[str] = []
-    for link, stretch in zip((None, *found.links), found.stretches, strict=True):
-        if stretch.said is None:
-            stretch.said = _said(stretch)
-        said = stretch.said
-        if link and (said.shown or said.pictured):
-            words = said.linked.rstrip(_AT_END)
-            parts += (words, _address(link, said.shown), said.linked[len(words) :], said.after)
-        else:
-            parts += (said.within, said.after)
-    text = "".join(parts)
+    told: list[str] = []
+    url = None
+    for stretch, tag in zip_longest(found.stretches, found.tags):
+        known = stretch.told
+        if known is None or known[0] != url:
+            known = stretch.told = url, _told(stretch, url)
+        told.append(known[1])
+        url = tag.href.url if tag and tag.is_a and tag.href else None
+    text = "".join(told)
     while "  " in text:
         text = text.replace("  ", " ")
     return "\n".join(filter(None, map(str.strip, text.split(_BREAK))))
+
+
+def _told(stretch: TextSpan, url: str | None) -> str:
+    """The text of the stretch, with the address of the link before it."""
+    if stretch.said is None:
+        stretch.said = _said(stretch)
+    said = stretch.said
+    if url is None or not (said.shown or said.pictured):
+        return said.within + said.after
+    words = said.linked.rstrip(_AT_END)
+    return f"{words}{_address(url, said.shown)}{said.linked[len(words) :]}{said.after}"
 
 
 def _said(stretch: TextSpan) -> SpanText:
@@ -113,12 +123,12 @@ def _text(html: str) -> str:
     return f"{before}{' '.join(text.split())}{after}"
 
 
-def _address(link: Href, shown: str) -> str:
+def _address(url: str, shown: str) -> str:
     """What is put after a link, unless it shows its address itself."""
-    scheme = link.url.partition(":")[0].lower()
+    scheme = url.partition(":")[0].lower()
     if scheme not in ("http", "https", "mailto"):
         return ""
-    address = " ".join((link.url[len("mailto:") :] if scheme == "mailto" else link.url).split())
+    address = " ".join((url[len("mailto:") :] if scheme == "mailto" else url).split())
     if not shown:  # an image that nobody has described
         return f" {address} "
     return "" if shown == address else f" ({address})"

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import html as _html
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from html.entities import html5
+from itertools import repeat, zip_longest
+
+from msgspec import Struct
 
 from schemas.references import unescape
 
@@ -87,8 +90,7 @@ PLACEHOLDER = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Href:
+class Href(Struct, frozen=True, gc=False):
     """A link's address: where its source text lies and what it says once decoded. `left_alone` is that its tag asks
     not to be tracked."""
 
@@ -125,6 +127,16 @@ class TextSpan:
     hidden: tuple[tuple[int, int], ...] = ()  # what one contains stands before what it contains
     places: tuple[tuple[str, int], ...] = ()  # of closing tags, by name
     said: SpanText | None = None  # what `plaintext` makes of it
+    told: tuple[str | None, str] | None = None  # the same with the address of the link before it, by that address
+
+
+class LinkTag(Struct, frozen=True, gc=False):
+    """The tag of a link: its source, and its address, whose offsets count from the tag's first character. `is_a` is
+    that it is an `<a>`, and no `<area>` or shape."""
+
+    source: str
+    href: Href | None
+    is_a: bool
 
 
 class _ScanState:
@@ -139,14 +151,14 @@ class _ScanState:
 
 @dataclass(slots=True)
 class Scan:
-    """What rewriting needs to know. `tail` is where something may be added at the end of what is shown. `links` are
-    the addresses between one stretch and the next, None where it is no `<a>` or has none. `hidden` is what most readers
-    do not see: comments, those of Outlook among them, and the content of scripts and the like."""
+    """What rewriting needs to know. `tail` is where something may be added at the end of what is shown. `tags` stand
+    between one stretch and the next. `hidden` is what most readers do not see: comments, those of Outlook among them,
+    and the content of scripts and the like."""
 
     hrefs: list[Href] = field(default_factory=list)
     hidden: list[tuple[int, int]] = field(default_factory=list)
     stretches: list[TextSpan] = field(default_factory=list)
-    links: list[Href | None] = field(default_factory=list)
+    tags: list[LinkTag] = field(default_factory=list)
     tail: int = 0
     read: int = 0  # up to here every tag is closed
 
@@ -158,16 +170,16 @@ def scan(html: str, like: Scan | None = None) -> Scan:
     that would swallow an addition. `like` is the scan of another email of the same campaign: what both share is not
     read again, and nothing else depends on it.
     """
-    found, known = Scan(), like.stretches if like else []
+    found = Scan()
+    stretches, tags, hrefs = found.stretches, found.tags, found.hrefs
     places: dict[str, int] = {}
     at = 0
-    while True:
-        number = len(found.stretches)
-        again = _again(known[number], html, at) if number < len(known) else None
+    for before, tag_before in _endless(like):
+        again = _again(before, tag_before, html, at) if before else None
         stretch, tag = again or _stretch(html, at)
-        found.stretches.append(stretch)
+        stretches.append(stretch)
         for href in stretch.hrefs:
-            found.hrefs.append(Href(at + href.start, at + href.end, href.url, href.left_alone))
+            hrefs.append(_moved(href, at))
         for start, stop in stretch.hidden:
             found.hidden.append((at + start, at + stop))
         for name, place in stretch.places:
@@ -175,32 +187,51 @@ def scan(html: str, like: Scan | None = None) -> Scan:
         at += stretch.length
         if tag is None:
             break
-        address = href_of(tag["attributes"], tag.start("attributes"))
-        if address is not None:
-            found.hrefs.append(address)
-        found.links.append(address if tag.start("attributes") == at + 2 else None)  # "<a", not <area> or a shape
-        at = tag.end()
+        tags.append(tag)
+        if tag.href is not None:
+            hrefs.append(_moved(tag.href, at))
+        at += len(tag.source)
     found.read = at
     found.tail = places.get("body", places.get("html", at))
     return found
 
 
-def _again(stretch: TextSpan, html: str, at: int) -> tuple[TextSpan, re.Match[str] | None] | None:
+def _endless(like: Scan | None) -> Iterator[tuple[TextSpan | None, LinkTag | None]]:
+    """The stretches of a scan, each with the tag after it; then None for ever."""
+    if like is not None:
+        yield from zip_longest(like.stretches, like.tags)
+    yield from repeat((None, None))
+
+
+def _moved(href: Href, by: int) -> Href:
+    return Href(by + href.start, by + href.end, href.url, href.left_alone)
+
+
+def _again(stretch: TextSpan, tag: LinkTag | None, html: str, at: int) -> tuple[TextSpan, LinkTag | None] | None:
     """The stretch, where it stands here too, and the link's tag after it."""
     if not html.startswith(stretch.source, at):
         return None
     if stretch.last:
         return (stretch, None) if at + len(stretch.source) == len(html) else None
-    tag = _LINK.match(html, at + stretch.length)
-    return (stretch, tag) if tag else None  # not closed, so no link: the stretch is another
+    ends = at + stretch.length
+    if tag is None or not html.startswith(tag.source, ends):
+        found = _LINK.match(html, ends)
+        tag = _tag(found) if found else None  # not closed, so no link: the stretch is another
+    return (stretch, tag) if tag else None
 
 
-def _stretch(html: str, start: int) -> tuple[TextSpan, re.Match[str] | None]:
+def _stretch(html: str, start: int) -> tuple[TextSpan, LinkTag | None]:
     """Read the stretch that begins here, and the link's tag after it, None where there is none."""
     met = _ScanState(start)
     at, tag = _read(html, start, len(html), met, in_comment=False)
     source = html[start : tag.start("attributes") + 1] if tag else html[start:]
-    return TextSpan(source, at - start, tag is None, tuple(met.hrefs), tuple(met.hidden), tuple(met.places)), tag
+    stretch = TextSpan(source, at - start, tag is None, tuple(met.hrefs), tuple(met.hidden), tuple(met.places))
+    return stretch, _tag(tag) if tag else None
+
+
+def _tag(found: re.Match[str]) -> LinkTag:
+    begins = found.start("attributes") - found.start()
+    return LinkTag(found[0], href_of(found["attributes"], begins), begins == len("<a"))
 
 
 def rewrite(

@@ -12,8 +12,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from decisions.sending.instrument import MAX_LINKS
 from decisions.sending.rewrite import ATTRIBUTES, PLACEHOLDER, Href, scan
+from decisions.sending.tracking import MAX_LINKS
 from decisions.sending.urls import target
 from decisions.sending.utm import Tags, tagged
 

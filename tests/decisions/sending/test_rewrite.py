@@ -109,10 +109,10 @@ def test_what_is_remembered_of_another_email_changes_nothing(start: str, one: st
     plaintext(first)
     for html in (f"{start}{other}{rest}", f"{start}{one}{other}{rest}", f"{start}{rest}", start):
         alone, beside = scan(html), scan(html, first)
-        assert (beside.hrefs, beside.hidden, beside.links, beside.tail) == (
+        assert (beside.hrefs, beside.hidden, beside.tags, beside.tail) == (
             alone.hrefs,
             alone.hidden,
-            alone.links,
+            alone.tags,
             alone.tail,
         )
         assert plaintext(beside) == plaintext(alone)
