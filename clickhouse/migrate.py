@@ -1,4 +1,5 @@
-"""Brings a ClickHouse database to today's schema: every migration once, in order, forward only; then all views.
+"""Brings a ClickHouse database to today's schema: every migration once, in order, forward only; then all views, unless
+they are there as they would be made.
 
 Statements are written to be repeatable (IF NOT EXISTS), because ClickHouse has no transactions over DDL: a run that
 was killed is simply run again. Of two at once the second waits (schema/lock.py).
@@ -7,7 +8,7 @@ was killed is simply run again. Of two at once the second waits (schema/lock.py)
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,12 +30,13 @@ log = structlog.get_logger()
 _LONGEST_STATEMENT = 3600  # seconds
 # What docker-compose.yml runs. Nothing of ours has been tried on an older one.
 OLDEST_CLICKHOUSE = (26, 8)
+_ALL_VIEWS = "views"  # the name under which `migrations` has their fingerprint
 _MAY_NOT = frozenset({164, 497})  # READONLY, ACCESS_DENIED
 
 _DATABASES = "SELECT name FROM system.databases WHERE name = {name:String}"
 _RECORD = """
 CREATE TABLE IF NOT EXISTS migrations (
-    name String COMMENT 'a file of clickhouse/schema, a view of one, or lock: the migrate at work',
+    name String COMMENT 'a file of clickhouse/schema, a view of one, views: all of them, or lock: the migrate at work',
     sha256 String,
     applied_at DateTime64(3, 'UTC') DEFAULT now64(3)
 )
@@ -117,10 +119,22 @@ def _apply(client: Client, settings: Settings, folder: Path, lock: MigrationLock
             if one.change:
                 client.command(one.change)
             _record(client, one.name, one.sha256)
-    for one in _views(folder):  # those of an older release lack what the queries ask for
+    if not _has_todays_views(client, settings, folder, applied):
+        for one in _views(folder):  # those of an older release lack what the queries ask for
+            lock.check()
+            client.command(one.text)
         lock.check()
-        client.command(one.text)
+        _record(client, _ALL_VIEWS, _fingerprint(client, folder))
     return done
+
+
+def _has_todays_views(client: Client, settings: Settings, folder: Path, applied: Mapping[str, str]) -> bool:
+    """Whether to make all views again would change nothing. Of a cluster we see one node, and another may lack some."""
+    return not settings.clickhouse_cluster and applied.get(_ALL_VIEWS) == _fingerprint(client, folder)
+
+
+def _fingerprint(client: Client, folder: Path) -> str:
+    return views.fingerprint(client, (one.text for one in _views(folder)))
 
 
 @contextmanager
@@ -155,7 +169,7 @@ def _recorded(folder: Path) -> Iterator[Definition]:
 
 
 def _views(folder: Path) -> Iterator[Definition]:
-    """What is run every time, in order."""
+    """What makes every view, in order."""
     for migration in migrations(folder):
         yield from migration.views
     if folder == FOLDER:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from clickhouse.inlining import PARAMETER, select
@@ -28,8 +29,7 @@ class Query:
     """One named query. `about` is its comment; `parameters` maps each parameter's name to its ClickHouse type.
 
     Of a view, `definition` is what it selects, and `sql` asks it by its name. `expanded` is that with the
-    SELECTs of the views that it calls in their places, as ClickHouse keeps it. `quiet` is that for a period of which
-    nothing is written (see the query `written_in_period`), empty where it is the same.
+    SELECTs of the views that it calls, of `views`, in their places, as ClickHouse keeps it.
     """
 
     name: str
@@ -38,7 +38,14 @@ class Query:
     parameters: Mapping[str, str] = field(default_factory=dict)
     definition: str = ""
     expanded: str = ""
-    quiet: str = ""
+    views: Mapping[str, Query] = field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def quiet(self) -> str:
+        """`expanded` for a period of which nothing is written (see the query `written_in_period`), empty where it is
+        the same. Made when it is first asked for: most processes never do."""
+        quiet = select(self, self.views, quiet=True) if self.expanded else ""
+        return "" if quiet == self.expanded else quiet
 
     @property
     def asked(self) -> str:
@@ -60,7 +67,7 @@ class Query:
 
     def rewritten(self, sql: str) -> Query:
         """The same question in other words, which no view has."""
-        return replace(self, sql=sql, definition="", expanded="", quiet="")
+        return replace(self, sql=sql, definition="", expanded="")
 
     def values(self, given: Mapping[str, object]) -> dict[str, object]:
         """Of the values given, those that this query takes. Raises KeyError when one is missing."""
@@ -82,7 +89,7 @@ def read(texts: Iterable[tuple[str, str]], what: str = "name") -> dict[str, Quer
     if what != "view":
         return found
     views = {name: _of_view(query) for name, query in found.items()}
-    return {name: _expanded(view, views) for name, view in views.items()}
+    return {name: replace(view, expanded=select(view, views), views=views) for name, view in views.items()}
 
 
 def called(view: str, parameters: Mapping[str, str]) -> str:
@@ -112,11 +119,6 @@ def _query(name: str, body: str) -> Query:
 def _of_view(query: Query) -> Query:
     asked = f"SELECT *\nFROM {called(query.name, query.parameters)}"
     return replace(query, sql=asked, definition=query.sql)
-
-
-def _expanded(view: Query, views: Mapping[str, Query]) -> Query:
-    expanded, quiet = select(view, views), select(view, views, quiet=True)
-    return replace(view, expanded=expanded, quiet="" if quiet == expanded else quiet)
 
 
 def _split(body: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from typing import Annotated
 
 import typer
 
@@ -26,14 +27,20 @@ def boards_render() -> None:
 
 
 @app.command("check")
-def boards_check() -> None:
+def boards_check(
+    keys: Annotated[list[str] | None, typer.Argument(help="Run the queries of these boards alone.")] = None,
+) -> None:
     """Lint every board and run every query of it on SENDLENS_CLICKHOUSE_URL. Exits 1 when anything is wrong."""
     with explained():
         from clickhouse.store import connect
+        from dashboards.boards import BOARDS
         from dashboards.grafana.check import check
 
+        known = [board.key for board in BOARDS]
+        if unknown := [key for key in keys or () if key not in known]:
+            raise typer.BadParameter(f"there is no board {unknown[0]}, but {', '.join(known)}")
         with connect(read_settings()) as client:
-            problems = check(client)
+            problems = check(client, keys=keys or ())
         for problem in problems:
             print(problem, file=sys.stderr)
         print(f"boards check: {len(problems)} problems")

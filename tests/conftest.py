@@ -100,8 +100,10 @@ os.environ["SENDLENS_BROKER"] = "memory"
 # Nor does it make secrets in the data folder of whoever works in this checkout.
 _data_folder = tempfile.TemporaryDirectory(prefix="sendlens-tests-")
 os.environ["SENDLENS_DATA_DIR"] = _data_folder.name
-# The processes that tests start read our modules compiled, a fifth of a worker's start, wherever they are run.
+# The processes that tests start read our modules compiled, a fifth of a worker's start, wherever they are run. So do we:
+# half of a collection is pytest's rewriting of the asserts.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.installation import environment, killed, running
 from tests.support.kafka import missing
+from tests.support.migrated import lay_migrated
 from tests.support.processes import Process
 from tests.support.waiting import wait_until
 from tests.test_up import Inbox, a_send, ask, is_ready, serving
@@ -79,6 +80,7 @@ def settings(tmp_path: Path, inbox: Inbox) -> Iterator[dict[str, str]]:
         "SENDLENS_SESSION_SECONDS": "6",  # whose worker was killed waits for that to be known
         "SENDLENS_SOURCE_HITS_PER_SECOND": "0",  # one address asks for all
     }
+    lay_migrated(tmp_path / "data" / "clickhouse")
     with serving(inbox, int(values["SENDLENS_SMTP_PORT"])):
         yield values
 

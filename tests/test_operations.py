@@ -19,6 +19,7 @@ from aiosmtpd.controller import Controller
 
 from tests.docs.shown import commands
 from tests.support.installation import environment, running
+from tests.support.migrated import lay_migrated
 from tests.support.processes import ROOT, Process
 from tests.support.waiting import wait_until
 from tests.test_up import FIREFOX, Inbox, a_send, ask, is_ready, kinds
@@ -75,6 +76,7 @@ def inbox() -> Inbox:
 @pytest.fixture
 def settings(tmp_path: Path, inbox: Inbox) -> Iterator[dict[str, str]]:
     values = environment(tmp_path / "data")
+    lay_migrated(tmp_path / "data" / "clickhouse")
     server = Controller(inbox, hostname="127.0.0.1", port=int(values["SENDLENS_SMTP_PORT"]))
     server.start()
     yield values

@@ -9,7 +9,7 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -32,11 +32,13 @@ def check(
     client: Client | None = None,
     boards: Mapping[str, Any] | None = None,
     alerting: Mapping[str, Any] | None = None,
+    *,
+    keys: Sequence[str] = (),
 ) -> list[str]:
     """What is wrong with the boards and alert rules (those rendered now, unless given), one line a problem.
 
     With a client, whose database must be migrated, every target, variable, annotation and rule is run as well, for each
-    of `trial.CHOICES`.
+    of `trial.CHOICES`; of the boards of these `keys` alone, if there are any.
     """
     models = boards if boards is not None else _rendered(grafana.DIST)
     (rules,) = (alerting,) if alerting is not None else _rendered(grafana.PROVISIONING / "alerting").values()
@@ -45,9 +47,10 @@ def check(
     problems += [f"{name}: {problem}" for name, model in models.items() for problem in links.wrong(model, models)]
     problems += [f"alert {problem}" for problem in _rules_form(rules)]
     if client is not None:
-        for name, model in models.items():
-            problems += [f"{name}: {problem}" for problem in trial.run_board(model, client)]
-        problems += [f"alert {problem}" for problem in trial.run_rules(rules, client)]
+        for name in (f"{key}.json" for key in keys) if keys else models:
+            problems += [f"{name}: {problem}" for problem in trial.run_board(models[name], client)]
+        if not keys:
+            problems += [f"alert {problem}" for problem in trial.run_rules(rules, client)]
     return problems
 
 

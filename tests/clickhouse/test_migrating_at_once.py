@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -28,7 +27,8 @@ from tests.support.waiting import wait_until
 
 LEFT = re.compile("migrating_[0-9a-f]{32}")
 LEFT_BEHIND = "left_behind"
-ALSO_DATABASES = (LEFT_BEHIND,)  # beside `own_database`, in which the first test of the two leaves a lock
+ALONE = "migrated_alone"
+ALSO_DATABASES = (LEFT_BEHIND, ALONE)  # beside `own_database`, in which the first test of the two leaves a lock
 DEAD_SECONDS = 10
 MIGRATE = "from schemas.settings import load; from clickhouse.migrate import migrate; print(migrate(load()))"
 IMPATIENT = f"from clickhouse.schema import lock; lock.DEAD_SECONDS = {DEAD_SECONDS}; {MIGRATE}"
@@ -77,14 +77,10 @@ def left_over(client: Client) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def alone(embedded_clickhouse: ClickHouseProcess) -> Iterator[list[tuple[str, str]]]:
+def alone(own_database: Settings) -> list[tuple[str, str]]:
     """The tables of a database that one migrate made."""
-    settings = Settings(  # type: ignore[call-arg]
-        _env_file=None, clickhouse_url=embedded_clickhouse.url, clickhouse_database="migrated_alone"
-    )
-    migrate(settings)
-    with connect(settings) as client:
-        yield tables(client)
+    with connect(own_database.model_copy(update={"clickhouse_database": ALONE})) as client:
+        return tables(client)
 
 
 def test_three_at_once_on_an_empty_server_make_what_one_makes(settings: Settings, alone: list[tuple[str, str]]) -> None:

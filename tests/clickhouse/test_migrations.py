@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 from clickhouse_connect.driver.client import Client
 
+from clickhouse import views
 from clickhouse.counting import COUNTS
 from clickhouse.migrate import migrate
+from clickhouse.queries import VIEWS
 from clickhouse.rebuild import rebuild_outcomes
 from clickhouse.schema import FOLDER, migrations
+from clickhouse.schema import lock as migration_lock
 from clickhouse.store import connect, insert_lines
 from schemas.errors import Misconfigured
 from schemas.events import CampaignPaused, Resubscribed, Unsubscribed, lines
@@ -35,9 +38,12 @@ def settings(embedded_clickhouse: ClickHouseProcess) -> Settings:
 
 @pytest.fixture(scope="module")
 def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Settings]]:
-    """Migrated databases with nothing in them, one for each test that has `today`: a copy is a tenth of a migration."""
+    """Migrated databases with nothing in them, one for each test that has `today`, one for `shared` and one that nobody
+    takes: a copy is a tenth of a migration."""
     tests = [one for one in request.session.items if one.path == request.path]
     names = [f"today_{n}" for n, one in enumerate(tests) if "today" in getattr(one, "fixturenames", ())]
+    names += ["shared", "untouched"]
+    names.reverse()
     with migrated_database(tmp_path_factory.mktemp("today"), also=names) as settings:
         yield [settings.model_copy(update={"clickhouse_database": name}) for name in names]
 
@@ -50,6 +56,13 @@ def migrated(databases: list[Settings]) -> Settings:
 @pytest.fixture
 def today(migrated: Settings) -> Iterator[Client]:
     with connect(migrated) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def shared(databases: list[Settings]) -> Iterator[Client]:
+    """A database for several tests, which leave it as another than today's."""
+    with connect(databases.pop()) as client:
         yield client
 
 
@@ -103,6 +116,101 @@ def test_a_migration_that_was_killed_half_way_is_simply_run_again(today: Client,
     assert migrate(migrated) == ["040_counts"]
     assert today.query("SELECT count() FROM v_outcomes").result_rows == [(1,)]
     assert today.query("SELECT count() FROM link_counts").result_rows == [(0,)]
+
+
+def made(client: Client) -> dict[str, uuid.UUID]:
+    """Every view, and which one of that name it is."""
+    return dict(
+        client.query(
+            "SELECT name, uuid FROM system.tables WHERE database = currentDatabase() AND engine = 'View'"
+        ).result_rows
+    )
+
+
+def definitions(client: Client) -> list[tuple[object, ...]]:
+    """What ClickHouse says of every view."""
+    return [
+        tuple(row)
+        for row in client.query(
+            "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase() AND engine = 'View' ORDER BY name"
+        ).result_rows
+    ]
+
+
+def test_views_that_are_todays_are_left_and_if_one_is_not_all_are_made_again(today: Client, migrated: Settings) -> None:
+    first, said = made(today), definitions(today)
+    assert migrate(migrated) == []
+    assert made(today) == first, "none was made again"
+    today.command("DROP VIEW v_ab")
+    today.command("ALTER TABLE v_daily COMMENT COLUMN sent 'something else'")
+    assert migrate(migrated) == []
+    assert definitions(today) == said
+    again = made(today)
+    assert not set(again.values()) & {first[name] for name in VIEWS}
+    assert migrate(migrated) == []
+    assert made(today) == again
+
+
+def test_views_are_made_by_the_next_migration_when_one_was_killed_half_way(
+    today: Client, migrated: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = definitions(today)
+    first, *_, last = VIEWS
+    for name in (first, last):
+        today.command(f"DROP VIEW {name}")
+    left = iter(range(len(VIEWS) // 2))
+
+    class Killed(Exception):
+        pass
+
+    def die(_: object) -> None:
+        if next(left, None) is None:
+            raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(migration_lock.MigrationLock, "check", die)
+        with pytest.raises(Killed):
+            migrate(migrated)
+    assert {first, last} & made(today).keys() == {first}
+    assert migrate(migrated) == []
+    assert definitions(today) == said
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "CREATE OR REPLACE VIEW v_senders AS SELECT 1 AS health",
+        "CREATE OR REPLACE VIEW funnel AS SELECT {since:DateTime} AS sent",
+        "ALTER TABLE v_senders MODIFY COMMENT 'Senders.'",
+        "ALTER TABLE v_senders COMMENT COLUMN health 'Well?'",
+        "DROP VIEW v_senders",
+        "ALTER TABLE outcomes ADD COLUMN colour String",
+        "ALTER TABLE links MODIFY COLUMN url LowCardinality(String)",
+        "CREATE VIEW mine AS SELECT 1 AS one",
+    ],
+)
+def test_whatever_a_view_came_to_be_makes_it_another_than_todays(shared: Client, change: str) -> None:
+    def fingerprint(*more: str) -> str:
+        return views.fingerprint(shared, [*(text for _, text in views.statements()), *more])
+
+    before = fingerprint()
+    assert fingerprint() == before
+    assert fingerprint("SELECT 1") != before, "the text of a release"
+    shared.command(change)
+    assert fingerprint() != before
+
+
+def test_a_lock_that_is_held_makes_no_view_another_and_nor_does_a_database_of_another_name(
+    today: Client, databases: list[Settings], migrated: Settings
+) -> None:
+    texts = [text for _, text in views.statements()]
+    before = views.fingerprint(today, texts)
+    with migration_lock.migrating(migrated, today), migration_lock.reporting(migrated, today):
+        assert views.fingerprint(today, texts) == before
+    (kept,) = today.query("SELECT sha256 FROM migrations FINAL WHERE name = 'views'").result_rows
+    assert kept != (before,), "that is of the texts of the schema too"
+    with connect(databases[0]) as other:
+        assert views.fingerprint(other, texts) == before
 
 
 def test_a_table_that_is_edited_after_it_was_made_is_refused_and_a_comment_is_not(

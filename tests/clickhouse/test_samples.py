@@ -19,7 +19,8 @@ from clickhouse.store import connect
 from ingest.inbox.inbox_metrics import InboxMetrics as InboxMetrics
 from ingest.metrics import IngestMetrics as IngestMetrics
 from schemas.settings import Settings
-from tests.support.processes import ClickHouseProcess, free_port, start_clickhouse
+from tests.support.migrated import MIGRATED, start_migrated
+from tests.support.processes import ClickHouseProcess, free_port
 from tests.support.waiting import wait_until
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -148,14 +149,13 @@ def test_what_clickhouse_was_away_for_is_dropped_and_counted_and_then_it_goes_on
     tmp_path: Path, registry: CollectorRegistry
 ) -> None:
     port = free_port()
-    settings = settings_for(f"http://127.0.0.1:{port}")
+    settings = settings_for(f"http://127.0.0.1:{port}", clickhouse_database=MIGRATED)
     sampler = Sampler(settings, "ingest", registry)
     sampler.start()
     server = None
     try:
         wait_until(lambda: dropped(registry) > 0, 10, "a sample to be dropped")
-        server = start_clickhouse(tmp_path / "data", port=port)
-        migrate(settings)
+        server = start_migrated(tmp_path / "data", port=port)
         told = "SELECT max(value) FROM samples WHERE name = 'sendlens_samples_dropped_total'"
         wait_until(lambda: float(str(stored(settings, told)[0][0])) > 0, 20, "the samples, and what was dropped")
     finally:

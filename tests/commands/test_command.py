@@ -12,6 +12,8 @@ import msgspec
 import pytest
 
 from agents.pipeline import STAGES
+from dashboards.boards import BOARDS
+from dashboards.grafana.alerts import provisioned
 from tests.support.broker import start_broker
 from tests.support.processes import ROOT, free_port
 from tests.support.stream import Stream, running_stream
@@ -106,10 +108,32 @@ def test_rendering_the_boards_again_gives_no_diff() -> None:
     assert {path: path.read_bytes() for path in dist.iterdir()} == before
 
 
-def test_the_boards_run_on_a_migrated_database(stream: Stream) -> None:
-    done = sendlens("boards", "check", **settings_of(stream))
+def test_a_board_runs_on_a_migrated_database(stream: Stream) -> None:
+    """All of them do in tests/dashboards/test_check.py."""
+    done = sendlens("boards", "check", "pipeline", **settings_of(stream))
     assert done.returncode == 0, done.stderr
     assert "boards check: 0 problems" in done.stdout
+
+
+def test_all_boards_and_rules_are_run_and_what_fails_is_named(stream: Stream) -> None:
+    """On a database without tables a query fails before it costs anything."""
+    done = sendlens("boards", "check", **settings_of(stream) | {"clickhouse_database": "default"})
+    assert done.returncode == 1
+    problems = done.stderr.splitlines()
+    assert f"boards check: {len(problems)} problems" in done.stdout
+    named = {problem.partition(":")[0] for problem in problems if not problem.startswith("alert ")}
+    assert named == {f"{board.key}.json" for board in BOARDS}
+    rules = {rule["title"] for group in provisioned()["groups"] for rule in group["rules"]}
+    assert {
+        problem.removeprefix("alert ").partition(":")[0] for problem in problems if problem.startswith("alert ")
+    } == rules
+
+
+def test_a_board_that_does_not_exist_is_answered_with_those_that_do() -> None:
+    done = sendlens("boards", "check", "overveiw")
+    assert done.returncode == 2
+    assert "overveiw" in done.stderr
+    assert "overview, campaign, ab" in " ".join(done.stderr.replace("│", " ").split())
 
 
 def test_the_demo_needs_the_checkout_and_up_the_embedded_mode(tmp_path: Path) -> None:

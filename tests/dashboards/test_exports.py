@@ -11,14 +11,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from clickhouse.migrate import migrate
 from clickhouse.store import connect, insert_lines
 from dashboards.boards import BOARDS
 from dashboards.page.page import router
 from dashboards.panels import PanelKind
 from schemas.events import Replied, lines
 from schemas.settings import Settings
-from tests.dashboards.conftest import settings_for
 from tests.dashboards.data import PICK_AT, Email, insert_known_week
 from tests.support.served import served
 
@@ -32,18 +30,16 @@ TABLES = [
 
 
 @pytest.fixture(scope="module")
-def filled(clickhouse_url: str) -> Settings:
+def filled(own_database: Settings) -> Settings:
     """The known week, 600 campaigns more, and a reply that a spreadsheet would run."""
-    settings = settings_for(clickhouse_url, "exports")
-    migrate(settings)
     hostile = Email("spring", 9, "A", "=cmd()", PICK_AT)
     more = [Email(f"small-{n:03}", 1, "A", "lead-1", PICK_AT).sent() for n in range(600)]
-    with connect(settings) as client:
+    with connect(own_database) as client:
         insert_known_week(client)
         insert_lines(client, "events", lines([*more, hostile.sent(), hostile.delivered()]))
         answer = hostile.answered(Replied, datetime(2026, 3, 5, tzinfo=UTC) - PICK_AT, subject="=1+1", text="+x")
         insert_lines(client, "events", lines([answer]))
-    return settings
+    return own_database
 
 
 @pytest.fixture(scope="module")

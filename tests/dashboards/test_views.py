@@ -135,7 +135,7 @@ def test_every_column_of_every_view_is_explained(history: Client) -> None:
         assert said.first_row == (queries.VIEWS[view].about,)
 
 
-def test_views_are_made_anew_by_every_migration(own_database: Settings) -> None:
+def test_a_view_of_another_release_is_made_again_by_the_migration(own_database: Settings) -> None:
     settings = own_database.model_copy(update={"clickhouse_database": "anew"})
     with connect(settings) as client:
         client.command("CREATE OR REPLACE VIEW v_campaigns AS SELECT 1 AS old")

@@ -45,12 +45,17 @@ def start_migrated(
 
     `also` names further such databases; each takes half as long as the server.
     """
-    shutil.copytree(_migrated(), path, symlinks=True, dirs_exist_ok=True)  # `path` may be a disk of its own
+    lay_migrated(path)
     for name in also:
         _add_copy(path, name)
     return start_clickhouse(
         path, port=port, password=password, readonly_user=readonly_user, readonly_password=readonly_password
     )
+
+
+def lay_migrated(path: Path) -> None:
+    """Copy that data directory to `path`, for a server that a test's own process starts: `migrate` finds nothing to do."""
+    shutil.copytree(_migrated(), path, symlinks=True, dirs_exist_ok=True)  # `path` may be a disk of its own
 
 
 @contextmanager

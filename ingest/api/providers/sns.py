@@ -16,7 +16,6 @@ from datetime import datetime
 from typing import Literal
 from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -125,6 +124,8 @@ def signed_text(message: SnsMessage) -> str:
 async def fetched(url: str, trust: ssl.SSLContext | None = None) -> bytes:
     """Fetch over TLS, 32 kB at the most, no redirect followed. `trust` is whose certificates are believed in the place
     of the system's."""
+    import aiohttp  # 0.1 s of every start of ingest, for what few installations ever fetch
+
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_SECONDS)) as session,
