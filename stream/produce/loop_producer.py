@@ -1,0 +1,218 @@
+"""An idempotent producer of one topic that lives on the event loop.
+
+kafka-python makes a dozen objects a record, on a thread that takes the interpreter from the loop and gives it back
+twice a round trip. For hits, with their many small records, that cost as much as all else together. Here a turn of the
+loop writes one request a broker and reads one response.
+
+Metadata and the producer's id are those of a kafka-python producer that writes to other topics, so the sequence numbers
+of this one are ours alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+from kafka.errors import (
+    DuplicateSequenceNumberError,
+    InvalidMetadataError,
+    KafkaConnectionError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    RetriableError,
+    for_code,
+)
+
+from stream.produce.broker_link import BrokerLink
+from stream.produce.produce_request import produce_request, produce_response
+from stream.produce.record_batch import record_batch
+
+_CLIENT = b"sendlens-ingest"
+# As kafka-python's: how long the broker may wait for its replicas, and we for the broker; the pause before a resend.
+_REQUEST_MS = 30_000
+_AGAIN_SECONDS = 0.1
+_CONNECT_SECONDS = 5.0
+
+Address = tuple[str, int]
+Delivered = Callable[[KafkaError | None], None]
+
+
+class Cluster(Protocol):
+    """What the producer asks of who knows the cluster, at any time and without waiting."""
+
+    def leader(self, partition: int) -> Address | None:
+        """Where the partition's leader listens, None while nobody knows."""
+        ...
+
+    def look_again(self) -> None:
+        """A leader was not where it was thought to be: have it looked up."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class _Record:
+    value: bytes
+    delivered: Delivered
+    batch: bytes = b""  # once it was sent, and the same whenever it is sent again
+
+
+@dataclass(slots=True, eq=False)
+class _Lane:
+    """A partition: its records in order, the first of them in flight or not, and the sequence number of the next."""
+
+    partition: int
+    records: deque[_Record] = field(default_factory=deque)
+    in_flight: bool = False
+    sequence: int = 0
+
+
+class LoopProducer:
+    """Delivers each record once and in order, with acks=all, however often it takes. All on the event loop.
+
+    One batch of a partition is in flight at a time. It is sent again, the same bytes, until the broker answers with
+    success or with an error that no resend can mend. After such an error, but that a record is too large, no sequence
+    number is certain: close it and make another with another id.
+    """
+
+    def __init__(self, topic: str, cluster: Cluster, producer_id: int, producer_epoch: int) -> None:
+        self._topic = topic.encode()
+        self._cluster = cluster
+        self._producer = producer_id, producer_epoch
+        self._loop = asyncio.get_running_loop()
+        self._lanes: dict[int, _Lane] = {}
+        self._due: dict[_Lane, None] = {}  # in order
+        self._links: dict[Address, BrokerLink] = {}
+        self._connecting: dict[Address, asyncio.Task[None]] = {}
+        self._correlation = 0
+        self._closed = False
+
+    def send(self, partition: int, value: bytes, delivered: Delivered) -> None:
+        """Send a record without a key; `delivered` is called once: with None when Kafka has it, or with the error."""
+        lane = self._lanes.get(partition)
+        if lane is None:
+            lane = self._lanes[partition] = _Lane(partition)
+        lane.records.append(_Record(value, delivered))
+        if len(lane.records) == 1:
+            self._make_due(lane)
+
+    def close(self, error: KafkaError) -> None:
+        """Send no more. Records that were not answered get this error; Kafka may have them."""
+        self._closed = True
+        for task in self._connecting.values():
+            task.cancel()
+        for link in list(self._links.values()):
+            link.close()
+        left = [record for lane in self._lanes.values() for record in lane.records]
+        self._lanes.clear()
+        for record in left:
+            record.delivered(error)
+
+    def _make_due(self, lane: _Lane) -> None:
+        if not self._due:
+            self._loop.call_soon(self._send_due)
+        self._due[lane] = None
+
+    def _send_due(self) -> None:
+        """One request a broker for all partitions that have something to send."""
+        due, self._due = self._due, {}
+        if self._closed:
+            return
+        by_address: dict[Address, list[_Lane]] = {}
+        for lane in due:
+            if lane.in_flight or not lane.records:
+                continue
+            address = self._cluster.leader(lane.partition)
+            if address is None:
+                self._again([lane], True)
+            else:
+                by_address.setdefault(address, []).append(lane)
+        for address, lanes in by_address.items():
+            link = self._links.get(address)
+            if link is None:
+                self._connect(address, lanes)
+            else:
+                self._ask(link, lanes)
+
+    def _ask(self, link: BrokerLink, lanes: Sequence[_Lane]) -> None:
+        now = time.time_ns() // 1_000_000
+        for lane in lanes:
+            lane.in_flight = True
+            record = lane.records[0]
+            if not record.batch:
+                record.batch = record_batch(record.value, now, *self._producer, lane.sequence)
+        self._correlation = (self._correlation + 1) & 0x7FFF_FFFF
+        batches = [(lane.partition, lane.records[0].batch) for lane in lanes]
+        request = produce_request(self._correlation, _CLIENT, self._topic, _REQUEST_MS, batches)
+        link.ask(self._correlation, request, partial(self._answered, link, lanes))
+
+    def _answered(self, link: BrokerLink, lanes: Sequence[_Lane], frame: bytes | None) -> None:
+        if self._closed:
+            return
+        codes: dict[int, int] = {}
+        if frame is not None:
+            try:
+                codes = dict(produce_response(frame))
+            except ValueError:
+                link.close()
+        failed: list[tuple[_Lane, KafkaError]] = []
+        for lane in lanes:
+            lane.in_flight = False
+            code = codes.get(lane.partition)
+            error = KafkaConnectionError("no answer") if code is None else None if code == 0 else for_code(code)()
+            if error is None or isinstance(error, DuplicateSequenceNumberError):  # the first answer was lost
+                self._delivered(lane, None)
+            else:
+                failed.append((lane, error))
+        again = [lane for lane, error in failed if isinstance(error, RetriableError)]
+        if again:
+            self._again(again, any(isinstance(error, InvalidMetadataError) for _, error in failed))
+        for lane, error in failed:
+            if not isinstance(error, RetriableError) and not self._closed:  # whoever hears of the first may close
+                self._delivered(lane, error)
+
+    def _delivered(self, lane: _Lane, error: KafkaError | None) -> None:
+        record = lane.records.popleft()
+        if not isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):  # refused: its number is free
+            lane.sequence = (lane.sequence + 1) & 0x7FFF_FFFF
+        if lane.records:
+            self._make_due(lane)
+        record.delivered(error)
+
+    def _again(self, lanes: Sequence[_Lane], elsewhere: bool) -> None:
+        if self._closed:
+            return
+        if elsewhere:
+            self._cluster.look_again()
+        self._loop.call_later(_AGAIN_SECONDS, self._all_due, lanes)
+
+    def _all_due(self, lanes: Sequence[_Lane]) -> None:
+        for lane in lanes:
+            self._make_due(lane)
+
+    def _connect(self, address: Address, lanes: Sequence[_Lane]) -> None:
+        """Connect to the broker, once, and send then; what comes meanwhile waits for the same connection."""
+        task = self._connecting.get(address)
+        if task is None:
+            task = self._connecting[address] = self._loop.create_task(self._connected(address))
+        task.add_done_callback(lambda _: self._all_due(lanes) if address in self._links else self._again(lanes, True))
+
+    async def _connected(self, address: Address) -> None:
+        def lost(link: BrokerLink) -> None:
+            if self._links.get(address) is link:
+                del self._links[address]
+
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                _, link = await self._loop.create_connection(lambda: BrokerLink(_REQUEST_MS / 1000, lost), *address)
+            if link.connected:
+                self._links[address] = link
+        except (OSError, UnicodeError):  # TimeoutError is an OSError; a name that can be none in DNS is the other
+            pass
+        finally:
+            del self._connecting[address]
