@@ -28,8 +28,8 @@ from kafka.errors import (
 from schemas.errors import Misconfigured, Reject, Retry
 from schemas.settings import Settings
 from schemas.topics import Topic
-from stream.produce.known_cluster import KnownCluster
 from stream.produce.loop_producer import LoopProducer
+from stream.produce.topic_leaders import TopicLeaders
 from stream.record_limits import RecordLimits
 from stream.wakeup.wake_ups import wake_ups
 
@@ -227,7 +227,7 @@ class Publisher:
         self._wake_once_a_turn(producer)
         if self._busy is not None:
             name, known = self._settings.topic(self._busy), producer._transaction_manager.producer_id_and_epoch
-            self._loop_producer = LoopProducer(name, KnownCluster(producer, name), known.producer_id, known.epoch)
+            self._loop_producer = LoopProducer(name, TopicLeaders(producer, name), known.producer_id, known.epoch)
         self._producer, self.problem, self.unreachable = producer, None, False
         self.limits.start()
         log.info("connected to Kafka", servers=self._settings.kafka)

@@ -43,10 +43,10 @@ Address = tuple[str, int]
 Delivered = Callable[[KafkaError | None], None]
 
 
-class Cluster(Protocol):
+class Leaders(Protocol):
     """What the producer asks of who knows the cluster, at any time and without waiting."""
 
-    def leader(self, partition: int) -> Address | None:
+    def of(self, partition: int) -> Address | None:
         """Where the partition's leader listens, None while nobody knows."""
         ...
 
@@ -63,7 +63,7 @@ class _Record:
 
 
 @dataclass(slots=True, eq=False)
-class _Lane:
+class _PartitionQueue:
     """A partition: its records in order, the first of them in flight or not, and the sequence number of the next."""
 
     partition: int
@@ -80,13 +80,13 @@ class LoopProducer:
     number is certain: close it and make another with another id.
     """
 
-    def __init__(self, topic: str, cluster: Cluster, producer_id: int, producer_epoch: int) -> None:
+    def __init__(self, topic: str, leaders: Leaders, producer_id: int, producer_epoch: int) -> None:
         self._topic = topic.encode()
-        self._cluster = cluster
+        self._leaders = leaders
         self._producer = producer_id, producer_epoch
         self._loop = asyncio.get_running_loop()
-        self._lanes: dict[int, _Lane] = {}
-        self._due: dict[_Lane, None] = {}  # in order
+        self._queues: dict[int, _PartitionQueue] = {}
+        self._due: dict[_PartitionQueue, None] = {}  # in order
         self._links: dict[Address, BrokerLink] = {}
         self._connecting: dict[Address, asyncio.Task[None]] = {}
         self._correlation = 0
@@ -94,12 +94,12 @@ class LoopProducer:
 
     def send(self, partition: int, value: bytes, delivered: Delivered) -> None:
         """Send a record without a key; `delivered` is called once: with None when Kafka has it, or with the error."""
-        lane = self._lanes.get(partition)
-        if lane is None:
-            lane = self._lanes[partition] = _Lane(partition)
-        lane.records.append(_Record(value, delivered))
-        if len(lane.records) == 1:
-            self._make_due(lane)
+        queue = self._queues.get(partition)
+        if queue is None:
+            queue = self._queues[partition] = _PartitionQueue(partition)
+        queue.records.append(_Record(value, delivered))
+        if len(queue.records) == 1:
+            self._make_due(queue)
 
     def close(self, error: KafkaError) -> None:
         """Send no more. Records that were not answered get this error; Kafka may have them."""
@@ -108,50 +108,50 @@ class LoopProducer:
             task.cancel()
         for link in list(self._links.values()):
             link.close()
-        left = [record for lane in self._lanes.values() for record in lane.records]
-        self._lanes.clear()
+        left = [record for queue in self._queues.values() for record in queue.records]
+        self._queues.clear()
         for record in left:
             record.delivered(error)
 
-    def _make_due(self, lane: _Lane) -> None:
+    def _make_due(self, queue: _PartitionQueue) -> None:
         if not self._due:
             self._loop.call_soon(self._send_due)
-        self._due[lane] = None
+        self._due[queue] = None
 
     def _send_due(self) -> None:
         """One request a broker for all partitions that have something to send."""
         due, self._due = self._due, {}
         if self._closed:
             return
-        by_address: dict[Address, list[_Lane]] = {}
-        for lane in due:
-            if lane.in_flight or not lane.records:
+        by_address: dict[Address, list[_PartitionQueue]] = {}
+        for queue in due:
+            if queue.in_flight or not queue.records:
                 continue
-            address = self._cluster.leader(lane.partition)
+            address = self._leaders.of(queue.partition)
             if address is None:
-                self._again([lane], True)
+                self._again([queue], True)
             else:
-                by_address.setdefault(address, []).append(lane)
-        for address, lanes in by_address.items():
+                by_address.setdefault(address, []).append(queue)
+        for address, queues in by_address.items():
             link = self._links.get(address)
             if link is None:
-                self._connect(address, lanes)
+                self._connect(address, queues)
             else:
-                self._ask(link, lanes)
+                self._ask(link, queues)
 
-    def _ask(self, link: BrokerLink, lanes: Sequence[_Lane]) -> None:
+    def _ask(self, link: BrokerLink, queues: Sequence[_PartitionQueue]) -> None:
         now = time.time_ns() // 1_000_000
-        for lane in lanes:
-            lane.in_flight = True
-            record = lane.records[0]
+        for queue in queues:
+            queue.in_flight = True
+            record = queue.records[0]
             if not record.batch:
-                record.batch = record_batch(record.value, now, *self._producer, lane.sequence)
+                record.batch = record_batch(record.value, now, *self._producer, queue.sequence)
         self._correlation = (self._correlation + 1) & 0x7FFF_FFFF
-        batches = [(lane.partition, lane.records[0].batch) for lane in lanes]
+        batches = [(queue.partition, queue.records[0].batch) for queue in queues]
         request = produce_request(self._correlation, _CLIENT, self._topic, _REQUEST_MS, batches)
-        link.ask(self._correlation, request, partial(self._answered, link, lanes))
+        link.ask(self._correlation, request, partial(self._answered, link, queues))
 
-    def _answered(self, link: BrokerLink, lanes: Sequence[_Lane], frame: bytes | None) -> None:
+    def _answered(self, link: BrokerLink, queues: Sequence[_PartitionQueue], frame: bytes | None) -> None:
         if self._closed:
             return
         codes: dict[int, int] = {}
@@ -160,47 +160,47 @@ class LoopProducer:
                 codes = dict(produce_response(frame))
             except ValueError:
                 link.close()
-        failed: list[tuple[_Lane, KafkaError]] = []
-        for lane in lanes:
-            lane.in_flight = False
-            code = codes.get(lane.partition)
+        failed: list[tuple[_PartitionQueue, KafkaError]] = []
+        for queue in queues:
+            queue.in_flight = False
+            code = codes.get(queue.partition)
             error = KafkaConnectionError("no answer") if code is None else None if code == 0 else for_code(code)()
             if error is None or isinstance(error, DuplicateSequenceNumberError):  # the first answer was lost
-                self._delivered(lane, None)
+                self._delivered(queue, None)
             else:
-                failed.append((lane, error))
-        again = [lane for lane, error in failed if isinstance(error, RetriableError)]
+                failed.append((queue, error))
+        again = [queue for queue, error in failed if isinstance(error, RetriableError)]
         if again:
             self._again(again, any(isinstance(error, InvalidMetadataError) for _, error in failed))
-        for lane, error in failed:
+        for queue, error in failed:
             if not isinstance(error, RetriableError) and not self._closed:  # whoever hears of the first may close
-                self._delivered(lane, error)
+                self._delivered(queue, error)
 
-    def _delivered(self, lane: _Lane, error: KafkaError | None) -> None:
-        record = lane.records.popleft()
+    def _delivered(self, queue: _PartitionQueue, error: KafkaError | None) -> None:
+        record = queue.records.popleft()
         if not isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):  # refused: its number is free
-            lane.sequence = (lane.sequence + 1) & 0x7FFF_FFFF
-        if lane.records:
-            self._make_due(lane)
+            queue.sequence = (queue.sequence + 1) & 0x7FFF_FFFF
+        if queue.records:
+            self._make_due(queue)
         record.delivered(error)
 
-    def _again(self, lanes: Sequence[_Lane], elsewhere: bool) -> None:
+    def _again(self, queues: Sequence[_PartitionQueue], elsewhere: bool) -> None:
         if self._closed:
             return
         if elsewhere:
-            self._cluster.look_again()
-        self._loop.call_later(_AGAIN_SECONDS, self._all_due, lanes)
+            self._leaders.look_again()
+        self._loop.call_later(_AGAIN_SECONDS, self._all_due, queues)
 
-    def _all_due(self, lanes: Sequence[_Lane]) -> None:
-        for lane in lanes:
-            self._make_due(lane)
+    def _all_due(self, queues: Sequence[_PartitionQueue]) -> None:
+        for queue in queues:
+            self._make_due(queue)
 
-    def _connect(self, address: Address, lanes: Sequence[_Lane]) -> None:
+    def _connect(self, address: Address, queues: Sequence[_PartitionQueue]) -> None:
         """Connect to the broker, once, and send then; what comes meanwhile waits for the same connection."""
         task = self._connecting.get(address)
         if task is None:
             task = self._connecting[address] = self._loop.create_task(self._connected(address))
-        task.add_done_callback(lambda _: self._all_due(lanes) if address in self._links else self._again(lanes, True))
+        task.add_done_callback(lambda _: self._all_due(queues) if address in self._links else self._again(queues, True))
 
     async def _connected(self, address: Address) -> None:
         def lost(link: BrokerLink) -> None:

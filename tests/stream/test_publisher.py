@@ -70,7 +70,7 @@ async def test_a_busy_topic_outlives_every_failure_of_either_producer(broker: Br
         # The busy topic's own fails: a sequence number that the broker does not expect.
         by_loop = publisher._loop_producer
         assert isinstance(by_loop, LoopProducer)
-        by_loop._lanes[0].sequence += 7
+        by_loop._queues[0].sequence += 7
         assert isinstance(await _sent(publisher, b"four"), Retry)
         await _published(publisher, "third")
         assert publisher._loop_producer not in (by_loop, None)

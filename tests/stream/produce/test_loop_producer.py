@@ -66,14 +66,14 @@ class Relay:
         writer.transport.abort()
 
 
-class Cluster:
+class OneLeader:
     """Says that all leaders are in one place, and can be told another, or none."""
 
     def __init__(self, address: Address | None) -> None:
         self.address = address
         self.looked = 0
 
-    def leader(self, partition: int) -> Address | None:
+    def of(self, partition: int) -> Address | None:
         return self.address
 
     def look_again(self) -> None:
@@ -83,10 +83,10 @@ class Cluster:
 class Bench:
     """A producer of hits behind a relay, and what its topic holds."""
 
-    def __init__(self, settings: Settings, producer: LoopProducer, cluster: Cluster, relay: Relay) -> None:
+    def __init__(self, settings: Settings, producer: LoopProducer, leader: OneLeader, relay: Relay) -> None:
         self._settings = settings
         self.producer = producer
-        self.cluster = cluster
+        self.leader = leader
         self.relay = relay
         self.answers: list[tuple[bytes, KafkaError | None]] = []
 
@@ -110,10 +110,10 @@ async def bench(broker: Broker, tmp_path: Path) -> AsyncIterator[Bench]:
     producer_id, epoch = await asyncio.to_thread(an_id, settings)
     host, port = broker.bootstrap.rsplit(":", 1)
     relay = Relay((host, int(port)))
-    cluster = Cluster(await relay.open())
-    producer = LoopProducer(settings.topic(HITS), cluster, producer_id, epoch)
+    leader = OneLeader(await relay.open())
+    producer = LoopProducer(settings.topic(HITS), leader, producer_id, epoch)
     try:
-        yield Bench(settings, producer, cluster, relay)
+        yield Bench(settings, producer, leader, relay)
     finally:
         producer.close(KafkaConnectionError("the test is over"))
         await relay.close()
@@ -161,26 +161,26 @@ async def cut_and_sent_at_once(bench: Bench) -> None:
 
 
 async def nobody_listens(bench: Bench) -> None:
-    there, bench.cluster.address = bench.cluster.address, ("127.0.0.1", 1)
+    there, bench.leader.address = bench.leader.address, ("127.0.0.1", 1)
     bench.relay.cut()
     bench.send(0, b"in trouble")
 
     async def looked() -> bool:
-        return bench.cluster.looked > 1
+        return bench.leader.looked > 1
 
     await until(looked, what="asking where the leader is")
-    bench.cluster.address = there
+    bench.leader.address = there
 
 
 async def no_leader(bench: Bench) -> None:
-    there, bench.cluster.address = bench.cluster.address, None
+    there, bench.leader.address = bench.leader.address, None
     bench.send(0, b"in trouble")
 
     async def looked() -> bool:
-        return bench.cluster.looked > 0
+        return bench.leader.looked > 0
 
     await until(looked, what="asking where the leader is")
-    bench.cluster.address = there
+    bench.leader.address = there
 
 
 @pytest.mark.parametrize("trouble", [cut_before_the_answer, cut_and_sent_at_once, nobody_listens, no_leader])
@@ -195,7 +195,7 @@ async def test_a_record_in_trouble_is_written_once(bench: Bench, trouble: Troubl
 
 
 async def test_what_is_left_at_the_end_is_answered_with_the_error(bench: Bench) -> None:
-    bench.cluster.address = None
+    bench.leader.address = None
     bench.send(0, b"one")
     bench.send(0, b"two")
     closed = KafkaConnectionError("closed")
@@ -206,7 +206,7 @@ async def test_what_is_left_at_the_end_is_answered_with_the_error(bench: Bench) 
 async def test_an_id_that_the_broker_does_not_take_is_an_error(bench: Bench) -> None:
     """Its sequence numbers are wrong: as after a broker that came back with nothing, no resend can mend it."""
     bench.send(2, b"out of order")
-    bench.producer._lanes[2].sequence = 7
+    bench.producer._queues[2].sequence = 7
     await bench.answered(1)
     (_, error), *_ = bench.answers
     assert error is not None

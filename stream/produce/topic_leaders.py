@@ -7,14 +7,14 @@ from kafka import KafkaProducer, TopicPartition
 from stream.produce.loop_producer import Address
 
 
-class KnownCluster:
-    """The cluster as one topic's LoopProducer asks for it. The producer's own thread does the looking up."""
+class TopicLeaders:
+    """The leaders of one topic, as its LoopProducer asks for them. The producer's own thread does the looking up."""
 
     def __init__(self, producer: KafkaProducer, topic: str) -> None:
         self._metadata = producer._metadata
         self._topic = topic
 
-    def leader(self, partition: int) -> Address | None:
+    def of(self, partition: int) -> Address | None:
         """Where the partition's leader listens, None while nobody knows."""
         node = self._metadata.leader_for_partition(TopicPartition(self._topic, partition))
         found = None if node is None or node < 0 else self._metadata.broker_metadata(node)
