@@ -163,17 +163,17 @@ class LoopProducer:
         failed: list[tuple[_PartitionQueue, KafkaError]] = []
         for queue in queues:
             queue.in_flight = False
-            code = codes.get(queue.partition)
-            error = KafkaConnectionError("no answer") if code is None else None if code == 0 else for_code(code)()
-            if error is None or isinstance(error, DuplicateSequenceNumberError):  # the first answer was lost
+            error = _error(codes.get(queue.partition))
+            if error is None:
                 self._delivered(queue, None)
             else:
                 failed.append((queue, error))
-        again = [queue for queue, error in failed if isinstance(error, RetriableError)]
+        again = [(queue, error) for queue, error in failed if isinstance(error, RetriableError)]
         if again:
-            self._again(again, any(isinstance(error, InvalidMetadataError) for _, error in failed))
+            elsewhere = any(isinstance(error, InvalidMetadataError) for _, error in again)
+            self._again([queue for queue, _ in again], elsewhere)
         for queue, error in failed:
-            if not isinstance(error, RetriableError) and not self._closed:  # whoever hears of the first may close
+            if not isinstance(error, RetriableError) and not self._closed:  # it may be closed for the first of them
                 self._delivered(queue, error)
 
     def _delivered(self, queue: _PartitionQueue, error: KafkaError | None) -> None:
@@ -216,3 +216,11 @@ class LoopProducer:
             pass
         finally:
             del self._connecting[address]
+
+
+def _error(code: int | None) -> KafkaError | None:
+    """What a partition's code says of its batch: None when Kafka has it."""
+    if code is None:
+        return KafkaConnectionError("no answer")
+    # A duplicate is a batch that was sent again because the first answer was lost.
+    return None if code in (0, DuplicateSequenceNumberError.errno) else for_code(code)()
