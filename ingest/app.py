@@ -84,7 +84,7 @@ def create_app(settings: Settings, senders: Senders, *routers: APIRouter) -> App
     metrics = IngestMetrics()
     metrics.broker_in_memory.set(settings.broker_in_memory)
     publisher = Publisher(
-        settings, (HITS, EVENTS, SENDS, CAMPAIGNS, PAUSES, LEADS, LINKS, DELIVERIES, WEBHOOKS, PREVIEWS)
+        settings, (HITS, EVENTS, SENDS, CAMPAIGNS, PAUSES, LEADS, LINKS, DELIVERIES, WEBHOOKS, PREVIEWS), busy=HITS
     )
     spool = Spool(settings, metrics)
     commit = GroupCommit(settings, publisher, spool, metrics)

@@ -1,7 +1,8 @@
 """The one way from ingest to Kafka: a producer that connects by itself, answers on the event loop and never blocks it.
 
 kafka-python's futures call back on its own thread, and its accumulator has no bound. Both are mended here: answers
-cross to the loop in one wake-up for however many there are, and what awaits an answer is bounded in bytes.
+cross to the loop in one wake-up for however many there are, and what awaits an answer is bounded in bytes. One busy
+topic may go past it (`stream/produce/`).
 """
 
 from __future__ import annotations
@@ -11,14 +12,24 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError, RetriableError
+from kafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    RetriableError,
+)
 
 from schemas.errors import Misconfigured, Reject, Retry
 from schemas.settings import Settings
 from schemas.topics import Topic
+from stream.produce.loop_producer import LoopProducer
+from stream.produce.topic_leaders import TopicLeaders
 from stream.record_limits import RecordLimits
 from stream.wakeup.wake_ups import wake_ups
 
@@ -42,16 +53,19 @@ class Publisher:
     """Publishes records with acks=all by an idempotent producer.
 
     Connects in a thread of its own and again whenever the producer has failed for good, whatever the reason. Call
-    everything but the constructor on the event loop. `limits` are those of its topics.
+    everything but the constructor on the event loop. `limits` are those of its topics. Records of `busy` go by a
+    LoopProducer, for as long as the producer beside it does not fail; none of them has a key.
     """
 
-    def __init__(self, settings: Settings, topics: Sequence[Topic]) -> None:
+    def __init__(self, settings: Settings, topics: Sequence[Topic], busy: Topic | None = None) -> None:
         self.problem: str | None = "not connected to Kafka yet"
         self.unreachable = False  # it was tried
         self.limits = RecordLimits(settings, topics)
         self._settings = settings
         self._topics = topics
+        self._busy = busy
         self._producer: KafkaProducer | None = None
+        self._loop_producer: LoopProducer | None = None
         self._stopping = threading.Event()
         self._answers: deque[tuple[Topic, Done, Exception | None, KafkaProducer]] = deque()
         self._wake_ups = wake_ups(settings)
@@ -68,6 +82,7 @@ class Publisher:
         self._stopping.set()
         self.limits.stop()
         producer, self._producer, self.problem = self._producer, None, "stopping"
+        self._close_loop_producer()
         if producer is not None:
             await asyncio.to_thread(_close, producer, patience)
 
@@ -80,6 +95,9 @@ class Publisher:
         if producer is None:
             raise Retry(self.problem or "not connected to Kafka")
         self.limits.check(topic, key, value)
+        if topic is self._busy and self._loop_producer is not None:
+            self._loop_producer.send(partition, value, partial(self._delivered, done, producer))
+            return
         try:
             future = producer.send(self._settings.topic(topic), value=value, key=key, partition=partition)
         except MessageSizeTooLargeError as error:
@@ -135,6 +153,22 @@ class Publisher:
             done(None if error is None else self._said_of(error, producer))
         self._wake_ups.wake(written)
 
+    def _delivered(self, done: Done, producer: KafkaProducer, error: KafkaError | None) -> None:
+        """The answer to a record of the busy topic."""
+        if error is None:
+            done(None)
+            if self._busy is not None:
+                self._wake_ups.wake((self._busy,))
+        elif isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
+            done(self._too_large())
+        else:
+            self._replace_if_failed(producer, error)
+            done(Retry(repr(error)))
+
+    def _too_large(self) -> Reject:
+        self.limits.look()
+        return Reject("too-large", "larger than the broker takes")
+
     def _said_of(self, error: Exception, producer: KafkaProducer) -> Reject | Retry:
         """What an error says of its record.
 
@@ -144,8 +178,7 @@ class Publisher:
         meant = producer is self._producer
         self._replace_if_failed(producer, error)
         if meant and isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
-            self.limits.look()
-            return Reject("too-large", "larger than the broker takes")
+            return self._too_large()
         return Retry(repr(error))
 
     def _replace_if_failed(self, producer: KafkaProducer, error: Exception) -> None:
@@ -154,8 +187,14 @@ class Publisher:
             return
         log.warning("producer failed, making another", error=repr(error))
         self._producer, self.problem = None, "connecting to Kafka again"
+        self._close_loop_producer()
         threading.Thread(target=_close, args=(producer, 0), daemon=True).start()
         self._connect_soon()
+
+    def _close_loop_producer(self) -> None:
+        producer, self._loop_producer = self._loop_producer, None
+        if producer is not None:
+            producer.close(KafkaConnectionError("closed before Kafka had answered"))
 
     def _connect_soon(self) -> None:
         threading.Thread(target=self._connect, name="kafka-connect", daemon=True).start()
@@ -186,6 +225,9 @@ class Publisher:
             _close(producer, 0)
             return
         self._wake_once_a_turn(producer)
+        if self._busy is not None:
+            name, known = self._settings.topic(self._busy), producer._transaction_manager.producer_id_and_epoch
+            self._loop_producer = LoopProducer(name, TopicLeaders(producer, name), known.producer_id, known.epoch)
         self._producer, self.problem, self.unreachable = producer, None, False
         self.limits.start()
         log.info("connected to Kafka", servers=self._settings.kafka)
@@ -245,6 +287,10 @@ class Publisher:
                 raise Misconfigured(f"topic {name} is not there yet: `sendlens migrate` makes it")
             if len(found) != want:
                 raise Misconfigured(f"topic {name} has {len(found)} partitions, SENDLENS_PARTITIONS says {want}")
+        for _ in range(_CONNECT_MS // 20):
+            if producer._transaction_manager.has_producer_id() or self._stopping.wait(0.02):
+                return
+        raise KafkaTimeoutError("the broker has given the producer no id")
 
 
 def _is_fatal(producer: KafkaProducer) -> bool:

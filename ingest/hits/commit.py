@@ -1,4 +1,4 @@
-"""Group commit: hits of the same few milliseconds share one Kafka record a partition, and its acknowledgement.
+"""Group commit: hits of the same moment share one Kafka record a partition, and its acknowledgement.
 
 While a record of a partition is under way the next one fills, so load makes records larger, not more numerous. A
 partition that does not answer in time is away: what waits for it goes to the spool, and what comes then goes there at
@@ -216,7 +216,9 @@ class GroupCommit:
         else:
             log.warning("a record of hits failed, sending it again", hits=len(batch.hits), why=str(said))
             self._put_back(buffer, batch)
-        self._send_soon(buffer, self._gather if said is None else _RETRY_SECONDS)
+        # Hits that came while it was in flight have gathered since then.
+        gathered = max(0.0, buffer.since + self._gather - self._loop.time())
+        self._send_soon(buffer, gathered if said is None else _RETRY_SECONDS)
 
     def _too_large(self, buffer: _PartitionBuffer, batch: _Batch) -> None:
         """Kafka takes no record of this size: try smaller ones; a hit alone waits on disk until it takes more."""

@@ -106,7 +106,7 @@ class Settings(BaseSettings):
         100, ge=0, description="Hits a second of one address beyond which repeats of the same hit are shed; 0: never."
     )
     group_commit_ms: float = Field(
-        3.0, ge=0, le=1000, description="How long a hit may wait for others to share its Kafka record."
+        1.0, ge=0, le=1000, description="How long a hit may wait for others to share its Kafka record."
     )
     in_flight_hits: int = Field(
         20_000, ge=1, description="Hits that may await Kafka or the disk before more are refused."

@@ -12,8 +12,10 @@ from kafka.errors import ClusterAuthorizationFailedError, KafkaConnectionError, 
 
 from schemas.errors import Reject, Retry
 from schemas.settings import load
-from schemas.topics import CAMPAIGNS
-from stream.publisher import Publisher
+from schemas.topics import CAMPAIGNS, HITS
+from stream.produce.loop_producer import LoopProducer
+from stream.publisher import Answer, Publisher
+from tests.ingest.room import records
 from tests.support.broker import Broker, create_topics
 
 ON_EVERY_BROKER = True
@@ -47,3 +49,39 @@ async def _published(publisher: Publisher, key: str) -> None:
                 return await publisher.publish(CAMPAIGNS, key, b"{}", 5.0)
             except (Retry, Reject):  # the failed one says its error of all that it is given
                 await asyncio.sleep(0.05)
+
+
+async def test_a_busy_topic_outlives_every_failure_of_either_producer(broker: Broker, tmp_path: Path) -> None:
+    settings = load(kafka=broker.bootstrap, topic_prefix=f"p{uuid4().hex[:8]}-", partitions=2, data_dir=tmp_path)
+    create_topics(settings)
+    publisher = Publisher(settings, [CAMPAIGNS, HITS], busy=HITS)
+    publisher.start()
+    try:
+        await _published(publisher, "first")
+        assert await _sent(publisher, b"one") is None
+        # The other topics' producer fails, which only their next record tells.
+        failed = publisher._producer
+        assert isinstance(failed, KafkaProducer)
+        failed._transaction_manager.transition_to_fatal_error(ClusterAuthorizationFailedError())
+        assert await _sent(publisher, b"two") is None
+        await _published(publisher, "second")
+        assert publisher._producer is not failed
+        assert await _sent(publisher, b"three") is None
+        # The busy topic's own fails: a sequence number that the broker does not expect.
+        by_loop = publisher._loop_producer
+        assert isinstance(by_loop, LoopProducer)
+        by_loop._queues[0].sequence += 7
+        assert isinstance(await _sent(publisher, b"four"), Retry)
+        await _published(publisher, "third")
+        assert publisher._loop_producer not in (by_loop, None)
+        assert await _sent(publisher, b"four") is None
+    finally:
+        await publisher.stop(1.0)
+    assert [record.value for record in records(settings, HITS)] == [b"one", b"two", b"three", b"four"]
+
+
+async def _sent(publisher: Publisher, value: bytes) -> Answer:
+    """The answer to a record of the busy topic."""
+    answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    publisher.send(HITS, 0, None, value, answer.set_result)
+    return await asyncio.wait_for(answer, 20)

@@ -1,0 +1,25 @@
+"""Where a topic's leaders are, by the metadata that a kafka-python producer keeps."""
+
+from __future__ import annotations
+
+from kafka import KafkaProducer, TopicPartition
+
+from stream.produce.loop_producer import Address
+
+
+class TopicLeaders:
+    """The leaders of one topic, as its LoopProducer asks for them. The producer's own thread does the looking up."""
+
+    def __init__(self, producer: KafkaProducer, topic: str) -> None:
+        self._metadata = producer._metadata
+        self._topic = topic
+
+    def of(self, partition: int) -> Address | None:
+        """Where the partition's leader listens, None while nobody knows."""
+        node = self._metadata.leader_for_partition(TopicPartition(self._topic, partition))
+        found = None if node is None or node < 0 else self._metadata.broker_metadata(node)
+        return None if found is None else (found.host, found.port)
+
+    def look_again(self) -> None:
+        """Have the metadata fetched again."""
+        self._metadata.request_update()
