@@ -53,7 +53,10 @@ class RelayList:
 
     def __contains__(self, address: tuple[int, int]) -> bool:
         """Whether an address (family and number) is Apple's."""
-        family, number = address
+        return self.covers(*address)
+
+    def covers(self, family: int, number: int) -> bool:
+        """As `in`, which takes longer to call: the judge asks for nearly every hit."""
         if family == 4:
             return bisect_right(self._v4, number) % 2 == 1
         return bisect_right(self._v6, number >> self._shift) % 2 == 1

@@ -60,7 +60,7 @@ def test_every_packaged_prefix_is_found() -> None:
 
 def test_addresses_are_remembered_in_bounded_memory() -> None:
     """A worker meets new addresses for as long as it lives, and must not grow with them."""
-    networks = Networks([("192.0.2.0/24", A)])
+    networks = Networks([("192.0.2.0/24", A)], asn_of=len)
     tracemalloc.start()
     try:
         for address in range(60_000):
