@@ -127,8 +127,8 @@ class Judge(Handler):
                     device=client.device,
                     country="" if country_of is None else country_of(hit.ip),
                 )
-                verdicts[hit.kind, event.verdict, event.reason] += 1
                 events.append(event)
+            verdicts.update([(hit.kind, one.verdict, one.reason) for hit, one in zip(hits, events, strict=True)])
             if unreadable:
                 handled.dead.append(PoisonRecord(record, "unreadable", unreadable))
             if events:

@@ -32,20 +32,11 @@ def to_event(
     `agent` and `network` are what its user agent and address are known as. `ip` is what is kept of the address, None
     for all of it. `client`, `device` and `country` are as the event has them.
     """
-    event = _made(hit, judgement, version, agent, hit.ip if ip is None else ip, network)
-    # A call with more than 15 names makes a dict of them first, which takes longer than all of this.
-    if client:
-        force_setattr(event, "client", client)
-    if device:
-        force_setattr(event, "device", device)
-    if country:
-        force_setattr(event, "country", country)
-    return event
-
-
-def _made(hit: Hit, judgement: Judgement, version: str, agent: str, ip: str, network: str) -> Opened | Clicked:
+    event: Opened | Clicked
+    if ip is None:
+        ip = hit.ip
     if hit.kind == "open":
-        return Opened(
+        event = Opened(
             id=hit.id,
             at=hit.at,
             delivery_id=hit.delivery_id,
@@ -61,20 +52,29 @@ def _made(hit: Hit, judgement: Judgement, version: str, agent: str, ip: str, net
             ip=ip,
             network=network,
         )
-    return Clicked(
-        id=hit.id,
-        at=hit.at,
-        delivery_id=hit.delivery_id,
-        campaign=hit.campaign,
-        step=hit.step,
-        variant=hit.variant,
-        lead=hit.lead,
-        verdict=judgement.verdict,
-        reason=judgement.reason,
-        rules_version=version,
-        user_agent=hit.user_agent,
-        agent=agent,
-        ip=ip,
-        network=network,
-        link_id=hit.link_id,
-    )
+    else:
+        event = Clicked(
+            id=hit.id,
+            at=hit.at,
+            delivery_id=hit.delivery_id,
+            campaign=hit.campaign,
+            step=hit.step,
+            variant=hit.variant,
+            lead=hit.lead,
+            verdict=judgement.verdict,
+            reason=judgement.reason,
+            rules_version=version,
+            user_agent=hit.user_agent,
+            agent=agent,
+            ip=ip,
+            network=network,
+            link_id=hit.link_id,
+        )
+    # A call with more than 15 names makes a dict of them first, which takes longer than all of this.
+    if client:
+        force_setattr(event, "client", client)
+    if device:
+        force_setattr(event, "device", device)
+    if country:
+        force_setattr(event, "country", country)
+    return event

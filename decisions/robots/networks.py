@@ -23,8 +23,8 @@ from decisions.tables import rows
 Trust = Literal["scanner", "probable", "second-signal", "relay"]
 AsnLookup = Callable[[str], int | None]
 
-# AS numbers are remembered, 190 bytes an address: the database takes microseconds for each. All else of an address is
-# found in half a microsecond, less than it takes to remember one that does not come again, as most do.
+# AS numbers are remembered, 190 bytes an address: the database takes microseconds for each. All else is found in half a
+# microsecond, less than it takes to remember an address that does not come again, as most do.
 _CACHED_ADDRESSES = 16_384
 
 
@@ -59,6 +59,14 @@ class Ranges:
         self._ends = [end for _, end, _, _ in spans]
         self._networks = [network for _, _, _, network in spans]
 
+    def first_octets(self) -> set[int]:
+        """The first octets of the addresses in it, of IPv4."""
+        return {
+            octet
+            for start, end in zip(self._starts, self._ends, strict=True)
+            for octet in range(start >> 24, (end >> 24) + 1)
+        }
+
     def find(self, address: int) -> Network | None:
         at = bisect_right(self._starts, address) - 1
         return self._networks[at] if at >= 0 and address <= self._ends[at] else None
@@ -86,11 +94,13 @@ class Networks:
         self._v4, self._v6 = Ranges(v4), Ranges(v6)
         self._asn_of = lru_cache(maxsize=_CACHED_ADDRESSES)(asn_of) if asn_of is not None else None
         self._relay = RelayList(relay, packaged=True) if relay else None
+        self._octets = self._first_octets()
 
     def with_relay(self, relay: RelayList) -> Networks:
         """The same networks with another list of Apple's relay."""
         other = copy.copy(self)
         other._relay = relay
+        other._octets = other._first_octets()
         return other
 
     @property
@@ -109,6 +119,9 @@ class Networks:
 
     def find(self, ip: str) -> Network | None:
         """The network of an address; None where nothing is known of it. Any text gives an answer."""
+        octet, dot, _ = ip.partition(".")
+        if dot and octet not in self._octets and ":" not in octet:
+            return None  # nearly every address: in the whole /8 there is no network that is known
         address = numbered(ip)
         if address is None:
             return None  # not an address, so nothing is known of it
@@ -119,6 +132,13 @@ class Networks:
         if self._asn_of is not None and (asn := self._asn_of(ip)) is not None and asn in self._by_asn:
             return self._by_asn[asn]
         return RELAY if self._relay is not None and self._relay.covers(family, number) else None
+
+    def _first_octets(self) -> frozenset[str]:
+        """As they are written, the first octets of IPv4 addresses of which something may be known."""
+        if self._asn_of is not None:
+            return frozenset(map(str, range(256)))
+        relay = self._relay.first_octets() if self._relay is not None else set()
+        return frozenset(map(str, self._v4.first_octets() | relay))
 
 
 def _listed() -> Iterable[tuple[str, Network]]:

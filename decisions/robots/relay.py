@@ -61,6 +61,11 @@ class RelayList:
             return bisect_right(self._v4, number) % 2 == 1
         return bisect_right(self._v6, number >> self._shift) % 2 == 1
 
+    def first_octets(self) -> set[int]:
+        """The first octets of its IPv4 addresses."""
+        bounds = zip(self._v4[::2], self._v4[1::2], strict=True)
+        return {octet for start, end in bounds for octet in range(start >> 24, ((end - 1) >> 24) + 1)}
+
     def shrank(self, before: RelayList) -> bool:
         """Whether it has lost more than half of either family since: cut short rather than changed at Apple's."""
         return any(now < then / 2 for now, then in zip(self.covered, before.covered, strict=True))

@@ -147,7 +147,10 @@ def asked_by_a_machine(context: HitContext) -> Judgement | None:
 
 def known_agent(context: HitContext) -> Judgement | None:
     """What the user agent says, except that it is a browser: those must pass one more rule."""
-    return None if context.agent.reason == "browser" else _says(context)
+    agent = context.agent
+    if agent.reason == "browser":
+        return None
+    return agent.open if context.kind == "open" else agent.click
 
 
 def probable_network(context: HitContext) -> Judgement | None:
@@ -165,13 +168,9 @@ def probable_network(context: HitContext) -> Judgement | None:
     return _PROBABLE_NETWORK
 
 
-def _says(context: HitContext) -> Judgement:
-    return context.agent.open if context.kind == "open" else context.agent.click
-
-
 def browser(context: HitContext) -> Judgement | None:
     """What is left is a browser, so a person."""
-    return _says(context)
+    return context.agent.open if context.kind == "open" else context.agent.click
 
 
 RULES: tuple[Rule, ...] = (
