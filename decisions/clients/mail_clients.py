@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from decisions.robots.user_agents import Matcher
 from decisions.tables import rows
+from schemas.events import HitKind
 
 Device = Literal["desktop", "mobile", "tablet", "other", "unknown"]
 
@@ -33,6 +34,10 @@ class MailClient(Struct, frozen=True, gc=False):
     on_open: str
     on_click: str
     device: Device
+
+    def name(self, kind: HitKind) -> str:
+        """What it is called by a hit of this kind."""
+        return self.on_open if kind == "open" else self.on_click
 
 
 class MailClients:

@@ -11,5 +11,5 @@ from schemas.events import Clicked, Opened
 def named(event: Opened | Clicked, clients: MailClients, country: str, ip: str) -> Opened | Clicked:
     """The event with its client, its device and its country, and with what is kept of its address."""
     client = clients.find(event.user_agent)
-    name = client.on_open if isinstance(event, Opened) else client.on_click
+    name = client.name("open" if isinstance(event, Opened) else "click")
     return replace(event, client=name, device=client.device, country=country, ip=ip)

@@ -62,42 +62,57 @@ class _Clicks:
     """Clicks by email, forgotten in the order in which their records were written."""
 
     def __init__(self) -> None:
-        self._by_email: dict[str, list[_Click]] = {}
+        self.by_email: dict[str, list[_Click]] = {}
         self._order: deque[tuple[float, str]] = deque()
+        self._of_several_links: set[str] = set()  # emails with clicks on more than one link
 
     def add(self, email: str, click: _Click) -> None:
-        clicks = self._by_email.get(email)
+        clicks = self.by_email.get(email)
         if clicks is None:  # nearly always
-            self._by_email[email] = [click]
+            self.by_email[email] = [click]
             self._order.append((click.written_at, email))
             return
         for index, one in enumerate(clicks):
             if one.id == click.id:  # the same hit again: the first record of it counts
                 if click.written_at < one.written_at:
                     clicks[index] = click
+                    self._count_links(email, clicks)
                 return
         if len(clicks) < _MOST:
+            if click.link_id != clicks[0].link_id:
+                self._of_several_links.add(email)
             clicks.append(click)
             self._order.append((click.written_at, email))
 
-    def of(self, email: str) -> Sequence[_Click]:
-        return self._by_email.get(email, ())
+    def could_co_occur(self, hit: Hit) -> bool:
+        """Whether clicks on its email could co-occur with a hit, whenever they came: on several links, or on another
+        than the hit. Nearly never."""
+        if hit.delivery_id in self._of_several_links:
+            return True
+        if hit.kind != "click":
+            return False
+        clicks = self.by_email.get(hit.delivery_id, ())
+        return len(clicks) > 1 and clicks[0].link_id != hit.link_id
 
     def forget(self, before: float) -> None:
         while self._order and self._order[0][0] < before:
             _, email = self._order.popleft()
-            left = [click for click in self._by_email.get(email, ()) if click.written_at >= before]
+            left = [click for click in self.by_email.get(email, ()) if click.written_at >= before]
             if left:
-                self._by_email[email] = left
+                self.by_email[email] = left
             else:
-                self._by_email.pop(email, None)
+                self.by_email.pop(email, None)
+            if email in self._of_several_links:
+                self._count_links(email, left)
 
-    @property
-    def is_empty(self) -> bool:
-        return not self._by_email
+    def _count_links(self, email: str, clicks: Sequence[_Click]) -> None:
+        if len({one.link_id for one in clicks}) > 1:
+            self._of_several_links.add(email)
+        else:
+            self._of_several_links.discard(email)
 
     def __len__(self) -> int:
-        return sum(map(len, self._by_email.values()))
+        return sum(map(len, self.by_email.values()))
 
 
 class RecentClicks:
@@ -126,10 +141,13 @@ class RecentClicks:
 
     def co_occurring(self, partition: int, written_at: float, hit: Hit) -> CoOccurringClicks:
         """The clicks that co-occur with a hit of a record."""
-        traps = [one for one in self._traps[partition].of(hit.delivery_id) if one.ip == hit.ip]
-        clicks = self._clicks[partition].of(hit.delivery_id)
-        if not traps and not _are_enough(hit, clicks):  # nearly always
+        recent, email = self._clicks[partition], hit.delivery_id
+        traps: Sequence[_Click] = self._traps[partition].by_email.get(email, ())
+        if traps:
+            traps = [one for one in traps if one.ip == hit.ip]
+        if not traps and not recent.could_co_occur(hit):  # nearly always
             return ALONE
+        clicks = recent.by_email.get(email, ())
         known_until = min([written_at, *(one.written_at for one in clicks if one.id == hit.id)]) + self._ahead
         if any(one.id == hit.id or self._is_trap(one, hit, known_until) for one in traps):
             return _TRAPPED
@@ -147,13 +165,6 @@ class RecentClicks:
 
     def __len__(self) -> int:
         return sum(map(len, (*self._clicks.values(), *self._traps.values())))
-
-
-def _are_enough(hit: Hit, clicks: Sequence[_Click]) -> bool:
-    """Whether these clicks on a hit's email could co-occur with it, whenever they came; nearly never."""
-    if hit.kind == "click":
-        return len(clicks) > 1 and any(one.link_id != hit.link_id for one in clicks)
-    return len(clicks) >= MANY_LINKS and len({one.link_id for one in clicks}) >= MANY_LINKS
 
 
 def _among(hit: Hit, clicks: Iterable[_Click], ahead: float) -> CoOccurringClicks:

@@ -53,10 +53,18 @@ class RelayList:
 
     def __contains__(self, address: tuple[int, int]) -> bool:
         """Whether an address (family and number) is Apple's."""
-        family, number = address
+        return self.covers(*address)
+
+    def covers(self, family: int, number: int) -> bool:
+        """As `in`, which takes longer to call: the judge asks for nearly every hit."""
         if family == 4:
             return bisect_right(self._v4, number) % 2 == 1
         return bisect_right(self._v6, number >> self._shift) % 2 == 1
+
+    def first_octets(self) -> set[int]:
+        """The first octets of its IPv4 addresses."""
+        bounds = zip(self._v4[::2], self._v4[1::2], strict=True)
+        return {octet for start, end in bounds for octet in range(start >> 24, ((end - 1) >> 24) + 1)}
 
     def shrank(self, before: RelayList) -> bool:
         """Whether it has lost more than half of either family since: cut short rather than changed at Apple's."""

@@ -72,6 +72,7 @@ _SCANNER_NETWORK = _bot("scanner-network")
 _PROBABLE_NETWORK = _bot("probable-network")
 _HEAD_REQUEST = _bot("head-request")
 _PREFETCH = {"open": Judgement("machine", "prefetch-header"), "click": _bot("prefetch-header")}
+_PREFETCH_HEADERS = frozenset(("purpose", "sec-purpose", "x-purpose", "x-moz"))
 _APPLE = Judgement("machine", "apple-privacy")
 _BARE = "bare-mozilla"
 
@@ -136,8 +137,8 @@ def asked_by_a_machine(context: HitContext) -> Judgement | None:
     if context.method != "GET":
         return _HEAD_REQUEST
     headers = context.headers
-    if headers:
-        for name in ("purpose", "sec-purpose", "x-purpose", "x-moz"):
+    if not _PREFETCH_HEADERS.isdisjoint(headers):
+        for name in _PREFETCH_HEADERS:
             said = headers.get(name)
             if said and ("prefetch" in said.lower() or "preview" in said.lower() or "prerender" in said.lower()):
                 return _PREFETCH[context.kind]
@@ -146,7 +147,10 @@ def asked_by_a_machine(context: HitContext) -> Judgement | None:
 
 def known_agent(context: HitContext) -> Judgement | None:
     """What the user agent says, except that it is a browser: those must pass one more rule."""
-    return None if context.agent.reason == "browser" else _says(context)
+    agent = context.agent
+    if agent.reason == "browser":
+        return None
+    return agent.open if context.kind == "open" else agent.click
 
 
 def probable_network(context: HitContext) -> Judgement | None:
@@ -164,13 +168,9 @@ def probable_network(context: HitContext) -> Judgement | None:
     return _PROBABLE_NETWORK
 
 
-def _says(context: HitContext) -> Judgement:
-    return context.agent.open if context.kind == "open" else context.agent.click
-
-
 def browser(context: HitContext) -> Judgement | None:
     """What is left is a browser, so a person."""
-    return _says(context)
+    return context.agent.open if context.kind == "open" else context.agent.click
 
 
 RULES: tuple[Rule, ...] = (
@@ -184,6 +184,9 @@ RULES: tuple[Rule, ...] = (
     probable_network,
     browser,
 )
+# Of nearly every hit neither other clicks nor a network are known, and then the rules about these say nothing.
+_ABOUT_CLICKS_AND_NETWORKS: tuple[Rule, ...] = (honeypot, click_burst, scanner_network, probable_network)
+_OTHER_RULES = tuple(rule for rule in RULES if rule not in _ABOUT_CLICKS_AND_NETWORKS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,16 +263,21 @@ class Rules:
         relayed: bool | None = None,
         relay: str | None = None,
         network: str | None = None,
+        ip: str | None = None,
+        client: str = "",
+        device: str = "",
+        country: str = "",
     ) -> Opened | Clicked:
         """Judge one hit as `judge` does, and make its event: with the version, and with what its user agent and its
         network are known as, whatever rule decided. `relay` is as `version_of` has it. `network` is what the network of
-        an address that was not kept was known as."""
+        an address that was not kept was known as. `ip`, `client`, `device` and `country` are as `to_event` has them."""
         context = self.see(hit, delivered_at, undelivered, scanner_window, co_occurring, relayed)
         if network is not None:
             context.network = self._networks.called(network)
         judgement = decide(context)
         label = network if network is not None else context.network.label if context.network is not None else ""
-        return to_event(hit, judgement, self.version_of(hit, judgement, relay), context.agent.label, label)
+        version, agent = self.version_of(hit, judgement, relay), context.agent.label
+        return to_event(hit, judgement, version, agent, label, ip=ip, client=client, device=device, country=country)
 
     def see(
         self,
@@ -304,7 +312,7 @@ def of_relay(reason: str) -> bool:
 
 def decide(context: HitContext) -> Judgement:
     """The judgement of the first rule that speaks."""
-    for rule in RULES:
+    for rule in RULES if context.network is not None or context.co_occurring is not ALONE else _OTHER_RULES:
         if (judgement := rule(context)) is not None:
             return judgement
     raise AssertionError("the last rule always speaks")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import patch
@@ -12,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from decisions.robots.co_occurrence import HONEYPOT_SECONDS, LATENESS, RecentClicks
+from decisions.robots.co_occurrence import HONEYPOT_SECONDS, LATENESS, REMEMBERED_SECONDS, RecentClicks, _Clicks
 from decisions.robots.rules import Rules
 from schemas.events import Hit
 from tests.decisions.robots.hits import DELIVERED, hit
@@ -213,22 +212,25 @@ def test_verdicts_do_not_depend_on_groups_nor_on_duplicates_nor_on_a_restart(
     assert {one.id: again.co_occurring(0, one.at.timestamp(), one) for one in hits} == once
 
 
-@given(MOMENTS, st.booleans())
+@given(MOMENTS, st.booleans(), st.integers(0, 120), st.integers(0, 3))
 def test_what_is_told_before_times_are_looked_at_is_what_times_tell(
-    moments: list[tuple[int, str, str]], by_head: bool
+    moments: list[tuple[int, str, str]], by_head: bool, forgotten: int, again: int
 ) -> None:
     """An open, a click and one by HEAD, at every moment: also of a hit that is not among those remembered."""
     recent = RecentClicks(SETTLE, lambda campaign: (TRAP,))
     hits = [click(30 + at / 8, link, ip=ip) for at, link, ip in moments]
     for one in hits:
         recent.add(0, one.at.timestamp(), [one])
+    recent.forget(0, (DELIVERED + timedelta(seconds=30 + forgotten / 8)).timestamp() + REMEMBERED_SECONDS)
+    for one in hits[:again]:  # read back from a record before it
+        recent.add(0, one.at.timestamp() - 1.0, [one])
     asked = [*hits, *(hit(at=one.at, ip=one.ip) for one in hits)]
     asked += [click(30 + at / 8, link, ip=ip, method="HEAD" if by_head else "GET") for at, link, ip in moments]
     told = [recent.co_occurring(0, one.at.timestamp(), one) for one in asked]
-    with patch("decisions.robots.co_occurrence._are_enough", _by_their_number):
+    with patch("decisions.robots.co_occurrence._Clicks.could_co_occur", _by_their_number):
         assert told == [recent.co_occurring(0, one.at.timestamp(), one) for one in asked]
 
 
-def _by_their_number(one: Hit, clicks: Sequence[object]) -> bool:
+def _by_their_number(recent: _Clicks, one: Hit) -> bool:
     """The least that can co-occur: another click, or three links' clicks around an open."""
-    return len(clicks) >= (2 if one.kind == "click" else 3)
+    return len(recent.by_email.get(one.delivery_id, ())) >= (2 if one.kind == "click" else 3)

@@ -49,6 +49,13 @@ def test_the_packaged_networks_are_found_as_by_looking_at_each(ip: object) -> No
     assert (PACKAGED.find(str(ip)) is not None) == expected
 
 
+@given(st.integers(0, 255), st.ip_addresses().map(str) | st.text(max_size=20))
+def test_an_address_that_its_first_octet_rules_out_is_in_no_network(octet: int, text: str) -> None:
+    """With an ASN database every address is looked at."""
+    for ip in (text, f"{octet}.{text.partition('.')[2]}", f"::ffff:{octet}.0.2.1"):
+        assert PACKAGED.find(ip) == LOOKS_AT_EACH.find(ip)
+
+
 def test_every_packaged_prefix_is_found() -> None:
     for _, (network, trust, _, label, _) in rows("networks.tsv", 5):
         if not network.startswith("AS"):
@@ -60,7 +67,7 @@ def test_every_packaged_prefix_is_found() -> None:
 
 def test_addresses_are_remembered_in_bounded_memory() -> None:
     """A worker meets new addresses for as long as it lives, and must not grow with them."""
-    networks = Networks([("192.0.2.0/24", A)])
+    networks = Networks([("192.0.2.0/24", A)], asn_of=len)
     tracemalloc.start()
     try:
         for address in range(60_000):
@@ -72,6 +79,7 @@ def test_addresses_are_remembered_in_bounded_memory() -> None:
 
 
 PACKAGED = Networks.load()
+LOOKS_AT_EACH = Networks.load(asn_of=lambda ip: None)
 
 
 @pytest.mark.parametrize("ip", ["40.94.0.1", "40.94.16.9", "40.94.89.23", "40.94.97.57", "40.94.255.254"])
