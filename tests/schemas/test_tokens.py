@@ -23,6 +23,7 @@ from schemas.tokens import (
     Purpose,
     delivery_id,
     event_id,
+    event_id_text,
 )
 
 RING = Keyring.parse("7:a secret of these tests alone")
@@ -188,6 +189,11 @@ def test_ids_follow_from_their_cause() -> None:
     assert delivery_id("c", 1, "l") == delivery_id("c", 1, "l") != delivery_id("c", 2, "l")
     assert event_id(delivery_id("c", 1, "l"), "sent") != event_id(delivery_id("c", 1, "l"), "bounce")
     assert delivery_id("a", 1, "1b").version == 5
+
+
+@given(texts, texts)
+def test_an_events_id_as_text_is_the_same_id(cause: str, kind: str) -> None:
+    assert event_id_text(cause, kind) == str(event_id(cause, kind))
 
 
 @pytest.mark.parametrize("text", ["", " , ", "1", "1:short", "x:a secret of 16 bytes", "256:a secret of 16 bytes"])

@@ -53,6 +53,7 @@ from decisions.sending import clip, mime, own_events, plaintext, retry, rewrite,
 from decisions.sending.footer import FooterWords, language_of
 from decisions.sending.instrument import instrument, parts_of
 from decisions.sending.own_events import OwnEvent
+from decisions.sending.tracking import untouched, wrapper
 from ingest.api import export, images, requests
 from ingest.api.http.problems import Problem
 from ingest.hits import hits, source
@@ -135,6 +136,13 @@ def _scanned_again(text: str) -> object:
     return plaintext.plaintext(rewrite.scan(f"<p>{text}!", first))
 
 
+def _coded_again(text: str) -> object:
+    """As the text of another email of its variant was, but for its first line."""
+    coder = mime.LineCoder()
+    coder(_raw(f"Hello\n{text}"))
+    return coder(_raw(f"Hi\n{text}"))
+
+
 def _plaintext(text: str) -> object:
     return plaintext.plaintext(rewrite.scan(text))
 
@@ -192,6 +200,7 @@ READERS: dict[str, Reader] = {
     "decisions.sending.mime.spelled": _on(PLAIN, lambda text: mime.spelled(DisplayAddress(text, "a@b.example"))),
     "decisions.sending.mime.encoded_words": _on(PLAIN, mime.encoded_words),
     "decisions.sending.mime.body": _on(PLAIN, lambda text: mime.body("plain", text)),
+    "decisions.sending.mime.LineCoder": _on(PLAIN, _coded_again),
     "decisions.sending.mime.quoted_printable": _on(PLAIN, lambda text: mime.quoted_printable(_raw(text))),
     "decisions.sending.own_events.events_of": _on(ADDRESSES, _told),
     "decisions.sending.plaintext.plaintext": _on(MARKUP, _plaintext),
@@ -219,6 +228,8 @@ READERS: dict[str, Reader] = {
     "decisions.sending.clip.may_be_clipped": _on(MARKUP, lambda text: clip.may_be_clipped(text, "auto")),
     "decisions.sending.clip.is_whole": _on(MARKUP, clip.is_whole),
     "decisions.sending.clip.place_of": _on(MARKUP, lambda text: clip.place_of(text, "<a", 100)),
+    "decisions.sending.tracking.wrapper": _on(URLS, lambda text: wrapper("spring", KEYRING, PUBLIC, "t", {}, ())(text)),
+    "decisions.sending.tracking.untouched": _on(URLS, untouched),
     "decisions.sending.text_links.wrapped": _on(URLS, lambda text: text_links.wrapped(text, lambda url: url)),
     "decisions.sending.urls.target": _on(URLS, urls.target),
     "decisions.mail.addresses.addresses": _on(ADDRESSES, addresses.addresses),

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from decisions.sending.mime import body, header, quoted_printable
+from decisions.sending.mime import LineCoder, body, header, quoted_printable
 from schemas.addresses import mailbox
 from schemas.errors import Reject
 from schemas.tokens import MAX_TEXT_BYTES, Purpose
@@ -240,3 +240,23 @@ def _no_line_is_fragile(text: str) -> None:
     assert not [line for line in lines if line.startswith((b".", b"From "))]
     assert max(map(len, lines)) <= 76
     assert quopri.decodestring(coded.replace(b"\r\n", b"\n")).decode() == text
+
+
+LINES = st.lists(
+    st.sampled_from(["", ".", "From x", "Hi Ann", "Hi Bob", "a=b" * 40, "Grüße" * 20, "end \t"]), max_size=6
+)
+
+
+@given(st.lists(LINES, min_size=1, max_size=5))
+def test_what_was_coded_before_changes_no_coded_text(texts: list[list[str]]) -> None:
+    coder = LineCoder()
+    for lines in texts:
+        raw = "\n".join(lines).encode()
+        assert coder(raw) == quoted_printable(raw)
+
+
+def test_of_a_huge_text_nothing_is_kept() -> None:
+    coder = LineCoder()
+    for raw in (b"x" * 2_000_000, b"\n" * 30_000):
+        assert coder(raw) == quoted_printable(raw)
+        assert coder._last == ([], [])

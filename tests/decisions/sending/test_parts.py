@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from decisions.sending import instrument, tracking
 from decisions.sending.mime import image, related
+from decisions.sending.utm import Tags
 from schemas.errors import Reject
 from schemas.state.images import Image
-from tests.agents.mails import AMP, GIF, ILLUSTRATED, PNG, a_send, instrumented, parsed
+from tests.agents.mails import AMP, ENVELOPE, GIF, ILLUSTRATED, KEYRING, NOW, PNG, PUBLIC, a_send, instrumented, parsed
 
 
 def types(**changes: object) -> list[str]:
@@ -89,3 +91,41 @@ def test_related_says_which_part_is_shown() -> None:
     made = parsed(related("=_r", b"Content-Type: text/html\r\n\r\nx\r\n", [image("image/gif", "a", b"GIF89a")]))
     assert made.get_param("type") == "text/html"
     assert made.get_body(("html",)) is not None
+
+
+PIECES = (
+    "<p>Hi Ann</p>\n",
+    "<p>Hi Bob &amp; all,</p>",
+    '<a href="https://a.example/1">one</a>\n',
+    '<a href="https://a.example/2">two</a>',
+    "<a href='https://a.example/1' data-track=off>one</a>",
+    '<a href="https://a.example/1"><img alt="one"></a>',
+    "<!-- note -->",
+    '<a href="{{unsubscribe_url}}">bye</a>\n',
+    '<area href="https://a.example/3">',
+    "</body>",
+)
+TAGS = ((), (("utm_source", "news"),), (("utm_content", "{link}"),))
+
+
+@given(
+    st.lists(st.tuples(st.lists(st.sampled_from(PIECES), min_size=1), st.sampled_from(TAGS)), min_size=2, max_size=4)
+)
+def test_an_email_after_others_of_its_variant_is_made_as_alone(emails: list[tuple[list[str], Tags]]) -> None:
+    def made(number: int) -> instrument.Instrumented:
+        pieces, tags = emails[number]
+        return instrument.instrument(
+            a_send(html="".join(pieces), lead=f"lead-{number}"),
+            KEYRING, public_url=PUBLIC, envelope_domain=ENVELOPE, now=NOW, utm=tags, wrap_text_links=True,
+        )  # fmt: skip
+
+    _forget()
+    beside = [made(number) for number in range(len(emails))]
+    for number, email in enumerate(beside):
+        _forget()
+        assert made(number) == email
+
+
+def _forget() -> None:
+    for kept in (instrument._last_of, instrument._coders_of, instrument._header_again, tracking._links_of):
+        kept.cache_clear()
