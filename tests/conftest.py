@@ -5,11 +5,12 @@ A module asks for both with `ON_EVERY_BROKER = True`; `--every-broker` runs all 
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,6 @@ LONGEST = (
     "tests/faults/test_faults.py",
     "tests/clickhouse/test_counting_at_once.py",
     "tests/commands/backup/test_backup.py",
-    "tests/clickhouse/test_migrating_at_once.py",
     "tests/test_one_machine.py",
     "tests/clickhouse/test_counting_people.py",
     "tests/test_demo.py",
@@ -44,7 +44,6 @@ LONGEST = (
     "tests/clickhouse/test_counting_happened.py",
     "tests/clickhouse/test_views_law.py",
     "tests/test_up.py",
-    "tests/commands/test_command.py",
     "tests/clickhouse/test_counting_robots.py",
     "tests/test_operations.py",
     "tests/clickhouse/test_counting_health.py",
@@ -55,6 +54,8 @@ LONGEST = (
     "tests/agents/guard/test_guard.py",
     "tests/dashboards/test_exports.py",
     "tests/commands/doctor/test_installation.py",
+    "tests/clickhouse/test_migrating_at_once.py",
+    "tests/commands/test_command.py",
     "tests/clickhouse/test_counting.py",
     "tests/clickhouse/test_counting_campaign.py",
     "tests/security/test_sql_injection.py",
@@ -116,6 +117,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for name, scope in (("broker", "session"), ("own_broker", "function")):
         if name in metafunc.fixturenames:
             metafunc.parametrize(name, KINDS if both else KINDS[:1], indirect=True, scope=scope)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What collecting makes lasts as long as the run: Python's collector need not look at it, then or later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
