@@ -6,6 +6,7 @@ drained the topics, then broker and database.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import socket
@@ -15,10 +16,11 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import honcho.manager
+import honcho.process
 from honcho.environ import parse_procfile
 from honcho.printer import Printer
 
@@ -26,6 +28,8 @@ PROCFILE = Path(__file__).with_name("Procfile")
 STOP_ORDER = (("world", "ingest", "inbox"), ("worker",), ("broker", "clickhouse"))
 
 _LONGEST_STOP = 60.0  # of one step; a worker drains for half of that at the most
+_LOOK_SECONDS = 0.05
+_FAILED = 1  # exit code
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -73,15 +77,81 @@ class _Remembering(Printer):  # type: ignore[misc]  # honcho is untyped
         super().write(message)
 
 
+class _Child(honcho.process.Popen):  # type: ignore[misc]  # honcho is untyped
+    """A process that hears SIGINT and SIGTERM, also where who starts it does not."""
+
+    def __init__(self, command: str, **kwargs: Any) -> None:
+        super().__init__(command, preexec_fn=_hear_signals, **kwargs)
+
+
+def _hear_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
+class _Restartable(honcho.process.Process):  # type: ignore[misc]  # honcho is untyped
+    """A process whose end, when it was asked for, is not the end of the stack: it rests until it is to run again.
+
+    `run` is in a process of its own, which honcho makes at the start and which outlives the stack.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._child_ctor = _Child
+        self.rests_next = multiprocessing.Event()  # when it ends it rests, and the stack goes on
+        self.is_resting = multiprocessing.Event()
+        self.wanted = multiprocessing.Event()  # to run again
+        self.code = multiprocessing.Value("i", 0)  # of its last end
+
+    def _send_message(self, data: Any, type: str = "line") -> None:
+        """Every word but that of an end which was asked for."""
+        if type != "stop" or not self.rests_next.is_set():
+            super()._send_message(data, type)
+
+    def run(self, events: Any = None, ignore_signals: bool = False) -> None:
+        stack = os.getppid()
+        while True:
+            super().run(events, ignore_signals)
+            if not self.rests_next.is_set():
+                return
+            self.code.value = self._child.returncode
+            self.wanted.clear()
+            self.is_resting.set()
+            while not self.wanted.wait(1.0):
+                if os.getppid() != stack:
+                    return  # nobody is left to want it
+            if self.rests_next.is_set():  # not to run again, but to end with the others
+                self.rests_next.clear()
+                self._send_message({"returncode": self.code.value}, type="stop")
+                return
+
+
+class Attendant(Protocol):
+    """What goes on beside the processes, on a thread of its own: it may rest some of them and wake them again."""
+
+    def begin(self, stack: Stack) -> None:
+        """Called once, before the processes start. Returns at once."""
+
+    def end(self) -> None:
+        """Leave the processes alone: they are to stop. Returns when no call to the stack is under way."""
+
+
 class Stack(honcho.manager.Manager):  # type: ignore[misc]  # honcho is untyped
     """The processes of a Procfile and what is added to them. `run` blocks until all have stopped."""
 
     _terminating: bool  # honcho's
 
-    def __init__(self, environment: Mapping[str, str], extra: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        extra: Sequence[tuple[str, str]] = (),
+        attendant: Attendant | None = None,
+    ) -> None:
         honcho.manager.KILL_WAIT = 10 * _LONGEST_STOP  # we kill by ourselves, in order
         self.printer = _Remembering(sys.stdout, colour=sys.stdout.isatty())
         super().__init__(self.printer)
+        self._process_ctor = _Restartable
+        self._attendant = attendant
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
         shared = {**os.environ, **environment, "PATH": path, "PYTHONUNBUFFERED": "1"}
         procfile = parse_procfile(PROCFILE.read_text())
@@ -93,6 +163,8 @@ class Stack(honcho.manager.Manager):  # type: ignore[misc]  # honcho is untyped
     def run(self) -> int:
         """Run until Ctrl-C, or until one process ends, which ends the rest. Returns the exit code: that of the process
         that ended first, 0 after Ctrl-C."""
+        if self._attendant is not None:
+            self._attendant.begin(self)
         self.loop()
         if self._unasked is None:
             return 0
@@ -118,7 +190,54 @@ class Stack(honcho.manager.Manager):  # type: ignore[misc]  # honcho is untyped
         self._unasked = stopped[0] if stopped else None  # the process that stopped without being asked
         threading.Thread(target=self._stop_in_order, daemon=True).start()
 
+    def pid(self, name: str) -> int | None:
+        """The process id of the shell that runs it, or of what that became; None while it does not run."""
+        process = self._processes.get(name, {})
+        running = "returncode" not in process and not (process.get("obj") and process["obj"].is_resting.is_set())
+        return process.get("pid") if running else None
+
+    def rest(self, name: str, patience: float) -> int | None:
+        """Have it stop, and the stack go on without it: its exit code. None when it did not stop in time: it is left
+        as it is, told to stop. A process that is not there has stopped."""
+        if name not in self._processes:
+            return 0
+        process = self._processes[name]["obj"]
+        process.rests_next.set()
+        self._signal(name, signal.SIGTERM)
+        if not process.is_resting.wait(patience):
+            return None
+        return int(process.code.value)
+
+    def wake(self, name: str) -> bool:
+        """Have it run again, if it rests; returns whether it did."""
+        if name not in self._processes or not self._processes[name]["obj"].is_resting.is_set():
+            return False
+        process = self._processes[name]["obj"]
+        self._processes[name].pop("pid", None)
+        process.rests_next.clear()
+        process.is_resting.clear()
+        process.wanted.set()
+        return True
+
+    def fail(self, name: str, why: str) -> None:
+        """Stop everything, for this reason: the last words of a process that rests."""
+        self.printer.last[name] = deque([why])
+        process = self._processes[name]["obj"]
+        process.code.value = _FAILED
+        process.wanted.set()
+
+    def kill_at_rest(self, name: str, patience: float) -> None:
+        """End what `rest` could not stop (SIGKILL); it rests then."""
+        if name in self._processes:
+            self._signal(name, signal.SIGKILL)
+            self._processes[name]["obj"].is_resting.wait(patience)
+
     def _stop_in_order(self) -> None:
+        if self._attendant is not None:
+            self._attendant.end()
+        for process in self._processes.values():
+            if process["obj"].is_resting.is_set():
+                process["obj"].wanted.set()
         named = {name for step in STOP_ORDER for name in step}
         rest = tuple(name for name in self._processes if name not in named)
         for step in (rest, *STOP_ORDER):
@@ -127,7 +246,7 @@ class Stack(honcho.manager.Manager):  # type: ignore[misc]  # honcho is untyped
                 self._signal(name, signal.SIGTERM)
             deadline = time.monotonic() + _LONGEST_STOP
             while any(self._is_alive(name) for name in alive) and time.monotonic() < deadline:
-                time.sleep(0.05)
+                time.sleep(_LOOK_SECONDS)
             for name in alive:
                 if self._is_alive(name):
                     self._signal(name, signal.SIGKILL)

@@ -34,7 +34,7 @@ from schemas.topics import (
 )
 from stream.records import OutRecord
 from stream.state import StateTopic, read_to_end
-from stream.write_all import write_all
+from stream.write_all import fill
 
 _PATIENCE = 600.0  # seconds to read a topic to its end; some 50,000 records a second
 # Each topic's struct, whose fields its query in refill.sql gives in their order, and the struct's key.
@@ -63,7 +63,7 @@ def refill(settings: Settings, client: Client) -> dict[str, int]:
         lacking = (
             OutRecord.keyed(settings, topic, key, value) for key, value in _records(client, topic) if key not in there
         )
-        if count := write_all(settings, lacking):
+        if count := fill(settings, lacking):
             refilled[topic.name] = count
     return refilled
 

@@ -1,0 +1,68 @@
+"""How much memory the broker takes, and the figures of it that the board Pipeline shows."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from clickhouse.samples import Sampler, from_zero
+from schemas.settings import Settings
+
+
+def resident_bytes(pid: int) -> int | None:
+    """What the process holds in memory now; None when that can't be known, as of one that has just ended."""
+    try:
+        if Path("/proc").is_dir():
+            pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+            return pages * os.sysconf("SC_PAGE_SIZE")
+        command = ["ps", "-o", "rss=", "-p", str(pid)]
+        said = subprocess.run(command, capture_output=True, text=True, timeout=10)  # noqa: S603  # no shell
+        return int(said.stdout) * 1024
+    except (OSError, ValueError, IndexError, subprocess.SubprocessError):
+        return None
+
+
+class BrokerFigures:
+    """The broker's samples, written by who watches it: it has no `/metrics` of its own. `memory` in bytes."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.memory: int | None = None
+        registry = CollectorRegistry()
+        registry.register(_Memory(self))
+        self._replacements = Counter(
+            "sendlens_broker_replacements",
+            "Times that the broker in memory was to be replaced by an empty one: replaced, given-up (tried later).",
+            ["result"],
+            registry=registry,
+        )
+        from_zero(self._replacements, ("replaced", "given-up"))
+        self._sampler = Sampler(settings, "broker", registry)
+
+    def start(self) -> None:
+        self._sampler.start()
+
+    def stop(self) -> None:
+        self._sampler.stop()
+
+    def count(self, result: str) -> None:
+        """That the broker was, or was not, replaced."""
+        self._replacements.labels(result).inc()
+
+
+class _Memory(Collector):
+    """Resident memory, under the name that every process has it by."""
+
+    def __init__(self, figures: BrokerFigures) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        if self._figures.memory is not None:
+            family = GaugeMetricFamily("process_resident_memory_bytes", "Resident memory of the broker in bytes.")
+            family.add_metric([], self._figures.memory)
+            yield family

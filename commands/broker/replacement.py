@@ -1,0 +1,188 @@
+"""Replaces the broker in memory by an empty one when its memory passes SENDLENS_BROKER_MB, and loses nothing.
+
+Beside the processes of one machine, on a thread. In this order, so that a crash at any point is no worse than one of
+the broker at any other time:
+
+1. The gate is closed for hits, which go to the spool, and the inbox rests.
+2. The worker goes on until every record is acknowledged.
+3. The gate is closed for all else; the worker drains and ends. Nobody can write any more, so what is acknowledged now
+   is all that there is. What is not, and a broker that does not answer, ends the attempt: everything goes on as before.
+4. What ClickHouse does not have is kept in a file; the broker is ended, another started and filled.
+5. The gate is opened, worker and inbox run again. The spool is replayed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import structlog
+
+from agents.pipeline import STAGES
+from commands.broker.broker_memory import BrokerFigures, resident_bytes
+from commands.broker.kept_records import KeptRecords
+from schemas.errors import Misconfigured, Retry
+from schemas.settings import Settings
+from stream.gate.broker_gate import BrokerGate, GateState
+from stream.lag import LagProbe
+
+if TYPE_CHECKING:
+    from stack import Stack
+
+log = structlog.get_logger()
+
+_MB = 1_000_000
+_LOOK_SECONDS = 2.0
+_STEP_SECONDS = 0.2
+# A backlog takes its time. What is not drained by then is tried later: hits go to the spool meanwhile.
+_LONGEST_DRAIN = 300.0
+_GATE_PATIENCE = 30.0
+_STOP_PATIENCE = 75.0  # a worker ends within a minute (agents/worker.py)
+_BROKER_PATIENCE = 10.0
+_MIGRATE_PATIENCE = 120.0
+_ATTEMPTS = 3
+_TRY_AGAIN_SECONDS = 300.0
+# What a new broker holds at once is state. It is let grow to twice that at the least.
+_ROOM = 2
+
+
+class _Undrained(Exception):
+    """The broker can't be replaced now; why."""
+
+
+class BrokerReplacement:
+    """Attends a stack whose broker keeps everything in memory. `settings` are those of its processes."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._gate = BrokerGate(settings.data_dir.absolute())
+        self._kept = KeptRecords(settings)
+        self._limit = settings.broker_mb * _MB
+        self._not_before = 0.0
+        self._stopping = threading.Event()
+        self._figures = BrokerFigures(settings)
+        self._thread = threading.Thread(target=self._attend, name="broker-replacement", daemon=True)
+
+    def begin(self, stack: Stack) -> None:
+        """Watch from now on. A gate that was left closed is opened: its broker is no more."""
+        self._stack = stack
+        self._gate.open()
+        self._thread.start()
+
+    def end(self) -> None:
+        """Begin nothing more; returns when the processes are left alone."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _attend(self) -> None:
+        self._figures.start()
+        threshold = float(self._limit)
+        while not self._stopping.wait(_LOOK_SECONDS):
+            memory = self._memory()
+            if self._limit and memory is not None and memory > threshold and time.monotonic() >= self._not_before:
+                log.info("the broker is to be replaced", mb=memory // _MB, limit=self._settings.broker_mb)
+                if self._replace():
+                    threshold = max(self._limit, _ROOM * (self._memory() or 0))
+        self._figures.stop()
+
+    def _memory(self) -> int | None:
+        """What the broker takes now, also for who looks at the figures."""
+        pid = self._stack.pid("broker")
+        self._figures.memory = None if pid is None else resident_bytes(pid)
+        return self._figures.memory
+
+    def _replace(self) -> bool:
+        """Whether it was done; if not, all goes on as it was."""
+        began = time.monotonic()
+        try:
+            self._drain()
+            kept = self._kept.keep()
+        except (_Undrained, Retry, Misconfigured, OSError) as error:
+            self._go_on(str(error))
+            return False
+        if self._stopping.is_set():
+            return False
+        try:
+            self._exchange()
+        except (_Undrained, Retry, Misconfigured, OSError) as error:
+            self._stack.fail("worker", f"the new broker can't be used: {error}. Start again: nothing is lost")
+            return False
+        seconds = round(time.monotonic() - began, 1)
+        log.info("the broker was replaced by an empty one", seconds=seconds, kept=kept, mb=(self._memory() or 0) // _MB)
+        self._figures.count("replaced")
+        return True
+
+    def _drain(self) -> None:
+        """Until every record of the broker is acknowledged, and nobody can write to it. Raises _Undrained, Retry."""
+        self._gate.close(GateState.SPOOLING)
+        self._rest("inbox")
+        self._wait(lambda: not self._left(), _LONGEST_DRAIN, "its records are not handled in time")
+        self._gate.close(GateState.CLOSED)
+        self._wait(self._gate.take_alone, _GATE_PATIENCE, "somebody still writes to it")
+        for _ in range(_ATTEMPTS):
+            self._rest("worker")
+            if not self._left():
+                return
+            self._stack.wake("worker")
+            self._wait(lambda: not self._left(), _LONGEST_DRAIN, "its last records are not handled in time")
+        raise _Undrained("the worker left records")
+
+    def _exchange(self) -> None:
+        """End the broker and fill another. Raises what makes that impossible."""
+        from commands.migration import bring_up_to_date
+
+        if self._stack.rest("broker", _BROKER_PATIENCE) is None:
+            self._stack.kill_at_rest("broker", _BROKER_PATIENCE)
+        self._stack.wake("broker")
+        bring_up_to_date(self._settings, _MIGRATE_PATIENCE)
+        self._gate.open()
+        self._stack.wake("worker")
+        self._stack.wake("inbox")
+
+    def _go_on(self, why: str) -> None:
+        """With the broker that is there."""
+        self._kept.forget()
+        worker_rested = self._stack.wake("worker")
+        if self._stopping.is_set():
+            if worker_rested:  # told to stop while it starts it would drain nothing
+                self._finish()
+            return
+        self._gate.open()
+        self._stack.wake("inbox")
+        self._not_before = time.monotonic() + _TRY_AGAIN_SECONDS
+        self._figures.count("given-up")
+        log.warning("the broker was not replaced, trying again later", why=why, seconds=_TRY_AGAIN_SECONDS)
+
+    def _finish(self) -> None:
+        """Have the worker handle what is left, for a broker that is to end."""
+        deadline = time.monotonic() + _STOP_PATIENCE
+        with contextlib.suppress(Retry):
+            while self._left() and time.monotonic() < deadline:
+                time.sleep(_STEP_SECONDS)
+
+    def _rest(self, name: str) -> None:
+        """Raises _Undrained when it ends by an error: run again it says so by itself."""
+        code = self._stack.rest(name, _STOP_PATIENCE)
+        if code is None:
+            log.warning("a process did not stop in time, it is killed", process=name)
+            self._stack.kill_at_rest(name, _BROKER_PATIENCE)
+        elif code:
+            raise _Undrained(f"{name} ended with exit code {code}")
+
+    def _left(self) -> int:
+        """Records that their stages have not acknowledged. Raises Retry when the broker does not answer."""
+        probe = LagProbe(self._settings, {stage.name: stage.takes for stage in STAGES})
+        try:
+            return sum(sum(behind.values()) for behind in probe(exact=True).values())
+        finally:
+            probe.close()
+
+    def _wait(self, until: Callable[[], bool], seconds: float, why: str) -> None:
+        """Raises _Undrained, with `why`, when it is not so in time, or the processes are to stop."""
+        deadline = time.monotonic() + seconds
+        while not until():
+            if self._stopping.wait(_STEP_SECONDS) or time.monotonic() > deadline:
+                raise _Undrained(why)
