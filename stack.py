@@ -101,7 +101,7 @@ class _Restartable(honcho.process.Process):  # type: ignore[misc]  # honcho is u
         self.rests_next = multiprocessing.Event()  # when it ends it rests, and the stack goes on
         self.is_resting = multiprocessing.Event()
         self.wanted = multiprocessing.Event()  # to run again
-        self.code = multiprocessing.Value("i", 0)  # of its last end
+        self.code = multiprocessing.Value("i", 0)  # to end with, for one that rests
 
     def _send_message(self, data: Any, type: str = "line") -> None:
         """Every word but that of an end which was asked for."""
@@ -114,7 +114,6 @@ class _Restartable(honcho.process.Process):  # type: ignore[misc]  # honcho is u
             super().run(events, ignore_signals)
             if not self.rests_next.is_set():
                 return
-            self.code.value = self._child.returncode
             self.wanted.clear()
             self.is_resting.set()
             while not self.wanted.wait(1.0):
@@ -196,17 +195,15 @@ class Stack(honcho.manager.Manager):  # type: ignore[misc]  # honcho is untyped
         running = "returncode" not in process and not (process.get("obj") and process["obj"].is_resting.is_set())
         return process.get("pid") if running else None
 
-    def rest(self, name: str, patience: float) -> int | None:
-        """Have it stop, and the stack go on without it: its exit code. None when it did not stop in time: it is left
-        as it is, told to stop. A process that is not there has stopped."""
+    def rest(self, name: str, patience: float) -> bool:
+        """Have it stop, and the stack go on without it; False when it does not in time. A process that is not there
+        has stopped."""
         if name not in self._processes:
-            return 0
+            return True
         process = self._processes[name]["obj"]
         process.rests_next.set()
         self._signal(name, signal.SIGTERM)
-        if not process.is_resting.wait(patience):
-            return None
-        return int(process.code.value)
+        return bool(process.is_resting.wait(patience))
 
     def wake(self, name: str) -> bool:
         """Have it run again, if it rests; returns whether it did."""

@@ -22,15 +22,15 @@ log = structlog.get_logger()
 _PAUSE_SECONDS = 0.3
 
 
-def bring_up_to_date(settings: Settings, wait: float) -> None:
+def bring_up_to_date(settings: Settings, wait: float, *, alone: bool = False) -> None:
     """All of `sendlens migrate`; safe to repeat. Raises Retry when Kafka or ClickHouse does not answer for `wait`
-    seconds."""
+    seconds. `alone`: the broker is new, and nobody reads or writes."""
     applied = _insist(wait, lambda: migrate_tables(settings))
     created = _insist(wait, lambda: create_topics(settings))
     raised = _insist(wait, lambda: raise_limits(settings))
     with connect(settings) as client:
         refilled = _insist(wait, lambda: refill(settings, client))
-    kept = _insist(wait, KeptRecords(settings).give_back)
+    kept = _insist(wait, lambda: KeptRecords(settings).give_back(clicks=alone))
     log.info(
         "migrated",
         tables=applied or "unchanged",

@@ -24,10 +24,11 @@ import structlog
 from agents.pipeline import STAGES
 from commands.broker.broker_memory import BrokerFigures, resident_bytes
 from commands.broker.kept_records import KeptRecords
-from schemas.errors import Misconfigured, Retry
+from schemas.errors import Retry
 from schemas.settings import Settings
 from stream.gate.broker_gate import BrokerGate, GateState
 from stream.lag import LagProbe
+from stream.topic_admin import topics_at_fault
 
 if TYPE_CHECKING:
     from stack import Stack
@@ -36,7 +37,7 @@ log = structlog.get_logger()
 
 _MB = 1_000_000
 _LOOK_SECONDS = 2.0
-_STEP_SECONDS = 0.2
+_STEP_SECONDS = 0.5
 # A backlog takes its time. What is not drained by then is tried later: hits go to the spool meanwhile.
 _LONGEST_DRAIN = 300.0
 _GATE_PATIENCE = 30.0
@@ -44,6 +45,9 @@ _STOP_PATIENCE = 75.0  # a worker ends within a minute (agents/worker.py)
 _BROKER_PATIENCE = 10.0
 _MIGRATE_PATIENCE = 120.0
 _ATTEMPTS = 3
+# A record of hits is a batch; an email may take a second. Beyond this the backlog is to be worked off first.
+_MOST_LEFT = 2_000
+_BUSY_SECONDS = 10.0
 _TRY_AGAIN_SECONDS = 300.0
 # What a new broker holds at once is state. It is let grow to twice that at the least.
 _ROOM = 2
@@ -79,14 +83,37 @@ class BrokerReplacement:
 
     def _attend(self) -> None:
         self._figures.start()
+        while not self._is_up() and not self._stopping.wait(_LOOK_SECONDS):
+            pass
         threshold = float(self._limit)
         while not self._stopping.wait(_LOOK_SECONDS):
             memory = self._memory()
-            if self._limit and memory is not None and memory > threshold and time.monotonic() >= self._not_before:
-                log.info("the broker is to be replaced", mb=memory // _MB, limit=self._settings.broker_mb)
-                if self._replace():
-                    threshold = max(self._limit, _ROOM * (self._memory() or 0))
+            if not self._limit or memory is None or memory <= threshold or time.monotonic() < self._not_before:
+                continue
+            if self._is_busy():
+                self._not_before = time.monotonic() + _BUSY_SECONDS
+                continue
+            log.info("the broker is to be replaced", mb=memory // _MB, limit=self._settings.broker_mb)
+            if self._replace():
+                threshold = max(self._limit, _ROOM * (self._memory() or 0))
         self._figures.stop()
+
+    def _is_busy(self) -> bool:
+        """Whether so much waits for its stages that draining would take long. It is asked again soon."""
+        try:
+            left = self._left()
+        except Retry:
+            return True
+        if left > _MOST_LEFT:
+            log.info("the broker is too busy to be replaced, it grows on", left=left)
+        return left > _MOST_LEFT
+
+    def _is_up(self) -> bool:
+        """Whether the broker has its topics, as it has when the processes have started."""
+        try:
+            return not topics_at_fault(self._settings)
+        except Retry:
+            return False
 
     def _memory(self) -> int | None:
         """What the broker takes now, also for who looks at the figures."""
@@ -100,15 +127,15 @@ class BrokerReplacement:
         try:
             self._drain()
             kept = self._kept.keep()
-        except (_Undrained, Retry, Misconfigured, OSError) as error:
-            self._go_on(str(error))
+        except Exception as error:  # whatever it is, the broker that is there has all that it had
+            self._go_on(str(error) or repr(error))
             return False
         if self._stopping.is_set():
             return False
         try:
             self._exchange()
-        except (_Undrained, Retry, Misconfigured, OSError) as error:
-            self._stack.fail("worker", f"the new broker can't be used: {error}. Start again: nothing is lost")
+        except Exception as error:  # whatever it is, a start from nothing is what this broker needs
+            self._stack.fail("worker", f"the new broker can't be used: {error!r}. Start again: nothing is lost")
             return False
         seconds = round(time.monotonic() - began, 1)
         log.info("the broker was replaced by an empty one", seconds=seconds, kept=kept, mb=(self._memory() or 0) // _MB)
@@ -134,10 +161,10 @@ class BrokerReplacement:
         """End the broker and fill another. Raises what makes that impossible."""
         from commands.migration import bring_up_to_date
 
-        if self._stack.rest("broker", _BROKER_PATIENCE) is None:
+        if not self._stack.rest("broker", _BROKER_PATIENCE):
             self._stack.kill_at_rest("broker", _BROKER_PATIENCE)
         self._stack.wake("broker")
-        bring_up_to_date(self._settings, _MIGRATE_PATIENCE)
+        bring_up_to_date(self._settings, _MIGRATE_PATIENCE, alone=True)
         self._gate.open()
         self._stack.wake("worker")
         self._stack.wake("inbox")
@@ -164,13 +191,10 @@ class BrokerReplacement:
                 time.sleep(_STEP_SECONDS)
 
     def _rest(self, name: str) -> None:
-        """Raises _Undrained when it ends by an error: run again it says so by itself."""
-        code = self._stack.rest(name, _STOP_PATIENCE)
-        if code is None:
+        """Have it end. One that ends by an error says so by itself when it runs again."""
+        if not self._stack.rest(name, _STOP_PATIENCE):
             log.warning("a process did not stop in time, it is killed", process=name)
             self._stack.kill_at_rest(name, _BROKER_PATIENCE)
-        elif code:
-            raise _Undrained(f"{name} ended with exit code {code}")
 
     def _left(self) -> int:
         """Records that their stages have not acknowledged. Raises Retry when the broker does not answer."""
