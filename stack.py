@@ -238,15 +238,17 @@ class Stack(honcho.manager.Manager):  # type: ignore[misc]  # honcho is untyped
         named = {name for step in STOP_ORDER for name in step}
         rest = tuple(name for name in self._processes if name not in named)
         for step in (rest, *STOP_ORDER):
-            alive = [name for name in step if name in self._processes and self._is_alive(name)]
-            for name in alive:
-                self._signal(name, signal.SIGTERM)
-            deadline = time.monotonic() + _LONGEST_STOP
-            while any(self._is_alive(name) for name in alive) and time.monotonic() < deadline:
-                time.sleep(_LOOK_SECONDS)
-            for name in alive:
-                if self._is_alive(name):
-                    self._signal(name, signal.SIGKILL)
+            self._stop_together([name for name in step if name in self._processes and self._is_alive(name)])
+
+    def _stop_together(self, names: Sequence[str]) -> None:
+        for name in names:
+            self._signal(name, signal.SIGTERM)
+        deadline = time.monotonic() + _LONGEST_STOP
+        while any(self._is_alive(name) for name in names) and time.monotonic() < deadline:
+            time.sleep(_LOOK_SECONDS)
+        for name in names:
+            if self._is_alive(name):
+                self._signal(name, signal.SIGKILL)
 
     def _is_alive(self, name: str) -> bool:
         return "returncode" not in self._processes[name]

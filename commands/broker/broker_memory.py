@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, Counter, ProcessCollector
 
 from clickhouse.samples import Sampler, from_zero
 from schemas.settings import Settings
@@ -29,12 +27,12 @@ def resident_bytes(pid: int) -> int | None:
 
 
 class BrokerFigures:
-    """The broker's samples, written by who watches it: it has no `/metrics` of its own. `memory` in bytes."""
+    """The broker's samples, written by who watches it: it has no `/metrics` of its own. `pid` gives the broker's
+    process id, None while there is none."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.memory: int | None = None
+    def __init__(self, settings: Settings, pid: Callable[[], int | None]) -> None:
         registry = CollectorRegistry()
-        registry.register(_Memory(self))
+        ProcessCollector(pid=lambda: pid() or "none", registry=registry)
         self._replacements = Counter(
             "sendlens_broker_replacements",
             "Times that the broker in memory was to be replaced by an empty one: replaced, given-up (tried later).",
@@ -53,16 +51,3 @@ class BrokerFigures:
     def count(self, result: str) -> None:
         """That the broker was, or was not, replaced."""
         self._replacements.labels(result).inc()
-
-
-class _Memory(Collector):
-    """Resident memory, under the name that every process has it by."""
-
-    def __init__(self, figures: BrokerFigures) -> None:
-        self._figures = figures
-
-    def collect(self) -> Iterator[Metric]:
-        if self._figures.memory is not None:
-            family = GaugeMetricFamily("process_resident_memory_bytes", "Resident memory of the broker in bytes.")
-            family.add_metric([], self._figures.memory)
-            yield family

@@ -67,7 +67,7 @@ class BrokerReplacement:
         self._limit = settings.broker_mb * _MB
         self._not_before = 0.0
         self._stopping = threading.Event()
-        self._figures = BrokerFigures(settings)
+        self._figures = BrokerFigures(settings, self._pid)
         self._thread = threading.Thread(target=self._attend, name="broker-replacement", daemon=True)
 
     def begin(self, stack: Stack) -> None:
@@ -115,11 +115,13 @@ class BrokerReplacement:
         except Retry:
             return False
 
+    def _pid(self) -> int | None:
+        return self._stack.pid("broker")
+
     def _memory(self) -> int | None:
-        """What the broker takes now, also for who looks at the figures."""
-        pid = self._stack.pid("broker")
-        self._figures.memory = None if pid is None else resident_bytes(pid)
-        return self._figures.memory
+        """What the broker takes now, in bytes."""
+        pid = self._pid()
+        return None if pid is None else resident_bytes(pid)
 
     def _replace(self) -> bool:
         """Whether it was done; if not, all goes on as it was."""
