@@ -28,6 +28,7 @@ PROCFILE = Path(__file__).with_name("Procfile")
 STOP_ORDER = (("world", "ingest", "inbox"), ("worker",), ("broker", "clickhouse"))
 
 _LONGEST_STOP = 60.0  # of one step; a worker drains for half of that at the most
+_LONGEST_BIRTH = 5.0  # from asking for a process to its id
 _LOOK_SECONDS = 0.05
 _FAILED = 1  # exit code
 
@@ -66,12 +67,15 @@ class _Remembering(Printer):  # type: ignore[misc]  # honcho is untyped
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.last: dict[str, deque[str]] = {}
+        self.awaited: dict[str, str] = {}  # words that a process has not said yet
 
     def write(self, message: Any) -> None:
         if message.type == "line":
             text = message.data.decode("utf-8", "replace") if isinstance(message.data, bytes) else message.data
             if message.name == "system" and not text.startswith("SIG"):
                 return  # honcho's own housekeeping: pids and signals
+            if message.name in self.awaited and self.awaited[message.name] in text:
+                del self.awaited[message.name]
             if text.strip():
                 self.last.setdefault(message.name, deque(maxlen=5)).append(text.strip())
         super().write(message)
@@ -205,16 +209,25 @@ class Stack(honcho.manager.Manager):  # type: ignore[misc]  # honcho is untyped
         self._signal(name, signal.SIGTERM)
         return bool(process.is_resting.wait(patience))
 
-    def wake(self, name: str) -> bool:
-        """Have it run again, if it rests; returns whether it did."""
+    def wake(self, name: str, ready: str = "") -> bool:
+        """Have it run again, if it rests; returns whether it did. `ready`: words of it that `has_started` waits for."""
         if name not in self._processes or not self._processes[name]["obj"].is_resting.is_set():
             return False
         process = self._processes[name]["obj"]
         self._processes[name].pop("pid", None)
+        if ready:
+            self.printer.awaited[name] = ready
         process.rests_next.clear()
         process.is_resting.clear()
         process.wanted.set()
         return True
+
+    def has_started(self, name: str, patience: float) -> bool:
+        """Whether it has said what it says when it is ready, after so many seconds at the most; False when it ended."""
+        deadline = time.monotonic() + patience
+        while name in self.printer.awaited and self._is_alive(name) and time.monotonic() < deadline:
+            time.sleep(_LOOK_SECONDS)
+        return name not in self.printer.awaited
 
     def fail(self, name: str, why: str) -> None:
         """Stop everything, for this reason: the last words of a process that rests."""
@@ -254,7 +267,11 @@ class Stack(honcho.manager.Manager):  # type: ignore[misc]  # honcho is untyped
         return "returncode" not in self._processes[name]
 
     def _signal(self, name: str, number: signal.Signals) -> None:
-        """Signal the process and its children: honcho gives each a session of its own."""
+        """Signal the process and its children: honcho gives each a session of its own. One that is just being started
+        is waited for."""
+        deadline = time.monotonic() + _LONGEST_BIRTH
+        while "pid" not in self._processes[name] and time.monotonic() < deadline:
+            time.sleep(_LOOK_SECONDS)
         try:
             os.killpg(self._processes[name]["pid"], number)
         except (ProcessLookupError, KeyError):

@@ -53,10 +53,8 @@ class Attendant:
         self.told.wait(1)  # they hear signals by then
         first = stack.pid("worker")
         print("rests:", stack.rest("worker", 30), stack.pid("worker"), stack.rest("nobody", 0), flush=True)
-        print("wakes:", stack.wake("worker"), stack.wake("worker"), stack.wake("nobody"), flush=True)
-        while stack.pid("worker") is None:
-            self.told.wait(0.05)
-        self.told.wait(1)
+        print("wakes:", stack.wake("worker", "worker runs"), stack.wake("worker"), stack.wake("nobody"), flush=True)
+        print("has started:", stack.has_started("worker", 30), stack.has_started("broker", 0), flush=True)
         print("is another:", stack.pid("worker") != first, flush=True)
         print("rests:", stack.rest("broker", 30), flush=True)
         if sys.argv[2:]:
@@ -141,7 +139,7 @@ def test_a_process_may_rest_and_run_again_and_one_ctrl_c_still_stops_all(tmp_pat
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
         said = output(tmp_path)
-        for line in ("rests: True None True", "wakes: True False False", "is another: True"):
+        for line in ("rests: True None True", "wakes: True False False", "has started: True True", "is another: True"):
             assert line in said, said
         stops = {name: said.count(f"{name} has stopped") for name in ("broker", "clickhouse", "ingest", "worker")}
         assert stops == {"broker": 1, "clickhouse": 1, "ingest": 1, "worker": 2}, said

@@ -13,7 +13,6 @@ the broker at any other time:
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -44,6 +43,8 @@ _GATE_PATIENCE = 30.0
 _STOP_PATIENCE = 75.0  # a worker ends within a minute (agents/worker.py)
 _BROKER_PATIENCE = 10.0
 _MIGRATE_PATIENCE = 120.0
+_START_PATIENCE = 60.0
+_WORKER_READY = "worker is ready"  # agents/worker.py logs it
 _ATTEMPTS = 3
 # A record of hits is a batch; an email may take a second. Beyond this the backlog is to be worked off first.
 _MOST_LEFT = 2_000
@@ -155,7 +156,7 @@ class BrokerReplacement:
             self._rest("worker")
             if not self._left():
                 return
-            self._stack.wake("worker")
+            self._stack.wake("worker", _WORKER_READY)
             self._wait(lambda: not self._left(), _LONGEST_DRAIN, "its last records are not handled in time")
         raise _Undrained("the worker left records")
 
@@ -167,30 +168,29 @@ class BrokerReplacement:
             self._stack.kill_at_rest("broker", _BROKER_PATIENCE)
         self._stack.wake("broker")
         bring_up_to_date(self._settings, _MIGRATE_PATIENCE, alone=True)
+        self._stack.wake("worker", _WORKER_READY)
         self._gate.open()
-        self._stack.wake("worker")
         self._stack.wake("inbox")
+        self._await_worker()
 
     def _go_on(self, why: str) -> None:
         """With the broker that is there."""
         self._kept.forget()
-        worker_rested = self._stack.wake("worker")
+        self._stack.wake("worker", _WORKER_READY)
         if self._stopping.is_set():
-            if worker_rested:  # told to stop while it starts it would drain nothing
-                self._finish()
+            self._await_worker()
             return
         self._gate.open()
         self._stack.wake("inbox")
         self._not_before = time.monotonic() + _TRY_AGAIN_SECONDS
         self._figures.count("given-up")
         log.warning("the broker was not replaced, trying again later", why=why, seconds=_TRY_AGAIN_SECONDS)
+        self._await_worker()
 
-    def _finish(self) -> None:
-        """Have the worker handle what is left, for a broker that is to end."""
-        deadline = time.monotonic() + _STOP_PATIENCE
-        with contextlib.suppress(Retry):
-            while self._left() and time.monotonic() < deadline:
-                time.sleep(_STEP_SECONDS)
+    def _await_worker(self) -> None:
+        """However soon the processes are to stop: a worker that is told so while it starts would drain nothing."""
+        if not self._stack.has_started("worker", _START_PATIENCE):
+            log.warning("the worker takes long to start", seconds=_START_PATIENCE)
 
     def _rest(self, name: str) -> None:
         """Have it end. One that ends by an error says so by itself when it runs again."""
