@@ -36,7 +36,7 @@ _FILE = "broker-kept"
 _TOPICS = {topic.name: topic for topic in ALL}
 
 
-class _Line(msgspec.Struct):
+class _KeptLine(msgspec.Struct):
     """A record as the file has it, a line of JSON; key and value are base64."""
 
     topic: str
@@ -61,7 +61,7 @@ class KeptRecords:
         unfinished = self._path.with_suffix(".new")
         with unfinished.open("wb") as file:
             for record in self._held():
-                file.write(encode(_Line(record.topic.name, record.partition, record.key, record.value)) + b"\n")
+                file.write(encode(_KeptLine(record.topic.name, record.partition, record.key, record.value)) + b"\n")
                 count += 1
             file.flush()
             os.fsync(file.fileno())
@@ -119,7 +119,7 @@ class KeptRecords:
 def _records(lines: Iterator[bytes]) -> Iterator[OutRecord]:
     for line in lines:
         try:
-            one = msgspec.json.decode(line, type=_Line)
+            one = msgspec.json.decode(line, type=_KeptLine)
             topic = _TOPICS[one.topic]
         except (*UNREADABLE, KeyError) as error:  # of a disk that failed, or of another release
             log.error("a kept record can't be read, it is left out", why=str(error))
