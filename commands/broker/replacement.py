@@ -66,6 +66,7 @@ class BrokerReplacement:
         self._gate = BrokerGate(settings.data_dir.absolute())
         self._kept = KeptRecords(settings)
         self._limit = settings.broker_mb * _MB
+        self._threshold = self._limit
         self._not_before = 0.0
         self._stopping = threading.Event()
         self._figures = BrokerFigures(settings, self._pid)
@@ -86,17 +87,15 @@ class BrokerReplacement:
         self._figures.start()
         while not self._is_up() and not self._stopping.wait(_LOOK_SECONDS):
             pass
-        threshold = float(self._limit)
         while not self._stopping.wait(_LOOK_SECONDS):
             memory = self._memory()
-            if not self._limit or memory is None or memory <= threshold or time.monotonic() < self._not_before:
+            if not self._limit or memory is None or memory <= self._threshold or time.monotonic() < self._not_before:
                 continue
             if self._is_busy():
                 self._not_before = time.monotonic() + _BUSY_SECONDS
                 continue
             log.info("the broker is to be replaced", mb=memory // _MB, limit=self._settings.broker_mb)
-            if self._replace():
-                threshold = max(self._limit, _ROOM * (self._memory() or 0))
+            self._replace()
         self._figures.stop()
 
     def _is_busy(self) -> bool:
@@ -124,26 +123,25 @@ class BrokerReplacement:
         pid = self._pid()
         return None if pid is None else resident_bytes(pid)
 
-    def _replace(self) -> bool:
-        """Whether it was done; if not, all goes on as it was."""
+    def _replace(self) -> None:
+        """If it can be done; if not, all goes on as it was."""
         began = time.monotonic()
         try:
             self._drain()
             kept = self._kept.keep()
         except Exception as error:  # whatever it is, the broker that is there has all that it had
             self._go_on(str(error) or repr(error))
-            return False
+            return
         if self._stopping.is_set():
-            return False
+            return
         try:
             self._exchange()
         except Exception as error:  # whatever it is, a start from nothing is what this broker needs
             self._stack.fail("worker", f"the new broker can't be used: {error!r}. Start again: nothing is lost")
-            return False
+            return
         seconds = round(time.monotonic() - began, 1)
-        log.info("the broker was replaced by an empty one", seconds=seconds, kept=kept, mb=(self._memory() or 0) // _MB)
+        log.info("the broker was replaced by an empty one", seconds=seconds, kept=kept)
         self._figures.count("replaced")
-        return True
 
     def _drain(self) -> None:
         """Until every record of the broker is acknowledged, and nobody can write to it. Raises _Undrained, Retry."""
@@ -168,6 +166,7 @@ class BrokerReplacement:
             self._stack.kill_at_rest("broker", _BROKER_PATIENCE)
         self._stack.wake("broker")
         bring_up_to_date(self._settings, _MIGRATE_PATIENCE, alone=True)
+        self._threshold = max(self._limit, _ROOM * (self._memory() or 0))
         self._stack.wake("worker", _WORKER_READY)
         self._gate.open()
         self._stack.wake("inbox")
