@@ -22,15 +22,15 @@ log = structlog.get_logger()
 _PAUSE_SECONDS = 0.3
 
 
-def bring_up_to_date(settings: Settings, wait: float, *, alone: bool = False) -> None:
+def bring_up_to_date(settings: Settings, wait: float) -> None:
     """All of `sendlens migrate`; safe to repeat. Raises Retry when Kafka or ClickHouse does not answer for `wait`
-    seconds. `alone`: the broker is new, and nobody reads or writes."""
+    seconds."""
     applied = _insist(wait, lambda: migrate_tables(settings))
     created = _insist(wait, lambda: create_topics(settings))
     raised = _insist(wait, lambda: raise_limits(settings))
     with connect(settings) as client:
         refilled = _insist(wait, lambda: refill(settings, client))
-    kept = _insist(wait, lambda: KeptRecords(settings).give_back(clicks=alone))
+    kept = _insist(wait, lambda: KeptRecords(settings).give_back(clicks=False))
     log.info(
         "migrated",
         tables=applied or "unchanged",
@@ -39,6 +39,16 @@ def bring_up_to_date(settings: Settings, wait: float, *, alone: bool = False) ->
         refilled=refilled or "nothing",
         kept=kept or "nothing",
     )
+
+
+def fill_new_broker(settings: Settings, wait: float) -> None:
+    """Make its topics, and fill them from ClickHouse and with what was kept, before anybody reads or writes there.
+    Raises Retry as above."""
+    _insist(wait, lambda: create_topics(settings))
+    with connect(settings) as client:
+        refilled = _insist(wait, lambda: refill(settings, client, empty=True))
+    kept = _insist(wait, lambda: KeptRecords(settings).give_back(clicks=True))
+    log.info("the new broker is filled", refilled=refilled or "nothing", kept=kept or "nothing")
 
 
 def _insist(seconds: float, attempt: Callable[[], T]) -> T:

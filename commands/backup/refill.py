@@ -52,14 +52,14 @@ _HOLDS: dict[Topic, tuple[type[Any], Callable[[Any], str]]] = {
 }
 
 
-def refill(settings: Settings, client: Client) -> dict[str, int]:
+def refill(settings: Settings, client: Client, *, empty: bool = False) -> dict[str, int]:
     """Publish what ClickHouse knows and the state topics do not; returns how many records, by topic.
 
-    Raises Retry when the broker can't be reached.
+    `empty`: the topics are new, and need not be read before. Raises Retry when the broker can't be reached.
     """
     refilled: dict[str, int] = {}
     for topic in _HOLDS:
-        there = _keys(settings, topic)
+        there = set() if empty else _keys(settings, topic)
         lacking = (
             OutRecord.keyed(settings, topic, key, value) for key, value in _records(client, topic) if key not in there
         )

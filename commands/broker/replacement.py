@@ -69,6 +69,7 @@ class BrokerReplacement:
         self._threshold = self._limit
         self._not_before = 0.0
         self._stopping = threading.Event()
+        self._turn = threading.Lock()  # whose the processes are
         self._figures = BrokerFigures(settings, self._pid)
         self._thread = threading.Thread(target=self._attend, name="broker-replacement", daemon=True)
 
@@ -81,7 +82,8 @@ class BrokerReplacement:
     def end(self) -> None:
         """Begin nothing more; returns when the processes are left alone."""
         self._stopping.set()
-        self._thread.join()
+        with self._turn:
+            pass
 
     def _attend(self) -> None:
         self._figures.start()
@@ -95,14 +97,17 @@ class BrokerReplacement:
                 self._not_before = time.monotonic() + _BUSY_SECONDS
                 continue
             log.info("the broker is to be replaced", mb=memory // _MB, limit=self._settings.broker_mb)
-            self._replace()
+            with self._turn:
+                if not self._stopping.is_set():
+                    self._replace()
         self._figures.stop()
 
     def _is_busy(self) -> bool:
         """Whether so much waits for its stages that draining would take long. It is asked again soon."""
         try:
             left = self._left()
-        except Retry:
+        except Exception as error:  # whatever it is, the broker is not to be drained then
+            log.info("the broker can't be asked how much waits", why=repr(error))
             return True
         if left > _MOST_LEFT:
             log.info("the broker is too busy to be replaced, it grows on", left=left)
@@ -160,12 +165,12 @@ class BrokerReplacement:
 
     def _exchange(self) -> None:
         """End the broker and fill another. Raises what makes that impossible."""
-        from commands.migration import bring_up_to_date
+        from commands.migration import fill_new_broker
 
         if not self._stack.rest("broker", _BROKER_PATIENCE):
             self._stack.kill_at_rest("broker", _BROKER_PATIENCE)
         self._stack.wake("broker")
-        bring_up_to_date(self._settings, _MIGRATE_PATIENCE, alone=True)
+        fill_new_broker(self._settings, _MIGRATE_PATIENCE)
         self._threshold = max(self._limit, _ROOM * (self._memory() or 0))
         self._stack.wake("worker", _WORKER_READY)
         self._gate.open()
