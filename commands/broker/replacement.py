@@ -50,8 +50,8 @@ _ATTEMPTS = 3
 _MOST_LEFT = 2_000
 _BUSY_SECONDS = 10.0
 _TRY_AGAIN_SECONDS = 300.0
-# What a new broker holds at once is state. It is let grow to twice that at the least.
-_ROOM = 2
+# What a new broker holds at once is state. Beside that it is granted this share of the limit at the least.
+_ROOM = 4
 
 
 class _Undrained(Exception):
@@ -171,7 +171,7 @@ class BrokerReplacement:
             self._stack.kill_at_rest("broker", _BROKER_PATIENCE)
         self._stack.wake("broker")
         fill_new_broker(self._settings, _MIGRATE_PATIENCE)
-        self._threshold = max(self._limit, _ROOM * (self._memory() or 0))
+        self._threshold = max(self._limit, (self._memory() or 0) + self._limit // _ROOM)
         self._stack.wake("worker", _WORKER_READY)
         self._gate.open()
         self._stack.wake("inbox")
