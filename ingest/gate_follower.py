@@ -56,6 +56,7 @@ class GateFollower:
         self._views = views
         self._task: asyncio.Task[None] | None = None
         self._state = GateState.OPEN
+        self._closed_by = ""
 
     async def start(self) -> None:
         """Wait until this process may write; call it before anything is connected."""
@@ -73,12 +74,14 @@ class GateFollower:
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            wanted = self._gate.state
-            if wanted is self._state:
+            word = self._gate.word
+            # Only who has closed the gate knows which broker is behind it.
+            if word is None or word.state is self._state or self._closed_by not in ("", word.of):
                 continue
-            log.info("the gate to the broker moves", was=self._state, now=wanted)
+            log.info("the gate to the broker moves", was=self._state, now=word.state)
+            self._closed_by = word.of
             try:
-                await self._go(wanted)
+                await self._go(word.state)
             except Exception:
                 log.exception("the gate could not be followed, trying again")
                 await asyncio.sleep(_RETRY_SECONDS)
@@ -115,6 +118,7 @@ class GateFollower:
         self._commit.to_spool = False
         self._replay.start()
         self._state = GateState.OPEN
+        self._closed_by = ""
 
     async def _connect(self) -> None:
         while not self._gate.share():  # noqa: ASYNC110  # another process lets go

@@ -228,6 +228,8 @@ def test_a_machine_that_is_killed_between_two_brokers_has_lost_nothing(
         wait_until(lambda: len(letters(of(settings))) == 2, 60, "dead letters of judge and store")
         with Persistent(Received(inbox.mails[0]).pixels[0]) as load:
             wait_until(kept.exists, 240, "the old broker to be drained", every=0.005)
+            stack.kill()  # the supervisor alone: ingest is left behind, and answers
+            load.wait_for(300)
             killed(stack, settings)
         assert replaced(stack) == 0
         assert len(load.answered) > 1000

@@ -74,9 +74,9 @@ class BrokerReplacement:
         self._thread = threading.Thread(target=self._attend, name="broker-replacement", daemon=True)
 
     def begin(self, stack: Stack) -> None:
-        """Watch from now on. A gate that was left closed is opened: its broker is no more."""
+        """Watch from now on. A gate that was left closed is none of ours: its broker is no more."""
         self._stack = stack
-        self._gate.open()
+        self._gate.forget()
         self._thread.start()
 
     def end(self) -> None:

@@ -1,17 +1,19 @@
 """The gate before the broker in memory: it is closed while that broker is drained and replaced by an empty one.
 
-Two files in the data folder. One says how far the gate is closed, and stays when the process that closed it is killed:
-what comes in then goes to disk until somebody opens the gate. The other is a lock that every writer outside the stages
-shares for as long as it may write. Who replaces the broker takes it alone: then nobody has anything on its way there.
-The kernel takes a lock from a process that dies.
+Two files in the data folder. One says how far the gate is closed and by whom, and stays when the process that closed it
+is killed: what comes in then goes to disk, for an ingest that has heard of it does not take another's word. The other
+is a lock that every writer outside the stages shares for as long as it may write. Who replaces the broker takes it
+alone: then nobody has anything on its way there. The kernel takes a lock from a process that dies.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import secrets
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
@@ -32,32 +34,54 @@ class GateState(StrEnum):
     CLOSED = "closed"  # nothing goes to the broker but what its stages write
 
 
+@dataclass(frozen=True, slots=True)
+class GateWord:
+    """What the gate's file says; `of` names who wrote it, for as long as it lives."""
+
+    state: GateState
+    of: str
+
+
 class BrokerGate:
     """The gate of one data folder, for who writes and for who replaces the broker. For one thread."""
 
     def __init__(self, data_dir: Path) -> None:
+        self._of = secrets.token_hex(8)
         self._state = data_dir / "broker-gate"
         self._lock = data_dir / "broker-gate.lock"
         self._held: BinaryIO | None = None
 
     @property
-    def state(self) -> GateState:
-        """How far it is closed now. A word that nobody knows closes it: another release may have written it."""
+    def word(self) -> GateWord | None:
+        """What was said last; None where the gate was never closed. What can't be read closes it: another release may
+        have written it."""
         try:
-            return GateState(self._state.read_text().strip())
+            state, _, of = self._state.read_text().partition(" ")
+            return GateWord(GateState(state), of)
         except FileNotFoundError:
-            return GateState.OPEN
+            return None
         except (OSError, ValueError):
-            return GateState.CLOSED
+            return GateWord(GateState.CLOSED, "")
+
+    @property
+    def state(self) -> GateState:
+        """How far it is closed, for who begins to write now."""
+        word = self.word
+        return GateState.OPEN if word is None else word.state
 
     def close(self, state: GateState) -> None:
         """Ask every writer to let go, as far as `state` says. Raises OSError."""
         unfinished = self._state.with_suffix(".new")
-        unfinished.write_text(state)
+        unfinished.write_text(f"{state} {self._of}")
         unfinished.replace(self._state)
 
     def open(self) -> None:
         """Let every writer write again. Raises OSError."""
+        self.let_go()
+        self.close(GateState.OPEN)
+
+    def forget(self) -> None:
+        """Leave no word, for those who start. Who has let go on another's word does not come back. Raises OSError."""
         self.let_go()
         self._state.unlink(missing_ok=True)
 

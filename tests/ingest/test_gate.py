@@ -149,8 +149,35 @@ def test_a_gate_whose_word_can_t_be_read_is_closed(tmp_path: Path) -> None:
     assert gate.state is GateState.SPOOLING
     (tmp_path / "broker-gate").write_bytes(b"\xff")
     assert gate.state is GateState.CLOSED
-    gate.open()
+    gate.forget()
     assert gate.state is GateState.OPEN
+
+
+async def test_an_ingest_that_was_left_closed_is_not_opened_by_another_start(
+    busy: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its supervisor was killed: the broker that it knows has no worker, or is no more."""
+    folder = busy.settings.data_dir.absolute()
+    first, second = BrokerGate(folder), BrokerGate(folder)
+    first.close(GateState.CLOSED)
+    await until(first.take_alone, what="ingest to let go")
+    first.let_go()
+    second.forget()
+    second.close(GateState.OPEN)
+    looks: list[int] = []
+    look = BrokerGate.word.fget
+    monkeypatch.setattr(BrokerGate, "word", property(lambda gate: looks.append(1) or look(gate)))
+    await until(lambda: len(looks) > 5, what="several looks")
+    assert second.take_alone(), "it does not write"
+    await open_each(busy, range(5))
+    assert await asyncio.to_thread(hits, busy.settings) == []
+    second.let_go()
+    first.open()
+
+    async def replayed() -> bool:
+        return len(await asyncio.to_thread(hits, busy.settings)) == 5
+
+    await until(replayed, what="its own supervisor's word")
 
 
 def test_a_broker_on_disk_has_no_gate(tmp_path: Path) -> None:
