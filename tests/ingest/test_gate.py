@@ -22,7 +22,7 @@ from tests.support.waiting import until
 @pytest.fixture
 def emptied(own_broker: Broker, settings_for: Callable[..., Settings]) -> Settings:
     """Settings for a broker that the test empties."""
-    settings = settings_for(own_broker.bootstrap)
+    settings = settings_for(own_broker.bootstrap, answer_within_ms=20_000)  # the gate alone sends hits to the spool
     create_topics(settings)
     return settings
 
@@ -87,7 +87,11 @@ async def test_a_broker_is_replaced_beneath_an_ingest_that_answers_all_the_time(
     await until(replayed, what="the spool on the new broker")
     found = [hit.id for hit in await asyncio.to_thread(hits, settings)]
     assert len(found) == len(set(found)), "each once"
-    assert (await busy.ask(clicks(settings, newer))).status == 302, "its records are read from their beginning"
+
+    async def known() -> bool:
+        return (await busy.ask(clicks(settings, newer))).status == 302
+
+    await until(known, what="the new broker's records from their beginning")
     assert (await busy.client.post(leaving, data=lead)).status_code == 200
     assert len(await asyncio.to_thread(records, settings, LINKS)) == 1, "ingest gives nothing of the old broker to it"
 
