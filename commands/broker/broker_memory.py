@@ -31,16 +31,16 @@ class BrokerFigures:
     process id, None while there is none."""
 
     def __init__(self, settings: Settings, pid: Callable[[], int | None]) -> None:
-        registry = CollectorRegistry()
-        ProcessCollector(pid=lambda: pid() or "none", registry=registry)
+        self.registry = CollectorRegistry()
+        ProcessCollector(pid=lambda: pid() or "none", registry=self.registry)
         self._replacements = Counter(
             "sendlens_broker_replacements",
             "Times that the broker in memory was to be replaced by an empty one: replaced, given-up (tried later).",
             ["result"],
-            registry=registry,
+            registry=self.registry,
         )
         from_zero(self._replacements, ("replaced", "given-up"))
-        self._sampler = Sampler(settings, "broker", registry)
+        self._sampler = Sampler(settings, "broker", self.registry)
 
     def start(self) -> None:
         self._sampler.start()
