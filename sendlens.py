@@ -6,14 +6,11 @@ import asyncio
 import secrets
 import shutil
 import sys
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-import structlog
 import typer
 
 from commands import boards, check_senders, dead, judge, token_keys, unanswered, webhooks
@@ -26,7 +23,7 @@ from commands.people import lead, suppressions
 from commands.rebuild import rebuild
 from commands.reports.report import report
 from commands.sql import sql
-from schemas.errors import Misconfigured, Retry
+from schemas.errors import Misconfigured
 from schemas.settings import Settings
 
 app = typer.Typer(
@@ -58,8 +55,7 @@ app.command()(restore)
 app.command()(rewind)
 app.command()(sql)
 
-log = structlog.get_logger()
-T = TypeVar("T")
+_PREFIX = "SENDLENS_"
 # The mailbox of the demo's sender: the world serves it, the inbox reads it.
 _DEMO_SENDERS = """\
 [[account]]
@@ -156,12 +152,19 @@ def _ports(settings: Settings) -> dict[str, str]:
 
 def _run_stack(settings: Settings, environment: dict[str, str], extra: list[tuple[str, str]]) -> int:
     from schemas.running import announced
+    from schemas.settings import load
     from stack import Stack
 
+    attendant = None
+    if settings.broker_in_memory:
+        from commands.broker.replacement import BrokerReplacement
+
+        ours = {name: value for name, value in environment.items() if name.startswith(_PREFIX)}
+        attendant = BrokerReplacement(load(**{name.removeprefix(_PREFIX).lower(): ours[name] for name in ours}))
     print(f"Sendlens starts: {environment['SENDLENS_PUBLIC_URL']} (page, API docs at /docs)", flush=True)
     print(described(settings), flush=True)
     with announced(settings.data_dir, environment["SENDLENS_CLICKHOUSE_URL"]):
-        return Stack(environment, extra).run()
+        return Stack(environment, extra, attendant).run()
 
 
 @app.command()
@@ -210,36 +213,9 @@ def migrate(
             for name, statement in rendered(read_settings()):
                 print(f"-- {name}\n{statement};\n")
             return
-        from clickhouse.migrate import migrate as migrate_tables
-        from clickhouse.store import connect
-        from commands.backup.refill import refill
-        from stream.topic_admin import create_topics, raise_limits
+        from commands.migration import bring_up_to_date
 
-        settings = read_settings()
-        applied = _insist(wait, lambda: migrate_tables(settings))
-        created = _insist(wait, lambda: create_topics(settings))
-        raised = _insist(wait, lambda: raise_limits(settings))
-        with connect(settings) as client:
-            refilled = _insist(wait, lambda: refill(settings, client))
-        log.info(
-            "migrated",
-            tables=applied or "unchanged",
-            topics=created or "unchanged",
-            limits=raised or "unchanged",
-            refilled=refilled or "nothing",
-        )
-
-
-def _insist(seconds: float, attempt: Callable[[], T]) -> T:
-    """Try until it works or time runs out."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            return attempt()
-        except Retry:
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(0.3)
+        bring_up_to_date(read_settings(), wait)
 
 
 @app.command()

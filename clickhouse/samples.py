@@ -26,7 +26,7 @@ from schemas.settings import Settings
 
 log = structlog.get_logger()
 
-Role = Literal["ingest", "worker", "inbox", "clickhouse"]
+Role = Literal["ingest", "worker", "inbox", "clickhouse", "broker"]
 
 # What the board needs, by the name of `/metrics`, with the labels that are kept; over the others figures are summed up.
 TAKEN: dict[str, tuple[str, ...]] = {
@@ -35,6 +35,7 @@ TAKEN: dict[str, tuple[str, ...]] = {
     "sendlens_ack_seconds_bucket": ("le",),
     "sendlens_hits_in_flight": (),
     "sendlens_broker_in_memory": (),
+    "sendlens_broker_replacements_total": ("result",),
     "sendlens_spool_bytes": (),
     "sendlens_spool_hits": (),
     "sendlens_spool_age_seconds": (),
@@ -132,7 +133,7 @@ class Sampler:
         self._dropped = Counter(
             "sendlens_samples_dropped", "Figures of this process that ClickHouse did not take.", registry=registry
         )
-        if role != "clickhouse":  # which signs and verifies nothing
+        if role not in ("clickhouse", "broker"):  # which sign and verify nothing
             keys = Gauge(
                 "sendlens_token_key",
                 "1 for each token key by which this process verifies links; kind is its id and fingerprint.",

@@ -39,6 +39,7 @@ from ingest.api.suppressions import suppression_routes
 from ingest.api.timeline import timeline_routes
 from ingest.api.webhooks import webhook_routes
 from ingest.bodies import BodyDeadline
+from ingest.gate_follower import GateFollower
 from ingest.health import Readiness, health_routes
 from ingest.hits.commit import GroupCommit
 from ingest.hits.hits import App, Hits
@@ -57,6 +58,7 @@ from schemas.settings import Settings
 from schemas.topics import CAMPAIGNS, DELIVERIES, EVENTS, HITS, LEADS, LINKS, PAUSES, PREVIEWS, SENDS, WEBHOOKS
 from stream.endpoints_view import endpoints_view
 from stream.facts import ActiveFacts
+from stream.gate.broker_gate import gate_of
 from stream.gc_tuning import freeze_loaded_objects
 from stream.publisher import Publisher
 from stream.snapshot import Snapshot
@@ -120,26 +122,32 @@ def create_app(settings: Settings, senders: Senders, *routers: APIRouter) -> App
     pool = InstrumentPool(terms_of(settings, senders))
     others += own_system_routes(settings, pool, publisher, campaigns, pauses, facts, links, metrics)
 
+    gate = gate_of(settings)
+    views = (links, campaigns, pauses, endpoints)
+    at_gate = None if gate is None else GateFollower(gate, commit, replay, publisher, (*views, facts))
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         freeze_loaded_objects()
+        if at_gate is not None:
+            await at_gate.start()
         publisher.start()
         commit.start()
         replay.start()
-        links.start()
-        campaigns.start()
-        pauses.start()
-        endpoints.start()
+        for view in views:
+            view.start()
         sampler.start()
         log.info("ingest serves", host=settings.ingest_host, port=settings.ingest_port)
         yield
+        if at_gate is not None:
+            await at_gate.stop()
         await replay.stop()
         await commit.stop(_DRAIN_PATIENCE)
         await spool.stop()
         await asyncio.to_thread(pool.stop)
         await asyncio.gather(
             publisher.stop(_CLOSE_PATIENCE),
-            *(asyncio.to_thread(part.stop) for part in (links, campaigns, pauses, endpoints, facts, sampler)),
+            *(asyncio.to_thread(part.stop) for part in (*views, facts, sampler)),
             *(asyncio.to_thread(asked.close) for asked in (reader, exporting)),
         )
         log.info("ingest stopped", hits_lost=commit.in_flight)

@@ -7,6 +7,7 @@ hash would mean that somebody is not mailed who might be: at ten million facts t
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -40,13 +41,18 @@ class ActiveFacts:
         self._settings = settings
         self._holding = _Holding()
         self._view: _FactsView | None = None
+        self._paused = False
+        self._lock = threading.Lock()
 
     async def wait_until_current(self, moment: float, patience: float) -> bool:
         """Whether all that was written before `moment` (epoch seconds) is known, after `patience` seconds at the most.
         The first call begins to read the topic."""
-        if self._view is None:
-            self._view = _FactsView(self._settings, self._holding)
-            self._view.start()
+        with self._lock:
+            if self._paused:
+                return False
+            if self._view is None:
+                self._view = _FactsView(self._settings, self._holding)
+                self._view.start()
         return await self._view.wait_until_current(moment, patience)
 
     def get(self, key: str) -> ActiveFact | None:
@@ -60,6 +66,19 @@ class ActiveFacts:
 
     def __len__(self) -> int:
         return len(self._holding)
+
+    def pause(self) -> None:
+        """As StateTopic's."""
+        with self._lock:
+            self._paused = True
+        if self._view is not None:
+            self._view.pause()
+
+    def resume(self) -> None:
+        """As StateTopic's."""
+        self._paused = False
+        if self._view is not None:
+            self._view.resume()
 
     def stop(self) -> None:
         if self._view is not None:

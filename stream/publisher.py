@@ -67,6 +67,8 @@ class Publisher:
         self._producer: KafkaProducer | None = None
         self._loop_producer: LoopProducer | None = None
         self._stopping = threading.Event()
+        self._connection = 0  # which of the connections that were asked for is wanted; 0: none
+        self._connections = 0
         self._answers: deque[tuple[Topic, Done, Exception | None, KafkaProducer]] = deque()
         self._wake_ups = wake_ups(settings)
         self._waking = False
@@ -81,10 +83,25 @@ class Publisher:
         """Wait up to `patience` seconds for what was handed to Kafka, then close."""
         self._stopping.set()
         self.limits.stop()
-        producer, self._producer, self.problem = self._producer, None, "stopping"
-        self._close_loop_producer()
+        await self._disconnect("stopping", patience)
+
+    async def hold(self, patience: float) -> None:
+        """Leave the broker until `release`, which may be another one: all that is sent is answered by Retry. Waits up
+        to `patience` seconds for what was handed over; after this nothing is on its way."""
+        await self._disconnect("the broker is being replaced by an empty one", patience)
+
+    def release(self) -> None:
+        """Connect again. Returns at once."""
+        self._connect_soon()
+
+    async def _disconnect(self, problem: str, patience: float) -> None:
+        self._connection = 0
+        producer, self._producer, self.problem = self._producer, None, problem
         if producer is not None:
-            await asyncio.to_thread(_close, producer, patience)
+            busy = self._loop_producer
+            closing = asyncio.to_thread(_close, producer, patience)
+            await asyncio.gather(closing, *([] if busy is None else [busy.drain(patience)]))
+        self._close_loop_producer()
 
     def send(self, topic: Topic, partition: int, key: bytes | None, value: bytes, done: Done) -> None:
         """Hand a record to Kafka; `done` is called on the loop, once, with the answer.
@@ -197,11 +214,13 @@ class Publisher:
             producer.close(KafkaConnectionError("closed before Kafka had answered"))
 
     def _connect_soon(self) -> None:
-        threading.Thread(target=self._connect, name="kafka-connect", daemon=True).start()
+        self._connections += 1
+        self._connection = self._connections
+        threading.Thread(target=self._connect, args=(self._connection,), name="kafka-connect", daemon=True).start()
 
-    def _connect(self) -> None:
+    def _connect(self, connection: int) -> None:
         problem = ""
-        while not self._stopping.is_set():
+        while not self._stopping.is_set() and connection == self._connection:
             producer = None
             try:
                 producer = self._make()
@@ -210,18 +229,19 @@ class Publisher:
                 if repr(error) != problem:
                     problem = repr(error)
                     log.warning("waiting for Kafka", servers=self._settings.kafka, why=str(error))
-                self.unreachable = not isinstance(error, Misconfigured)
-                self.problem = "Kafka can't be reached" if self.unreachable else str(error)
+                if connection == self._connection:
+                    self.unreachable = not isinstance(error, Misconfigured)
+                    self.problem = "Kafka can't be reached" if self.unreachable else str(error)
                 if producer is not None:
                     _close(producer, 0)
                 self._stopping.wait(_RECONNECT_SECONDS)
                 continue
             with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._connected, producer)
+                self._loop.call_soon_threadsafe(self._connected, producer, connection)
             return
 
-    def _connected(self, producer: KafkaProducer) -> None:
-        if self._stopping.is_set():
+    def _connected(self, producer: KafkaProducer, connection: int) -> None:
+        if self._stopping.is_set() or connection != self._connection:
             _close(producer, 0)
             return
         self._wake_once_a_turn(producer)

@@ -1,12 +1,12 @@
-"""Sets a consumer group back, so that it reads again what was written since a time.
+"""Sets a consumer group back, so that it reads again what was written since a time; or to where a topic ends.
 
-For the store alone: to take a record twice changes no number there. Nothing may read in the group meanwhile.
+Back for the store alone: to take a record twice changes no number there. Nothing may read in the group meanwhile.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -55,6 +55,31 @@ def rewind(settings: Settings, group: str, topics: Iterable[Topic], since: datet
         raise Retry(f"Kafka at {settings.kafka}: {error!r}") from error
 
 
+def skip(settings: Settings, group: str, topic: Topic) -> None:
+    """Set the group to the topic's end: all that stands there counts as acknowledged.
+
+    Nothing may be written there meanwhile. Raises Retry when Kafka is away.
+    """
+    try:
+        admin = KafkaAdminClient(bootstrap_servers=settings.kafka_servers)
+        consumer = KafkaConsumer(
+            bootstrap_servers=settings.kafka_servers, enable_auto_commit=False, fetch_max_wait_ms=FETCH_MS
+        )
+        try:
+            _set(admin, group, fetched_ends(consumer, consumer.end_offsets(partitions(settings, topic))))
+        finally:
+            consumer.close(autocommit=False)
+            admin.close()
+    except (KafkaError, OSError) as error:
+        raise Retry(f"Kafka at {settings.kafka}: {error!r}") from error
+
+
+def _set(admin: KafkaAdminClient, group: str, to: Mapping[TopicPartition, int]) -> None:
+    results = admin.alter_group_offsets(group, {tp: OffsetAndMetadata(at, "", -1) for tp, at in to.items()})
+    if refused := {str(result) for result in results.values() if result is not NoError}:
+        raise Retry(f"Kafka does not set consumer group {group}: {', '.join(sorted(refused))}")
+
+
 def _refuse_members(admin: KafkaAdminClient, group: str) -> None:
     described = admin.describe_groups([group]).get(group) or {}
     state = str(described.get("group_state") or "Dead")
@@ -75,9 +100,7 @@ def _rewind(
         committed.close()
     wanted = _since(settings, consumer, every, since)
     to = {tp: min(max(done[tp], starts[tp]), max(starts[tp], wanted.get(tp, ends[tp]))) for tp in every}
-    results = admin.alter_group_offsets(group, {tp: OffsetAndMetadata(at, "", -1) for tp, at in to.items()})
-    if refused := {str(result) for result in results.values() if result is not NoError}:
-        raise Retry(f"Kafka does not set consumer group {group} back: {', '.join(sorted(refused))}")
+    _set(admin, group, to)
     oldest = None if topic.compacted else _oldest(consumer, [tp for tp in every if 0 < starts[tp] < ends[tp]], starts)
     records = sum(max(0, ends[tp] - to[tp]) for tp in every)
     return RewoundTopic(topic.name, records, oldest if oldest and oldest > since else None)

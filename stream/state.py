@@ -107,10 +107,21 @@ class StateTopic(Generic[T]):
     def stop(self) -> None:
         """Stop following; what was read stays readable."""
         self._wake_ups.leave(self._hear)
+        self.pause(patience=5)
+
+    def pause(self, patience: float | None = None) -> None:
+        """Stop following until `resume`: after this nothing of the broker is known but what was read."""
         self._stopping.set()
         self._wanted.set()
         if self._thread.is_alive():
-            self._thread.join(timeout=5)
+            self._thread.join(patience)
+
+    def resume(self) -> None:
+        """Follow again, from the topic's beginning: the broker may be another one."""
+        self._marks.clear()
+        self._stopping.clear()
+        self._thread = threading.Thread(target=self._read_on, name=self._thread.name, daemon=True)
+        self._thread.start()
 
     @property
     def ready(self) -> bool:
@@ -164,6 +175,9 @@ class StateTopic(Generic[T]):
 
     def _follow(self) -> None:
         self._load()
+        self._read_on()
+
+    def _read_on(self) -> None:
         while not self._stopping.is_set():
             try:
                 self._read()

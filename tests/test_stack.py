@@ -30,7 +30,43 @@ sys.exit(stack.Stack({}).run())
 """
 
 
-def start(folder: Path, drain_seconds: float, worker: str = "") -> subprocess.Popen[str]:
+# Has the worker rest and run again, and the broker rest; then does as it is told.
+_ATTENDED = """
+import sys, threading
+from pathlib import Path
+import stack
+stack.PROCFILE = Path(sys.argv[1])
+
+class Attendant:
+    def begin(self, stack):
+        self.stack = stack
+        self.told = threading.Event()
+        threading.Thread(target=self.attend).start()
+
+    def end(self):
+        self.told.set()
+
+    def attend(self):
+        stack = self.stack
+        while any(stack.pid(name) is None for name in ("worker", "broker", "ingest", "clickhouse")):
+            self.told.wait(0.05)
+        self.told.wait(1)  # they hear signals by then
+        first = stack.pid("worker")
+        print("rests:", stack.rest("worker", 30), stack.pid("worker"), stack.rest("nobody", 0), flush=True)
+        print("wakes:", stack.wake("worker", "worker runs"), stack.wake("worker"), stack.wake("nobody"), flush=True)
+        print("has started:", stack.has_started("worker", 30), stack.has_started("broker", 0), flush=True)
+        print("is another:", stack.pid("worker") != first, flush=True)
+        print("rests:", stack.rest("broker", 30), flush=True)
+        if sys.argv[2:]:
+            stack.fail("broker", sys.argv[2])
+
+sys.exit(stack.Stack({}, attendant=Attendant()).run())
+"""
+
+
+def start(
+    folder: Path, drain_seconds: float, worker: str = "", program: str = _RUN, more: tuple[str, ...] = ()
+) -> subprocess.Popen[str]:
     script = folder / "process.py"
     script.write_text(_PROCESS)
     procfile = folder / "Procfile"
@@ -39,7 +75,11 @@ def start(folder: Path, drain_seconds: float, worker: str = "") -> subprocess.Po
     procfile.write_text("".join(f"{name}: {command}\n" for name, command in lines.items()))
     with (folder / "out").open("w") as out:
         return subprocess.Popen(
-            [sys.executable, "-c", _RUN, str(procfile)], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, text=True
+            [sys.executable, "-c", program, str(procfile), *more],
+            cwd=ROOT,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
 
 
@@ -88,5 +128,30 @@ def test_a_process_that_dies_stops_the_rest_with_its_reason_on_the_last_line(tmp
         assert last == "sendlens: worker stopped with exit code 3: no such topic"
         for name in ("broker", "clickhouse", "ingest"):
             assert f"{name} has stopped" in output(tmp_path)
+    finally:
+        end(process)
+
+
+def test_a_process_may_rest_and_run_again_and_one_ctrl_c_still_stops_all(tmp_path: Path) -> None:
+    process = start(tmp_path, 0, program=_ATTENDED)
+    try:
+        wait_until(lambda: output(tmp_path).count("rests: True") == 2, 30, "the broker to rest")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+        said = output(tmp_path)
+        for line in ("rests: True None True", "wakes: True False False", "has started: True True", "is another: True"):
+            assert line in said, said
+        stops = {name: said.count(f"{name} has stopped") for name in ("broker", "clickhouse", "ingest", "worker")}
+        assert stops == {"broker": 1, "clickhouse": 1, "ingest": 1, "worker": 2}, said
+    finally:
+        end(process)
+
+
+def test_a_stack_whose_broker_can_t_be_replaced_stops_and_says_why(tmp_path: Path) -> None:
+    process = start(tmp_path, 0, program=_ATTENDED, more=("no memory for it",))
+    try:
+        assert process.wait(60) == 1
+        assert output(tmp_path).splitlines()[-1] == "sendlens: broker stopped with exit code 1: no memory for it"
+        assert output(tmp_path).count("worker has stopped") == 2
     finally:
         end(process)

@@ -14,11 +14,12 @@ from io import BytesIO
 import msgspec
 
 from agents.judge.country_file import CountryFile
+from agents.judge.look_back import look_back_seconds
 from agents.judge.relay_refresh import RelayRefresher
 from agents.runtime.metrics import VERDICTS
 from decisions.clients.mail_clients import MailClients
 from decisions.robots.client_ip import keeper
-from decisions.robots.co_occurrence import HONEYPOT_SECONDS, LATENESS, REMEMBERED_SECONDS, RecentClicks
+from decisions.robots.co_occurrence import LATENESS, RecentClicks
 from decisions.robots.rejudging import LONGEST_TRANSACTION
 from decisions.robots.relay import RelayList
 from decisions.robots.rules import Rules
@@ -59,7 +60,7 @@ class Judge(Handler):
         self._settings = settings
         self._honeypots = lru_cache(maxsize=10_000)(settings.keyring.honeypots)
         self._kept_ip = keeper(settings.client_ip, settings.keyring)
-        self._look_back = REMEMBERED_SECONDS + (HONEYPOT_SECONDS if settings.honeypot else 0.0)
+        self._look_back = look_back_seconds(settings.honeypot)
         self._refresh: RelayRefresher | None = None
         self.assigned(())
 

@@ -302,7 +302,7 @@ LEFT JOIN
     FROM last_minutes(since = {since:DateTime64(3, 'UTC')}, until = {until:DateTime64(3, 'UTC')})
     WHERE period = 1
 ) AS latest USING (role, instance)
-ORDER BY state, indexOf(['ingest', 'worker', 'inbox', 'clickhouse'], role), instance
+ORDER BY state, indexOf(['ingest', 'worker', 'inbox', 'clickhouse', 'broker'], role), instance
 LIMIT 500
 
 -- view: pipeline_hits
@@ -390,13 +390,15 @@ GROUP BY time
 ORDER BY time
 
 -- view: pipeline_memory
--- Memory that processes hold (resident), in bytes, the most of each step, summed over the processes of a role.
+-- Memory that processes hold (resident), in bytes, the most of each step, summed over the processes of a role; of brokers
+-- the one in memory.
 SELECT
     time,
     sumOrNullIf(value, stayed AND role = 'ingest') AS ingest,
     sumOrNullIf(value, stayed AND role = 'worker') AS worker,
     sumOrNullIf(value, stayed AND role = 'inbox') AS inbox,
-    sumOrNullIf(value, stayed AND role = 'clickhouse') AS clickhouse
+    sumOrNullIf(value, stayed AND role = 'clickhouse') AS clickhouse,
+    sumOrNullIf(value, stayed AND role = 'broker') AS broker
 FROM gauge_steps(
     names = ['process_resident_memory_bytes'], since = {since:DateTime64(3, 'UTC')}, until = {until:DateTime64(3, 'UTC')}
 )

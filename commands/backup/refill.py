@@ -34,7 +34,7 @@ from schemas.topics import (
 )
 from stream.records import OutRecord
 from stream.state import StateTopic, read_to_end
-from stream.write_all import write_all
+from stream.write_all import fill
 
 _PATIENCE = 600.0  # seconds to read a topic to its end; some 50,000 records a second
 # Each topic's struct, whose fields its query in refill.sql gives in their order, and the struct's key.
@@ -52,18 +52,18 @@ _HOLDS: dict[Topic, tuple[type[Any], Callable[[Any], str]]] = {
 }
 
 
-def refill(settings: Settings, client: Client) -> dict[str, int]:
+def refill(settings: Settings, client: Client, *, empty: bool = False) -> dict[str, int]:
     """Publish what ClickHouse knows and the state topics do not; returns how many records, by topic.
 
-    Raises Retry when the broker can't be reached.
+    `empty`: the topics are new, and need not be read before. Raises Retry when the broker can't be reached.
     """
     refilled: dict[str, int] = {}
     for topic in _HOLDS:
-        there = _keys(settings, topic)
+        there = set() if empty else _keys(settings, topic)
         lacking = (
             OutRecord.keyed(settings, topic, key, value) for key, value in _records(client, topic) if key not in there
         )
-        if count := write_all(settings, lacking):
+        if count := fill(settings, lacking):
             refilled[topic.name] = count
     return refilled
 

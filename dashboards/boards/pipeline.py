@@ -103,8 +103,8 @@ _PANELS = (
         key="processes-now",
         kind=PanelKind.STAT,
         title="Processes",
-        description="Processes that told of themselves in the last 30 s of the period: ingest, workers, inbox, and "
-        "the embedded ClickHouse. A count, without a denominator. Good is as many as you started.",
+        description="Processes that told of themselves in the last 30 s of the period: ingest, workers, inbox, the "
+        "embedded ClickHouse and the broker in memory. A count, without a denominator. Good is as many as you started.",
         query=get("pipeline_now"),
         fields=(Field("processes", "Processes", Unit.COUNT),),
         area=GridArea(21, 0, 3, 4),
@@ -211,7 +211,8 @@ _PANELS = (
         kind=PanelKind.TIME_SERIES,
         title="Memory by role",
         description="Memory that processes hold (resident), the most of each step, summed over all processes of a "
-        "role. Bytes, without a denominator. Good is what levels off. The broker is not among them.",
+        "role. Bytes, without a denominator. Good is what levels off. Of brokers it is the one in memory, which is "
+        "replaced by an empty one when it has grown too large (SENDLENS_BROKER_MB).",
         query=get("pipeline_memory"),
         label=_TIME,
         fields=(
@@ -219,6 +220,7 @@ _PANELS = (
             Field("worker", "Workers", Unit.BYTES, "All workers.", Color.GREEN, line=True),
             Field("inbox", "Inbox", Unit.BYTES, "Reads the mailboxes.", Color.ORANGE, line=True),
             Field("clickhouse", "ClickHouse", Unit.BYTES, "The embedded database.", Color.PURPLE, line=True),
+            Field("broker", "Broker", Unit.BYTES, "The one in memory.", Color.SKY, line=True),
         ),
         area=GridArea(16, 20, 8, 8),
         no_value=UNTOLD,
@@ -234,7 +236,7 @@ _PANELS = (
         query=get("pipeline_processes"),
         label=Field("instance", "Process", Unit.TEXT, "Host and process id."),
         fields=(
-            Field("role", "Role", Unit.TEXT, "ingest, worker, inbox or clickhouse."),
+            Field("role", "Role", Unit.TEXT, "ingest, worker, inbox, clickhouse or broker."),
             Field(
                 "state", "State", Unit.TEXT, "Silent: stopped, or it does not reach ClickHouse.", words=PROCESS_STATES
             ),

@@ -95,6 +95,7 @@ class GroupCommit:
         self._buffers = [_PartitionBuffer(number) for number in range(self._partitions)]
         self._ready: list[_PartitionBuffer] = []
         self._ticking = False
+        self.to_spool = False  # all that comes, without asking Kafka
         self._spooling: set[_Batch] = set()
         self._sweeping = False
         self._drained: asyncio.Event | None = None
@@ -165,10 +166,13 @@ class GroupCommit:
         now = self._loop.time()
         for buffer in buffers:
             buffer.ready = False
-            if buffer.under_way.offered if buffer.under_way is not None else now < buffer.away_until:
+            if self.to_spool or self._is_away(buffer, now):
                 self._spool_waiting(buffer)
             elif buffer.waiting and buffer.under_way is None:
                 self._send(buffer)
+
+    def _is_away(self, buffer: _PartitionBuffer, now: float) -> bool:
+        return buffer.under_way.offered if buffer.under_way is not None else now < buffer.away_until
 
     def _send(self, buffer: _PartitionBuffer) -> None:
         batch = self._take(buffer)

@@ -62,9 +62,19 @@ class SpoolReplay:
         self._heard = heard
         self._partitions = settings.partitions_of(HITS)
         self._task: asyncio.Task[None] | None = None
+        self._is_last = False  # the file that is replayed now
 
     def start(self) -> None:
+        self._is_last = False
         self._task = asyncio.create_task(self._work())
+
+    async def finish(self, patience: float) -> None:
+        """Stop after the file that is replayed now, or after `patience` seconds: it is then replayed again, whole."""
+        self._is_last = True
+        self._spool.filled.set()
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=patience)
+        await self.stop()
 
     async def stop(self) -> None:
         """Stop where it is. What Kafka has not confirmed stays in the spool."""
@@ -74,11 +84,11 @@ class SpoolReplay:
                 await self._task
 
     async def _work(self) -> None:
-        while True:
+        while not self._is_last:
             try:
                 await self._spool.adopt()
                 self._spool.filled.clear()
-                while (found := await self._spool.oldest()) is not None:
+                while not self._is_last and (found := await self._spool.oldest()) is not None:
                     if not await self._replay(*found):
                         await asyncio.sleep(_REFUSED_SECONDS)
                 with contextlib.suppress(TimeoutError):

@@ -37,6 +37,12 @@ class Settings(BaseSettings):
         description="The broker of embedded mode. `kafka`: Apache Kafka of `make kafka`, its log in the data folder. "
         "`memory`: one that keeps everything in memory, to try Sendlens. `auto`: Kafka where it is there.",
     )
+    broker_mb: int = Field(
+        512,
+        ge=0,
+        description="Memory of the broker in memory, in MB, beyond which it is drained and replaced by an empty one; "
+        "hits go to the spool meanwhile. 0: never.",
+    )
     data_dir: Path = Field(
         Path("var"),
         description="Where the spool, a copy of the links, generated secrets, Kafka's log and the embedded database "

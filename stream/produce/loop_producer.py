@@ -11,6 +11,7 @@ of this one are ours alone.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -90,6 +91,9 @@ class LoopProducer:
         self._links: dict[Address, BrokerLink] = {}
         self._connecting: dict[Address, asyncio.Task[None]] = {}
         self._correlation = 0
+        self._unanswered = 0
+        self._answered_all = asyncio.Event()
+        self._answered_all.set()
         self._closed = False
 
     def send(self, partition: int, value: bytes, delivered: Delivered) -> None:
@@ -97,9 +101,16 @@ class LoopProducer:
         queue = self._queues.get(partition)
         if queue is None:
             queue = self._queues[partition] = _PartitionQueue(partition)
+        self._unanswered += 1
+        self._answered_all.clear()
         queue.records.append(_Record(value, delivered))
         if len(queue.records) == 1:
             self._make_due(queue)
+
+    async def drain(self, patience: float) -> None:
+        """Wait until every record has its answer, or for `patience` seconds."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._answered_all.wait(), patience)
 
     def close(self, error: KafkaError) -> None:
         """Send no more. Records that were not answered get this error; Kafka may have them."""
@@ -111,7 +122,7 @@ class LoopProducer:
         left = [record for queue in self._queues.values() for record in queue.records]
         self._queues.clear()
         for record in left:
-            record.delivered(error)
+            self._answer(record, error)
 
     def _make_due(self, queue: _PartitionQueue) -> None:
         if not self._due:
@@ -182,6 +193,12 @@ class LoopProducer:
             queue.sequence = (queue.sequence + 1) & 0x7FFF_FFFF
         if queue.records:
             self._make_due(queue)
+        self._answer(record, error)
+
+    def _answer(self, record: _Record, error: KafkaError | None) -> None:
+        self._unanswered -= 1
+        if not self._unanswered:
+            self._answered_all.set()
         record.delivered(error)
 
     def _again(self, queues: Sequence[_PartitionQueue], elsewhere: bool) -> None:

@@ -16,6 +16,7 @@ from agents.runtime.metrics import LAG
 from clickhouse.migrate import migrate
 from clickhouse.samples import TAKEN, MetricSample, Sampler, metric_samples
 from clickhouse.store import connect
+from commands.broker.broker_memory import BrokerFigures
 from ingest.inbox.inbox_metrics import InboxMetrics as InboxMetrics
 from ingest.metrics import IngestMetrics as IngestMetrics
 from schemas.settings import Settings
@@ -111,10 +112,11 @@ def test_what_is_not_known_is_left_out(registry: CollectorRegistry) -> None:
     assert [(figure.stage, figure.value) for figure in read(registry)["sendlens_stage_lag_records"]] == [("store", 0)]
 
 
-def test_every_figure_that_the_board_needs_is_one_that_a_process_has() -> None:
+def test_every_figure_that_the_board_needs_is_one_that_a_process_has(tmp_path: Path) -> None:
     assert LAG  # its module registers the worker's
     there = {"sendlens_samples_dropped_total", "sendlens_token_key"}  # which each process' Sampler has
-    for registry in (REGISTRY, IngestMetrics().registry, InboxMetrics().registry):
+    broker = BrokerFigures(settings_for("http://127.0.0.1:1", data_dir=tmp_path), lambda: None)
+    for registry in (REGISTRY, IngestMetrics().registry, InboxMetrics().registry, broker.registry):
         for family in registry.collect():
             ending = {"counter": "_total", "histogram": "_bucket"}.get(family.type, "")
             there.add(family.name + ending)

@@ -254,8 +254,10 @@ def test_memory_is_added_up_by_role(client: Client) -> None:
     lived(client, "worker", T, T + seconds(60), instance="a:1")
     lived(client, "worker", T, T + seconds(60), instance="b:1")
     lived(client, "clickhouse", T, T + seconds(60), instance="c:1")
+    lived(client, "broker", T, T + seconds(60), instance="d:1")
     rows = ask(client, "pipeline_memory", T, T + seconds(60))
-    assert {(row["worker"], row["clickhouse"], row["ingest"]) for row in rows} == {(200e6, 100e6, None)}
+    found = {(row["worker"], row["clickhouse"], row["broker"], row["ingest"]) for row in rows}
+    assert found == {(200e6, 100e6, 100e6, None)}
 
 
 def test_a_process_that_took_the_place_of_another_is_not_added_to_it(client: Client) -> None:
