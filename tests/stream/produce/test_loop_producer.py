@@ -203,6 +203,16 @@ async def test_what_is_left_at_the_end_is_answered_with_the_error(bench: Bench) 
     assert bench.answers == [(b"one", closed), (b"two", closed)]
 
 
+async def test_who_leaves_waits_for_what_is_in_flight_and_not_for_a_broker_that_is_away(bench: Bench) -> None:
+    bench.send(0, b"in flight")
+    await bench.producer.drain(60.0)
+    assert bench.answers == [(b"in flight", None)]
+    bench.leader.address = None
+    bench.send(0, b"in vain")
+    await bench.producer.drain(0.05)
+    assert bench.answers == [(b"in flight", None)]
+
+
 async def test_an_id_that_the_broker_does_not_take_is_an_error(bench: Bench) -> None:
     """Its sequence numbers are wrong: as after a broker that came back with nothing, no resend can mend it."""
     bench.send(2, b"out of order")
