@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -21,7 +22,7 @@ from clickhouse.store import connect, insert_lines
 from schemas.errors import Misconfigured, Retry
 from schemas.events import CampaignPaused, lines
 from schemas.settings import Settings
-from tests.clickhouse.conftest import READER, READER_PASSWORD
+from tests.clickhouse.conftest import READER, READER_PASSWORD, fresh_database
 from tests.support.processes import ROOT, ClickHouseProcess, free_port
 from tests.support.waiting import wait_until
 
@@ -40,10 +41,8 @@ HOLD = (
 
 
 @pytest.fixture
-def settings(embedded_clickhouse: ClickHouseProcess) -> Settings:
-    return Settings(  # type: ignore[call-arg]
-        _env_file=None, clickhouse_url=embedded_clickhouse.url, clickhouse_database=f"m_{uuid.uuid4().hex}"
-    )
+def settings(embedded_clickhouse: ClickHouseProcess) -> Iterator[Settings]:
+    yield from fresh_database(embedded_clickhouse)
 
 
 def environment(settings: Settings, **more: str) -> dict[str, str]:

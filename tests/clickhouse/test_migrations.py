@@ -23,6 +23,7 @@ from schemas.errors import Misconfigured
 from schemas.events import CampaignPaused, Resubscribed, Unsubscribed, lines
 from schemas.settings import Settings
 from schemas.tokens import delivery_id
+from tests.clickhouse.conftest import fresh_database
 from tests.support.migrated import migrated_database
 from tests.support.processes import ClickHouseProcess
 
@@ -30,10 +31,8 @@ AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
 
 @pytest.fixture
-def settings(embedded_clickhouse: ClickHouseProcess) -> Settings:
-    return Settings(  # type: ignore[call-arg]
-        _env_file=None, clickhouse_url=embedded_clickhouse.url, clickhouse_database=f"m_{uuid.uuid4().hex}"
-    )
+def settings(embedded_clickhouse: ClickHouseProcess) -> Iterator[Settings]:
+    yield from fresh_database(embedded_clickhouse)
 
 
 @pytest.fixture(scope="module")

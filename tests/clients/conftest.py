@@ -69,7 +69,7 @@ class Server:
             return Result([column["name"] for column in told["meta"]], told["data"])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     process = start_migrated(
         tmp_path_factory.mktemp("clients") / "data",

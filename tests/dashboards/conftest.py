@@ -1,4 +1,7 @@
-"""A migrated ClickHouse over HTTP for the whole session, and databases of its own for each set of data."""
+"""A migrated ClickHouse over HTTP while tests of this folder run, and databases of its own for each set of data.
+
+It ends with them: tables that nobody asks take 1% of a core for each database, until their server ends.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from tests.support.browser import Browser, Page
 from tests.support.migrated import MIGRATED, start_migrated
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def clickhouse_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = start_migrated(tmp_path_factory.mktemp("clickhouse") / "data", also=("empty", "maimed"))
     try:
@@ -28,7 +31,7 @@ def settings_for(url: str, database: str, **more: object) -> Settings:
     return load(clickhouse_url=url, clickhouse_database=database, token_keys=f"1:{secret}", **more)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def full(clickhouse_url: str) -> Settings:
     """A database with the known week in it."""
     settings = settings_for(clickhouse_url, MIGRATED)
@@ -37,13 +40,13 @@ def full(clickhouse_url: str) -> Settings:
     return settings
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def empty(clickhouse_url: str) -> Settings:
     """A migrated database with nothing in it."""
     return settings_for(clickhouse_url, "empty")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def maimed(clickhouse_url: str) -> Settings:
     """The known week in a database that has lost a table: some questions fail, others do not."""
     settings = settings_for(clickhouse_url, "maimed")
@@ -53,13 +56,13 @@ def maimed(clickhouse_url: str) -> Settings:
     return settings
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def client(full: Settings) -> Iterator[Client]:
     with connect(full) as client:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def empty_client(empty: Settings) -> Iterator[Client]:
     with connect(empty) as client:
         yield client
