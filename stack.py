@@ -132,8 +132,12 @@ class _Restartable(honcho.process.Process):  # type: ignore[misc]  # honcho is u
 class Attendant(Protocol):
     """What goes on beside the processes, on a thread of its own: it may rest some of them and wake them again."""
 
+    def prepare(self) -> None:
+        """Called once, before the processes start."""
+
     def begin(self, stack: Stack) -> None:
-        """Called once, before the processes start. Returns at once."""
+        """Called once, when they were started: a thread from before would be in the way of their forks. Returns at
+        once."""
 
     def end(self) -> None:
         """Leave the processes alone: they are to stop. Returns when no call to the stack is under way."""
@@ -167,7 +171,7 @@ class Stack(honcho.manager.Manager):  # type: ignore[misc]  # honcho is untyped
         """Run until Ctrl-C, or until one process ends, which ends the rest. Returns the exit code: that of the process
         that ended first, 0 after Ctrl-C."""
         if self._attendant is not None:
-            self._attendant.begin(self)
+            self._attendant.prepare()
         self.loop()
         if self._unasked is None:
             return 0
@@ -178,6 +182,11 @@ class Stack(honcho.manager.Manager):  # type: ignore[misc]  # honcho is untyped
             said = f"sendlens: {self._unasked} stopped with exit code {self.returncode}: {why}"
             print(said, file=sys.stderr, flush=True)
         return int(self.returncode or 0)
+
+    def _start(self) -> None:
+        super()._start()
+        if self._attendant is not None:
+            self._attendant.begin(self)
 
     def terminate(self) -> None:
         """Stop all, in order; asked again, stop all at once. honcho's loop calls this too, when it sees the first

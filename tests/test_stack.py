@@ -38,6 +38,9 @@ import stack
 stack.PROCFILE = Path(sys.argv[1])
 
 class Attendant:
+    def prepare(self):
+        assert threading.active_count() == 1
+
     def begin(self, stack):
         self.stack = stack
         self.told = threading.Event()

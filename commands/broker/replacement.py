@@ -73,10 +73,13 @@ class BrokerReplacement:
         self._figures = BrokerFigures(settings, self._pid)
         self._thread = threading.Thread(target=self._attend, name="broker-replacement", daemon=True)
 
-    def begin(self, stack: Stack) -> None:
-        """Watch from now on. A gate that was left closed is none of ours: its broker is no more."""
-        self._stack = stack
+    def prepare(self) -> None:
+        """A gate that was left closed is none of ours: its broker is no more."""
         self._gate.forget()
+
+    def begin(self, stack: Stack) -> None:
+        """Watch from now on."""
+        self._stack = stack
         self._thread.start()
 
     def end(self) -> None:
