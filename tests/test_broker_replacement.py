@@ -272,7 +272,7 @@ def test_a_broker_that_can_t_be_drained_goes_on(
             assert set(stored(settings, table).values()) == {1}
         assert http.post("/v1/sends", json={"sends": [a_send(2, "ada")]}).json()["accepted"] == 1, "all is as before"
         wait_until(lambda: len(inbox.mails) == 2, 60, "another email")
-        assert (len(memory.pids), replaced(stack)) == (1, 0)
+        assert (len(memory.most), replaced(stack)) == (1, 0)
         stack.popen.send_signal(signal.SIGINT)
         assert stack.popen.wait(120) == 0, stack.output()
         assert "drained: every record is acknowledged" in stack.output()
