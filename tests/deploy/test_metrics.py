@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
-from prometheus_client import Metric
+from prometheus_client import Metric, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from commands.broker.broker_memory import BrokerFigures
+from schemas.settings import Settings
 from tests.deploy.conftest import MAILBOX
 from tests.support.processes import ROOT
 
@@ -49,6 +52,13 @@ def test_the_page_lists_every_metric_and_no_other(fresh: Mapping[str, str], role
         labels = {label for sample in family.samples for label in sample.labels} - {"le"}
         if family.samples:
             assert labels == set((row["labels"] or "").split(",")) - {""}, name
+
+
+def test_what_is_told_of_the_broker_is_on_the_page_and_there_from_nought_on(tmp_path: Path) -> None:
+    figures = BrokerFigures(Settings(_env_file=None, data_dir=tmp_path), lambda: None)  # type: ignore[call-arg]
+    told = dict(families(generate_latest(figures.registry).decode()))
+    assert set(told) == set(listed()["broker"]) | {"sendlens_samples_dropped_total"}  # every process has it
+    assert {sample.value for one in told.values() for sample in one.samples if sample.name.endswith("_total")} == {0.0}
 
 
 @pytest.mark.parametrize("role", _ROLES)
