@@ -20,7 +20,7 @@ from stream.publisher import Publisher
 
 log = structlog.get_logger()
 
-_LOOK_SECONDS = 0.1
+_LOOK_SECONDS = 0.5
 # What is being replayed is 4 MB at the most.
 _REPLAY_PATIENCE = 10.0
 _ANSWER_PATIENCE = 5.0
