@@ -204,7 +204,8 @@ SELECT slot >= {since:DateTime64(3, 'UTC')} AS period, bin, opened, delays
 FROM delay_counts FINAL
 WHERE (grain, slot, version) IN (SELECT arrayJoin(rollups))
     AND slot >= toStartOfDay({begin:DateTime64(3, 'UTC')}) AND slot < {until:DateTime64(3, 'UTC')}
-    AND if(empty({campaigns:Array(String)}), campaign = '', has({campaigns:Array(String)}, campaign))
+    AND (notEmpty({campaigns:Array(String)}) OR campaign = '')
+    AND (empty({campaigns:Array(String)}) OR has({campaigns:Array(String)}, campaign))
     AND (empty({steps:Array(UInt8)}) OR has({steps:Array(UInt8)}, step))
 UNION ALL
 SELECT sent_at >= {since:DateTime64(3, 'UTC')} AS period, open_delay_bin AS bin, 1 AS opened, [open_delay] AS delays

@@ -26,7 +26,8 @@ SELECT
 FROM hit_counts FINAL
 WHERE by = if({by:String} = 'device', 'client', {by:String}) AND (grain, slot, version) IN (SELECT arrayJoin(rollups))
     AND slot >= toStartOfDay({since:DateTime64(3, 'UTC')}) AND slot < {until:DateTime64(3, 'UTC')}
-    AND if(empty({campaigns:Array(String)}), campaign = '', has({campaigns:Array(String)}, campaign))
+    AND (notEmpty({campaigns:Array(String)}) OR campaign = '')
+    AND (empty({campaigns:Array(String)}) OR has({campaigns:Array(String)}, campaign))
 UNION ALL
 SELECT
     step,

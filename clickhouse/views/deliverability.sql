@@ -46,7 +46,8 @@ SELECT
 FROM email_counts FINAL
 WHERE by IN ('domain', 'variant') AND (grain, slot, version) IN (SELECT arrayJoin(rollups))
     AND slot >= toStartOfDay({since:DateTime64(3, 'UTC')}) AND slot < {until:DateTime64(3, 'UTC')}
-    AND if(empty({campaigns:Array(String)}), campaign = '', has({campaigns:Array(String)}, campaign))
+    AND (notEmpty({campaigns:Array(String)}) OR campaign = '')
+    AND (empty({campaigns:Array(String)}) OR has({campaigns:Array(String)}, campaign))
 UNION ALL
 SELECT
     toLowCardinality('') AS by,
@@ -98,7 +99,8 @@ SELECT places, sizes
 FROM domain_sizes FINAL
 WHERE (grain, slot, version) IN (SELECT arrayJoin(rollups))
     AND slot >= toStartOfDay({since:DateTime64(3, 'UTC')}) AND slot < {until:DateTime64(3, 'UTC')}
-    AND if(empty({campaigns:Array(String)}), campaign = '', has({campaigns:Array(String)}, campaign))
+    AND (notEmpty({campaigns:Array(String)}) OR campaign = '')
+    AND (empty({campaigns:Array(String)}) OR has({campaigns:Array(String)}, campaign))
 UNION ALL
 SELECT groupArray(place) AS places, groupArray(size) AS sizes
 FROM
@@ -316,7 +318,8 @@ SELECT
 FROM bounce_counts FINAL
 WHERE (grain, slot, version) IN (SELECT arrayJoin(rollups))
     AND slot >= toStartOfDay({since:DateTime64(3, 'UTC')}) AND slot < {until:DateTime64(3, 'UTC')}
-    AND if(empty({campaigns:Array(String)}), campaign = '', has({campaigns:Array(String)}, campaign))
+    AND (notEmpty({campaigns:Array(String)}) OR campaign = '')
+    AND (empty({campaigns:Array(String)}) OR has({campaigns:Array(String)}, campaign))
 UNION ALL
 SELECT
     class,

@@ -21,7 +21,8 @@ SELECT slot >= {since:DateTime64(3, 'UTC')} AS period, step, hit, bot_hit
 FROM email_counts FINAL
 WHERE by = 'variant' AND (grain, slot, version) IN (SELECT arrayJoin(rollups))
     AND slot >= toStartOfDay({begin:DateTime64(3, 'UTC')}) AND slot < {until:DateTime64(3, 'UTC')}
-    AND if(empty({campaigns:Array(String)}), campaign = '', has({campaigns:Array(String)}, campaign))
+    AND (notEmpty({campaigns:Array(String)}) OR campaign = '')
+    AND (empty({campaigns:Array(String)}) OR has({campaigns:Array(String)}, campaign))
 UNION ALL
 SELECT sent_at >= {since:DateTime64(3, 'UTC')} AS period, step, hit, bot_hit
 FROM emails FINAL
@@ -52,7 +53,8 @@ SELECT step, toString(rule) AS rule, emails, more_opened, more_clicked
 FROM rule_counts FINAL
 WHERE (grain, slot, version) IN (SELECT arrayJoin(rollups))
     AND slot >= toStartOfDay({since:DateTime64(3, 'UTC')}) AND slot < {until:DateTime64(3, 'UTC')}
-    AND if(empty({campaigns:Array(String)}), campaign = '', has({campaigns:Array(String)}, campaign))
+    AND (notEmpty({campaigns:Array(String)}) OR campaign = '')
+    AND (empty({campaigns:Array(String)}) OR has({campaigns:Array(String)}, campaign))
 UNION ALL
 SELECT
     step,
@@ -96,7 +98,8 @@ SELECT
 FROM hit_counts FINAL
 WHERE by = {by:String} AND (grain, slot, version) IN (SELECT arrayJoin(rollups))
     AND slot >= toStartOfDay({since:DateTime64(3, 'UTC')}) AND slot < {until:DateTime64(3, 'UTC')}
-    AND if(empty({campaigns:Array(String)}), campaign = '', has({campaigns:Array(String)}, campaign))
+    AND (notEmpty({campaigns:Array(String)}) OR campaign = '')
+    AND (empty({campaigns:Array(String)}) OR has({campaigns:Array(String)}, campaign))
 UNION ALL
 SELECT
     step,

@@ -221,3 +221,19 @@ def test_a_provider_told_of_later_counts_for_all_that_was_counted(emptied: Clien
     assert after["Ours"]["sent"] == by_domain["example.org"]
     assert after["Other domains"]["sent"] == before["Other domains"]["sent"] - by_domain["example.org"]
     assert after["Other domains"]["domains"] == before["Other domains"]["domains"] - 1
+
+
+@pytest.mark.parametrize("name", ["by_provider", "by_domain", "bounces_by_provider", "headline"])
+@pytest.mark.parametrize(
+    ("chosen", "key"), [((), "campaign in ['', '']"), (("one", "other"), "campaign in 2-element set")]
+)
+def test_counts_are_found_by_the_campaign(name: str, chosen: tuple[str, ...], key: str, emptied: Client) -> None:
+    """Each campaign has rows of its own beside those of all together, a hundred times as many. No rows, no key: so some."""
+    insert_lines(emptied, "events", lines(a_busy_day()))
+    counting.roll(emptied)
+    query = queries.get(name)
+    period = QueryParameters(BASE - timedelta(days=2), BASE + timedelta(days=40), chosen, "UTC")
+    plan = emptied.query(f"EXPLAIN indexes = 1 {query.asked}", parameters=query.values(period.parameters())).result_rows
+    conditions = [line for (line,) in plan if "Condition:" in line and "(grain, slot) in" in line]
+    assert conditions
+    assert all(key in condition for condition in conditions), conditions
