@@ -253,6 +253,23 @@ FROM recipients_page(
     limit = 100
 )
 
+-- view: recipients_counted
+-- The emails of `recipients` as counts, of which there may be many rows; add them up. Of links the rollups know nothing.
+SELECT *
+FROM emails_counted(
+    by = 'variant',
+    grains = ['day', 'hour'],
+    together = 1,
+    begin = {since:DateTime64(3, 'UTC')},
+    since = {since:DateTime64(3, 'UTC')},
+    until = {until:DateTime64(3, 'UTC')},
+    campaigns = {campaigns:Array(String)},
+    unit = 'day',
+    timezone = 'UTC'
+) AS counted
+WHERE (empty({steps:Array(UInt8)}) OR has({steps:Array(UInt8)}, counted.step))
+    AND (empty({variants:Array(String)}) OR has({variants:Array(String)}, counted.variant))
+
 -- view: recipients_chosen
 -- How many rows `recipients` has. One row. Of one outcome that the rollups know, or of none, they tell it; else each is
 -- counted.
@@ -279,23 +296,17 @@ FROM
             outcome = 'machine_opened', machine_opened,
             sent
         )::UInt64 AS emails
-    FROM emails_counted(
-        by = 'variant',
-        grains = ['day', 'hour'],
-        together = 1,
-        begin = {since:DateTime64(3, 'UTC')},
+    FROM recipients_counted(
         since = {since:DateTime64(3, 'UTC')},
         until = {until:DateTime64(3, 'UTC')},
         campaigns = {campaigns:Array(String)},
-        unit = 'day',
-        timezone = 'UTC'
-    ) AS counted
+        steps = {steps:Array(UInt8)},
+        variants = {variants:Array(String)}
+    )
     WHERE NOT (
         notEmpty({links:Array(String)}) OR length({outcomes:Array(String)}) > 1
         OR hasAny({outcomes:Array(String)}, ['asked_to_stop', 'snoozed', 'skipped'])
     )
-        AND (empty({steps:Array(UInt8)}) OR has({steps:Array(UInt8)}, counted.step))
-        AND (empty({variants:Array(String)}) OR has({variants:Array(String)}, counted.variant))
     UNION ALL
     SELECT count()
     FROM recipients(
@@ -341,22 +352,14 @@ FROM
         SELECT
             sent, delivered, opened, opened_with_pixel, delivered_with_pixel, delivered_with_links, clicked, replied,
             hard_bounced, soft_bounced, blocked, unsubscribed, complained
-        FROM totals(
-            by = 'variant',
-            per = ['variant'],
-            grains = ['day', 'hour'],
-            together = 1,
-            begin = {since:DateTime64(3, 'UTC')},
+        FROM recipients_counted(
             since = {since:DateTime64(3, 'UTC')},
             until = {until:DateTime64(3, 'UTC')},
             campaigns = {campaigns:Array(String)},
             steps = {steps:Array(UInt8)},
-            senders = [],
-            unit = 'day',
-            timezone = 'UTC'
+            variants = {variants:Array(String)}
         )
         WHERE empty({links:Array(String)})
-            AND (empty({variants:Array(String)}) OR has({variants:Array(String)}, variant))
         UNION ALL
         SELECT
             count(),
@@ -440,20 +443,14 @@ FROM
     FROM
     (
         SELECT delivered, delivered_with_pixel, delivered_with_links, not_opened, not_clicked, not_replied
-        FROM emails_counted(
-            by = 'variant',
-            grains = ['day', 'hour'],
-            together = 1,
-            begin = {since:DateTime64(3, 'UTC')},
+        FROM recipients_counted(
             since = {since:DateTime64(3, 'UTC')},
             until = {until:DateTime64(3, 'UTC')},
             campaigns = {campaigns:Array(String)},
-            unit = 'day',
-            timezone = 'UTC'
-        ) AS counted
+            steps = {steps:Array(UInt8)},
+            variants = {variants:Array(String)}
+        )
         WHERE empty({links:Array(String)})
-            AND (empty({steps:Array(UInt8)}) OR has({steps:Array(UInt8)}, counted.step))
-            AND (empty({variants:Array(String)}) OR has({variants:Array(String)}, counted.variant))
         UNION ALL
         SELECT
             count(),
