@@ -112,4 +112,4 @@ async def test_small_records_of_a_partition_become_one_record_of_events(rules: R
 
 
 async def test_large_records_stay_what_they_are(rules: Rules) -> None:
-    assert await judged([of_hits(0, 100), of_hits(1, 100), of_hits(2, 1)], rules) == [(0, 100), (0, 100), (0, 1)]
+    assert await judged([of_hits(0, 300), of_hits(1, 300), of_hits(2, 1)], rules) == [(0, 300), (0, 300), (0, 1)]
