@@ -12,6 +12,7 @@ from decisions.mail.complaints import BY_MACHINES, TAKEN_BACK
 from decisions.providers.passing import read_passed
 from decisions.providers.report import Meaning, ProviderReport, assessed
 from decisions.sending.own_events import OwnEvent, events_of
+from decisions.sending.own_system import instrumented_at
 from schemas.addresses import mailbox
 from schemas.errors import Reject
 from schemas.events import Bounced, Complained, Deferred, Delivery, EmailEvent, Unsubscribed, to_ms
@@ -71,16 +72,21 @@ def events_of_report(
 ) -> tuple[list[EmailEvent], Delivery | None]:
     """What follows: nothing where the sender has told it already, or a machine complained.
 
-    Ids go by the email and what happened to it, so a report that comes again, or by two ways, changes nothing.
+    Ids go by the email, the provider and what happened, so a report that comes again is the same event. A bounce that
+    also comes as a mail is a second event of the email; whatever is counted counts emails, and so once.
+
+    A delivery of an email that the sender sent has no event. It comes after the `delivered` that the sender wrote, when
+    hits may be judged already, and a hit that is judged again must get the same verdict.
     """
     at = to_ms(min(report.at, now))
     if found.own_sender and meaning.kind in ("delivered", "bounce"):
-        return events_of(_own(report, meaning, email, at), keyring)
+        return events_of(_own(report, meaning, email, at), keyring, instrumented_at(found.claim.minted_at))
     return list(_events(replace(report, at=at), meaning, email, found.matched_by, provider)), None
 
 
 def _own(report: ProviderReport, meaning: Meaning, email: SentEmail, at: datetime) -> OwnEvent:
-    """As the platform would tell it of an email that it sends by itself."""
+    """As the platform would report it of an email that it sends by itself. A bounce is always `via` report: it does not
+    say whether the mail server had taken the email before."""
     bounce = meaning.kind == "bounce"
     what = assessed(report, meaning)
     return OwnEvent(
@@ -96,6 +102,7 @@ def _own(report: ProviderReport, meaning: Meaning, email: SentEmail, at: datetim
         status=what.status[:32] if bounce else "",
         diagnostic=report.diagnostic[:2000] if bounce else "",
         bounce_class=what.category.bounce_class if bounce else None,
+        via="report",
     )
 
 

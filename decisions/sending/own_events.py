@@ -5,6 +5,7 @@ Ids are those that an email of the sender's would have.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
@@ -88,11 +89,15 @@ class OwnEvent(Struct, kw_only=True, forbid_unknown_fields=True):
     ] = "abuse"
 
 
-def events_of(told: OwnEvent, keyring: Keyring) -> tuple[list[EmailEvent], Delivery | None]:
+def events_of(
+    told: OwnEvent, keyring: Keyring, sent_at: datetime | None = None
+) -> tuple[list[EmailEvent], Delivery | None]:
     """The events that follow, and of a delivered email the record that the judge's timing reads.
 
-    Ids go by the email and the kind, as the sender's do, so that telling it twice, or by two ways, changes nothing.
-    Raises Reject for an invalid address, or a missing one where the email was sent.
+    `sent_at` is when the email was sent, where that is known apart from what is told of it: then a bounce that was
+    reported later says so too, and whichever is told last, the `sent` event is the same. Without it the email was sent
+    when it was delivered, or refused in session. Ids go by the email and the kind, as the sender's do: what is told
+    twice is the same event. Raises Reject for an invalid address, or a missing one where the email was sent.
     """
     delivery = str(delivery_id(told.campaign, told.step, told.lead))
     request = str(event_id(delivery, "told"))
@@ -116,7 +121,7 @@ def events_of(told: OwnEvent, keyring: Keyring) -> tuple[list[EmailEvent], Deliv
             raise Reject("address-missing", "to: an email that was sent went somewhere")
         to = mailbox(told.to)
         return Sent(
-            **of("sent"),
+            **of("sent") | {"at": at if sent_at is None else to_ms(sent_at)},
             recipient_domain=to.domain,
             message_id=message_id,
             request_id=request,
@@ -139,7 +144,7 @@ def events_of(told: OwnEvent, keyring: Keyring) -> tuple[list[EmailEvent], Deliv
                 message_id=message_id if told.via == "report" else "",
                 matched_by="platform",
             )
-            return ([bounce] if told.via == "report" else [sent(), bounce]), None
+            return ([bounce] if told.via == "report" and sent_at is None else [sent(), bounce]), None
         case "deferred":
             deferred = Deferred(
                 **of(f"deferred\x1f{told.attempt}"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -107,6 +107,11 @@ def instrumented(
         utm=tags_of(campaign, send.step, send.variant),
     )
     return ReadyEmail(parts.html, parts.text, parts.headers, parts.return_path, parts.links, parts.warnings)
+
+
+def instrumented_at(minted_at: int) -> datetime:
+    """When such an email was made, of what its tokens say: to the second, and the same in all of them."""
+    return datetime.fromtimestamp(minted_at, UTC) + LONGEST_TRANSACTION
 
 
 class InstrumentTerms(msgspec.Struct, frozen=True, kw_only=True):

@@ -160,8 +160,9 @@ class InstrumentRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     provider: Annotated[
         Provider | None,
         Meta(
-            description="Through whom it will leave, if their webhooks come to `/v1/providers`. `headers` then have "
-            "what makes their reports name the email, which counts as sent when they say so."
+            description="Through whom it will leave, if their webhooks come to `/v1/providers`. `headers` (by SMTP) "
+            "and `api_fields` (by their HTTP API) then have what makes their reports name the email, which counts as "
+            "sent when they say so."
         ),
     ] = None
 

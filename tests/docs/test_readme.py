@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from decisions.effects.suppression_list import Entry, fact_of
+from decisions.providers.passing import api_fields_for, joined, passed_text, read_passed
 from decisions.sending.own_events import OwnEvent
 from ingest.api.requests import (
     CampaignRequest,
@@ -25,8 +26,9 @@ from ingest.api.requests import (
     check_told,
 )
 from ingest.api.suppressions import SuppressionsRequest
+from schemas.addresses import mailbox
 from schemas.settings import Settings, table
-from schemas.tokens import Keyring, delivery_id
+from schemas.tokens import Keyring, Purpose, delivery_id
 from tests.docs.command import commands as sendlens_commands
 from tests.docs.command import complaint, targets
 from tests.docs.shown import Command, anchors, blocks, commands, documents, in_backticks, links
@@ -168,6 +170,15 @@ def test_what_is_asked_and_reported_for_own_systems_is_taken() -> None:
     assert (told.campaign, told.step, told.lead) == (asked.campaign, asked.step, asked.lead)
     (instrumented,) = [command for command in SHOWN if "/v1/instrument --json" in command.text]
     assert f'"delivery_id":"{delivery_id(told.campaign, told.step, told.lead)}"' in instrumented.output
+
+
+def test_the_request_to_a_providers_api_that_is_shown_names_the_email() -> None:
+    (request,) = [json.loads(block) for block in every_json_block() if '"Metadata"' in block]
+    token, sender = read_passed(joined(request["Metadata"]))
+    assert sender == mailbox(request["From"]).address
+    claim = Keyring.parse("1:the-key-of-this-very-test").verify(Purpose.MESSAGE, token)
+    assert claim.delivery_id == delivery_id("spring", 2, "lead-4711")
+    assert api_fields_for("postmark", passed_text(token, sender)).metadata == request["Metadata"]
 
 
 def test_the_answers_that_are_shown_have_the_shape_of_ours() -> None:

@@ -171,6 +171,7 @@ _NO_READERS = {
     "decisions.providers.events.events_of_report": "a report that was read before",
     "decisions.providers.passing.passed_text": "a token of our own",
     "decisions.providers.passing.headers_for": "a text of our own",
+    "decisions.providers.passing.api_fields_for": "a text of our own",
     "decisions.providers.report.moment": "a number",
 }
 

@@ -13,7 +13,7 @@ import structlog
 from fastapi import Request
 from fastapi.responses import Response
 
-from decisions.providers.passing import headers_for, passed_text
+from decisions.providers.passing import ApiFields, api_fields_for, headers_for, passed_text
 from decisions.sending.own_system import withheld
 from ingest.api.batches import RejectedItem, batch, declared, publish
 from ingest.api.campaigns import FindCampaign
@@ -44,8 +44,9 @@ _decode_send = msgspec.json.Decoder(InstrumentRequest).decode
 class InstrumentedItem(msgspec.Struct, omit_defaults=True):
     """An email to send as it is: `headers` beside your own, `return_path` as its envelope's sender (MAIL FROM).
 
-    `warnings`, where there are any: `pixel-clipped` or `unsubscribe-clipped`, which stand behind the 102 kB of HTML
-    that Gmail shows.
+    `api_fields`, where a `provider` was named: into the request if the email is given to its HTTP API, in place of the
+    header that does the same by SMTP. `warnings`, where there are any: `pixel-clipped` or `unsubscribe-clipped`, which
+    stand behind the 102 kB of HTML that Gmail shows.
     """
 
     index: int
@@ -54,6 +55,7 @@ class InstrumentedItem(msgspec.Struct, omit_defaults=True):
     text: str
     headers: dict[str, str]
     return_path: str
+    api_fields: ApiFields | None = None
     warnings: list[str] = []
 
 
@@ -142,13 +144,23 @@ class InstrumentHandler:
             answer.skipped.append(SkippedItem(index, delivery, no.reason))
             return
         email = await self._pool.make(send, campaign, now)
+        api_fields = None
         if request.provider is not None:
             token = email.headers["Message-ID"].removeprefix("<").partition("@")[0]
-            email.headers.update(headers_for(request.provider, passed_text(token, mailbox(send.sender).address)))
+            passed = passed_text(token, mailbox(send.sender).address)
+            email.headers.update(headers_for(request.provider, passed))
+            api_fields = api_fields_for(request.provider, passed)
         made |= {link.link_id: link for link in email.links}
         answer.emails.append(
             InstrumentedItem(
-                index, delivery, email.html, email.text, email.headers, email.return_path, warnings=email.warnings
+                index,
+                delivery,
+                email.html,
+                email.text,
+                email.headers,
+                email.return_path,
+                api_fields=api_fields,
+                warnings=email.warnings,
             )
         )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,7 +17,7 @@ from msgspec.structs import replace
 
 from decisions.providers import brevo, mailgun, postmark, sendgrid, ses
 from decisions.providers.events import email_of, events_of_report, proved
-from decisions.providers.passing import headers_for, joined, passed_text, read_passed
+from decisions.providers.passing import ApiFields, api_fields_for, headers_for, joined, passed_text, read_passed
 from decisions.providers.report import ProviderReport, meaning_of
 from schemas.events import Bounced, Complained, Deferred, Delivered, Sent, Unsubscribed
 from schemas.providers import PROVIDERS, Provider
@@ -78,9 +80,30 @@ DEFERRALS: dict[Provider, tuple[str, dict[str, Any]]] = {
 }
 
 
-def happened(provider: Provider, word: str, passed: str = TOKEN, **fields: Any) -> list[Any]:
+def report_of_api(provider: Provider, word: str, fields: ApiFields) -> ProviderReport:
+    """The report of an email whose request to the provider's API had these fields."""
+    given = json.loads(msgspec.json.encode(fields))
+    ((name, value),) = given.items()
+    match provider, name:
+        case "ses", "EmailTags":
+            return of_ses(word, tags={tag["Name"]: tag["Value"] for tag in value})
+        case "sendgrid", "custom_args":
+            return of_sendgrid(word, **value)
+        case "postmark", "Metadata":
+            return of_postmark(word, metadata=value)
+        case "mailgun", "v:sendlens":
+            return of_mailgun(word, **{"user-variables": {"sendlens": value}})
+        case "brevo", "headers":
+            return of_brevo(word, **value)
+    raise AssertionError(f"{provider} has no {name}")
+
+
+def happened(
+    provider: Provider, word: str, passed: str = TOKEN, *, after: timedelta = timedelta(), **fields: Any
+) -> list[Any]:
     """The events of a report of an email by which this was passed along."""
     report = with_passed(READ[provider](word, **fields), passed)
+    report = dataclasses.replace(report, at=report.at + after)
     meaning = meaning_of(provider, report.word)
     assert meaning is not None, report.word
     if meaning.kind == "ignored":
@@ -153,6 +176,18 @@ def test_a_delivery_of_the_senders_own_is_told_already_and_one_of_the_platforms_
     assert bounce.bounce_class == "hard"
 
 
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_whichever_report_comes_last_the_email_was_sent_when_it_was_instrumented(provider: Provider) -> None:
+    """Of two rows with one id the newer wins, and in two months both would stand."""
+    text = passed_text(TOKEN, OWN)
+    sent, delivered = happened(provider, DELIVERED[provider], text)
+    sent_too, bounce = happened(provider, BOUNCES[provider], text, after=timedelta(seconds=40))
+    assert sent == sent_too
+    assert sent.at == AT + timedelta(minutes=10)  # the tokens of such an email are that much older than it is
+    assert abs(bounce.at - delivered.at - timedelta(seconds=40)) < timedelta(seconds=1)
+    assert bounce.via == "report"
+
+
 @pytest.mark.parametrize(
     ("provider", "word", "fields", "bounce_class", "category"),
     [
@@ -218,7 +253,7 @@ def test_what_is_passed_along_comes_back_whole_within_each_providers_limits(lead
     assert read_passed(text)[1] == sender
     tags = headers_for("ses", text)["X-SES-MESSAGE-TAGS"]
     found = dict(one.split("=", 1) for one in tags.split(", "))
-    assert all(len(value) <= 256 for value in found.values())
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,256}", word) for tag in found.items() for word in tag)
     assert of_ses("Bounce", tags=found).passed == text
     metadata = {name.removeprefix("X-PM-Metadata-"): value for name, value in headers_for("postmark", text).items()}
     assert len(metadata) <= 10
@@ -232,6 +267,32 @@ def test_what_is_passed_along_comes_back_whole_within_each_providers_limits(lead
     assert of_mailgun("failed", **{"user-variables": variables}).passed == text
     assert of_brevo("spam", **{"X-Mailin-custom": headers_for("brevo", text)["X-Mailin-custom"]}).passed == text
     assert joined({}) == ""
+
+
+@given(
+    lead=st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=16),
+    sender=st.sampled_from(["", OWN, f"{'n' * 64}@{'example.' * 20}com"]),
+)
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_what_an_api_is_given_comes_back_whole_within_its_limits(provider: Provider, lead: str, sender: str) -> None:
+    token = KEYS.sign(Purpose.MESSAGE, replace(CLAIM, lead=lead, campaign="c" * 64, variant="v" * 64))
+    fields = api_fields_for(provider, passed_text(token, sender))
+    found = proved(report_of_api(provider, BOUNCES[provider], fields), KEYS)
+    assert found is not None
+    assert (found.matched_by, found.own_sender) == ("passed", sender)
+    assert isinstance(found.claim, Claim)
+    assert found.claim.lead == lead
+    for tag in fields.email_tags:
+        assert re.fullmatch(r"[A-Za-z0-9_-]{1,256}", tag.name)
+        assert re.fullmatch(r"[A-Za-z0-9_-]{1,256}", tag.value)
+    assert len(fields.metadata) <= 9
+    assert all(len(name) <= 20 and len(value) <= 80 for name, value in fields.metadata.items())
+    assert len(json.dumps(fields.custom_args)) <= 10_000
+
+
+def test_tags_of_ses_that_were_given_with_a_point_in_them_are_still_read() -> None:
+    text = passed_text(TOKEN, OWN)
+    assert of_ses("Bounce", tags={"sendlens-1": text}).passed == text
 
 
 def test_a_time_ahead_of_ours_is_now() -> None:

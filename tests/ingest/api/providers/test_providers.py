@@ -185,6 +185,50 @@ async def test_an_email_that_is_instrumented_for_a_provider_is_sent_when_the_pro
     assert delivery.delivery_id == email["delivery_id"]
 
 
+_WORDS = {
+    "sendgrid": ("bounce", "delivered"), "postmark": ("Bounce", "Delivery"), "mailgun": ("failed", "delivered"),
+    "brevo": ("hard_bounce", "delivered"),
+}  # fmt: skip
+
+
+async def tell(room: Room, provider: str, word: str, fields: dict[str, Any]) -> httpx.Response:
+    """Posts the report of an email whose request to the provider's API had these fields, with the provider's proof."""
+    now, path = datetime.now(UTC), f"/v1/providers/{provider}"
+    if provider == "sendgrid":
+        return await sendgrid(room, [payloads.sendgrid(word, now, **fields["custom_args"])])
+    if provider == "mailgun":
+        event = payloads.mailgun(word, now, **{"user-variables": {"sendlens": fields["v:sendlens"]}})
+        return await room.client.post(path, json=mailgun_body(event, now))
+    if provider == "postmark":
+        body = payloads.postmark(word, now, fields["Metadata"])
+    else:
+        body = payloads.brevo(word, now, **fields["headers"])
+    return await room.client.post(path, json=body, auth=("sendlens", SECRET))
+
+
+@pytest.mark.parametrize("provider", _WORDS)
+async def test_an_email_that_is_given_to_a_providers_api_is_known_by_the_fields_of_its_request(
+    posted: Room, provider: str
+) -> None:
+    before = datetime.now(UTC)
+    answer = await posted.client.post("/v1/instrument", json={"sends": [an_email(provider=provider, lead="own")]})
+    (email,) = answer.json()["emails"]
+    for word in _WORDS[provider]:
+        reported = await tell(posted, provider, word, email["api_fields"])
+        assert reported.json().get("accepted") == 1, reported.text
+    sent, bounce, sent_again, delivered = written(posted)
+    assert sent == sent_again
+    assert before - timedelta(seconds=1) < sent.at <= datetime.now(UTC)
+    assert {event.delivery_id for event in (sent, bounce, delivered)} == {email["delivery_id"]}
+    assert (sent.sender, bounce.bounce_class, bounce.via) == ("news@example.net", "hard", "report")
+
+
+async def test_an_email_of_no_provider_has_no_fields_for_an_api(posted: Room) -> None:
+    answer = await posted.client.post("/v1/instrument", json={"sends": [an_email(lead="own")]})
+    (email,) = answer.json()["emails"]
+    assert "api_fields" not in email
+
+
 async def test_an_email_that_is_not_stored_yet_is_asked_for_again_and_one_of_long_ago_is_given_up(posted: Room) -> None:
     """A return path names an email by its id alone: what campaign it is of, ClickHouse knows."""
     claim = Claim(delivery_id("spring", 1, "nobody"), "spring", 1, "A", "nobody", 1_790_000_000)
