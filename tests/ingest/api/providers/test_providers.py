@@ -55,12 +55,12 @@ async def posted(settings: Settings, own_database: Settings) -> AsyncIterator[Ro
         yield room
 
 
-def sent(room: Room, lead: str) -> str:
+def sent(room: Room, lead: str, campaign: str = "spring") -> str:
     """Has an email of the sender's been sent, as ClickHouse has it; returns what names it."""
-    claim = Claim(delivery_id("spring", 1, lead), "spring", 1, "A", lead, int(datetime.now(UTC).timestamp()))
+    claim = Claim(delivery_id(campaign, 1, lead), campaign, 1, "A", lead, int(datetime.now(UTC).timestamp()))
     event = Sent(
         id=str(event_id(claim.delivery_id, "sent")), at=datetime.now(UTC), delivery_id=str(claim.delivery_id),
-        campaign="spring", step=1, variant="A", lead=lead, sender="news@example.net", recipient_domain="example.com",
+        campaign=campaign, step=1, variant="A", lead=lead, sender="news@example.net", recipient_domain="example.com",
         message_id="", address=room.settings.keyring.address_ids(payloads.TO)[0],
     )  # fmt: skip
     with connect(room.settings) as client:
@@ -227,6 +227,23 @@ async def test_an_email_of_no_provider_has_no_fields_for_an_api(posted: Room) ->
     answer = await posted.client.post("/v1/instrument", json={"sends": [an_email(lead="own")]})
     (email,) = answer.json()["emails"]
     assert "api_fields" not in email
+
+
+async def test_a_bounce_that_also_comes_as_a_mail_is_two_events_of_one_email_that_bounced(posted: Room) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    token = sent(posted, "bounced-twice", campaign="twice")
+    await sendgrid(posted, [payloads.sendgrid("bounce", datetime.now(UTC), sendlens=token)])
+    (reported,) = written(posted)
+    mail_id = str(event_id(reported.delivery_id, "bounce\x1freport-1@mx.example.com"))  # as the reader names a mail's
+    mailed = msgspec.structs.replace(reported, id=mail_id, matched_by="verp")
+    values = {"since": f"{before:%F %T}", "until": f"{datetime.now(UTC) + timedelta(seconds=1):%F %T}"}
+    period = "since = {since:String}, until = {until:String}"
+    numbers = f"SELECT sent, hard_bounced, delivered FROM headline({period}, campaigns = ['twice'])"
+    with connect(posted.settings) as client:
+        insert_lines(client, "events", lines([reported, mailed]))
+        assert client.query(numbers, parameters=values).result_rows == [(1, 1, 0)]
+    timeline = (await posted.client.get("/v1/leads/bounced-twice/timeline")).json()
+    assert [row["kind"] for row in timeline["happenings"]].count("bounce") == 2
 
 
 async def test_an_email_that_is_not_stored_yet_is_asked_for_again_and_one_of_long_ago_is_given_up(posted: Room) -> None:
