@@ -238,7 +238,7 @@ async def test_a_bounce_that_also_comes_as_a_mail_is_two_events_of_one_email_tha
     mailed = msgspec.structs.replace(reported, id=mail_id, matched_by="verp")
     values = {"since": f"{before:%F %T}", "until": f"{datetime.now(UTC) + timedelta(seconds=1):%F %T}"}
     period = "since = {since:String}, until = {until:String}"
-    numbers = f"SELECT sent, hard_bounced, delivered FROM headline({period}, campaigns = ['twice'])"
+    numbers = f"SELECT sent, hard_bounced, delivered FROM headline({period}, campaigns = ['twice']) WHERE sent > 0"
     with connect(posted.settings) as client:
         insert_lines(client, "events", lines([reported, mailed]))
         assert client.query(numbers, parameters=values).result_rows == [(1, 1, 0)]
