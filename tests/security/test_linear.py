@@ -150,6 +150,7 @@ _NO_READERS = {
     "decisions.robots.user_agents.Matcher": "RE2, of what Agents gives it",
     "decisions.sending.own_system.instrumented": "parts_of",
     "decisions.sending.own_system.instrumenting": "settings",
+    "decisions.sending.own_system.instrumented_at": "a number",
     "decisions.sending.own_system.terms_of": "settings",
     "decisions.sending.tracking.account_urls": "settings",
     "decisions.sending.tracking.tracking_url": "mailbox",
