@@ -19,6 +19,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from clickhouse.counting import mark_hours
+from clickhouse.queries import get
 from schemas.errors import Retry
 from schemas.events import lead_key
 
@@ -27,46 +28,6 @@ _CHUNK = 1_000  # emails of one mutation: some 40 kB of its text
 _COUNTED = 200  # hours and days of counts of one mutation
 _SETTINGS = {"mutations_sync": 2, "log_queries": 0}  # answered means done, here and on replicas
 
-_LEADS = """
-SELECT DISTINCT lead FROM events
-WHERE kind = 'sent' AND address IN {addresses:Array(String)} AND NOT startsWith(lead, 'erased:')
-UNION DISTINCT
-SELECT DISTINCT lead FROM retries WHERE lower(JSONExtractString(send, 'to')) = {address:String}
-"""
-_EVERY_LEAD = """
-SELECT DISTINCT lead FROM
-(
-    SELECT lead FROM outcomes UNION ALL SELECT lead FROM events UNION ALL SELECT lead FROM hits
-    UNION ALL SELECT lead FROM lead_emails UNION ALL SELECT lead FROM last_events
-    UNION ALL SELECT lead FROM retries UNION ALL SELECT lead FROM lead_facts WHERE of = 'lead'
-)
-WHERE lead != '' AND NOT startsWith(lead, 'erased:')
-"""
-_EMAILS = """
-SELECT DISTINCT lead, campaign, toString(delivery_id) FROM
-(
-    SELECT lead, campaign, delivery_id FROM events WHERE lead IN {leads:Array(String)}
-    UNION ALL SELECT lead, campaign, delivery_id FROM hits WHERE lead IN {leads:Array(String)}
-    UNION ALL SELECT lead, campaign, delivery_id FROM outcomes WHERE lead IN {leads:Array(String)}
-    UNION ALL SELECT lead, campaign, delivery_id FROM retries WHERE lead IN {leads:Array(String)}
-)
-"""
-_LEFT = "SELECT lead, of, campaign FROM lead_facts FINAL WHERE fact = 'left' AND lead IN {whose:Array(String)}"
-_ERASED = "SELECT lead FROM lead_facts FINAL WHERE of = 'hashed-lead' AND fact = 'erased' AND holds"
-# A domain in which nobody else was mailed tells who it was.
-_OWN_DOMAINS = """
-SELECT recipient_domain FROM events WHERE recipient_domain != ''
-GROUP BY recipient_domain HAVING countIf(delivery_id NOT IN {emails:Array(UUID)}) = 0
-    AND countIf(delivery_id IN {emails:Array(UUID)}) > 0
-"""
-_LINKS = """
-SELECT toString(link_id), url FROM links FINAL
-WHERE positionCaseInsensitive(decodeURLComponent(url), {address:String}) > 0
-"""
-_CALLS = """
-SELECT DISTINCT endpoint, event FROM calls
-WHERE event IN (SELECT id FROM events WHERE delivery_id IN {emails:Array(UUID)})
-"""
 _BLANKED = (
     "address = '', recipient = '', from_address = '', message_id = '', diagnostic = '', subject = '', text = '', "
     "stop_phrase = '', detail = '', user_agent = '', ip = ''"
@@ -107,15 +68,6 @@ _COUNTED_IN = {
         {"hit_counts": "by IN ('network', 'agent', 'user agent') AND "},
     ),
 }
-# Of these hours and their days, what is written: rollups of an older version are stale.
-_WRITTEN = """
-SELECT 'hour' AS grain, slot, written FROM slots FINAL
-WHERE of = {of:String} AND slot IN {slots:Array(DateTime('UTC'))}
-UNION ALL
-SELECT 'day', slot, day_written FROM slots FINAL
-WHERE of = {of:String} AND slot IN (SELECT toStartOfDay(arrayJoin({slots:Array(DateTime('UTC'))})))
-"""
-
 _BLANKED_RARE = "diagnostic = '', subject = '', text = '', stop_phrase = '', detail = ''"
 
 
@@ -145,33 +97,33 @@ class Erasure:
 
     def leads(self, addresses: Sequence[str], address: str) -> set[str]:
         """The leads that were mailed, or wait to be, at an address, known by its keyed hashes and as it is written."""
-        return {str(row[0]) for row in self._ask(_LEADS, addresses=list(addresses), address=address.lower())}
+        return {str(row[0]) for row in self._ask("erasing_leads", addresses=list(addresses), address=address.lower())}
 
     def every_lead(self) -> Iterator[str]:
         """All there are, but those that were erased."""
-        return (str(row[0]) for row in self._ask(_EVERY_LEAD))
+        return (str(row[0]) for row in self._ask("erasing_every_lead"))
 
     def erased(self) -> set[str]:
         """The keyed hashes of the leads that were erased."""
-        return {str(row[0]) for row in self._ask(_ERASED)}
+        return {str(row[0]) for row in self._ask("erasing_erased")}
 
     def emails(self, leads: Sequence[str]) -> list[ErasedEmail]:
-        return [ErasedEmail(*map(str, row)) for row in self._ask(_EMAILS, leads=list(leads))]
+        return [ErasedEmail(*map(str, row)) for row in self._ask("erasing_emails", leads=list(leads))]
 
     def links(self, address: str) -> list[str]:
         """Links whose destination names the address, however it is escaped."""
-        rows = self._ask(_LINKS, address=address)
+        rows = self._ask("erasing_links", address=address)
         return [str(link) for link, url in rows if address.lower() in unquote(str(url)).lower()]
 
     def lists_left(self, whose: Sequence[str]) -> list[str]:
         """The keys of the facts that these leads and addresses left a list."""
-        rows = self._ask(_LEFT, whose=list(whose)) if whose else []
+        rows = self._ask("erasing_left", whose=list(whose)) if whose else []
         return [lead_key(str(lead), "left", of=str(of), campaign=str(name)) for lead, of, name in rows]
 
     def calls(self, emails: Sequence[ErasedEmail]) -> list[str]:
         """The keys of the webhook calls that wait for these emails."""
         ids = [email.delivery_id for email in emails]
-        return [f"{endpoint}/{event}" for endpoint, event in self._ask(_CALLS, emails=ids)] if ids else []
+        return [f"{endpoint}/{event}" for endpoint, event in self._ask("erasing_calls", emails=ids)] if ids else []
 
     def erase(
         self,
@@ -248,11 +200,11 @@ class Erasure:
         table, condition, counts = _COUNTED_IN[of]
         for chunk in by_id:
             found = f"FROM {table} WHERE {condition} GROUP BY slot"
-            slots = [row[0] for row in self._ask(f"SELECT slot {found}", emails=list(chunk))]
+            slots = [row[0] for row in self._select(f"SELECT slot {found}", emails=list(chunk))]
             if not slots:
                 continue
             self._mark(of, slots)
-            written = self._ask(_WRITTEN, of=of, slots=[slot.strftime("%Y-%m-%d %H:%M:%S") for slot in slots])
+            written = self._ask("erasing_written", of=of, slots=[slot.strftime("%Y-%m-%d %H:%M:%S") for slot in slots])
             stale = [
                 f"(grain = '{grain}' AND slot = '{slot:%Y-%m-%d %H:%M:%S}' AND version < {version})"
                 for grain, slot, version in written
@@ -264,7 +216,7 @@ class Erasure:
 
     def _own_domains(self, by_id: Sequence[Sequence[str]]) -> list[str]:
         ids = [one for chunk in by_id for one in chunk]
-        return [str(row[0]) for row in self._ask(_OWN_DOMAINS, emails=ids)] if ids else []
+        return [str(row[0]) for row in self._ask("erasing_own_domains", emails=ids)] if ids else []
 
     def _mutate(self, table: str, verb: str, conditions: Sequence[str], dry_run: bool) -> int:
         return self._update(table, [(f"WHERE {one}", one) for one in conditions], dry_run, verb)
@@ -280,7 +232,7 @@ class Erasure:
         """Carry out each change, after counting the rows of its condition, in which no person is named."""
         rows = 0
         for change, condition in changes:
-            found = int(self._ask(f"SELECT count() FROM {table} FINAL WHERE {condition}")[0][0])  # noqa: S608  # ours
+            found = int(self._select(f"SELECT count() FROM {table} FINAL WHERE {condition}")[0][0])  # noqa: S608  # ours
             rows += found
             if found and not dry_run:
                 self._run(f"ALTER TABLE {table} {verb} {change}", {}, _SETTINGS)
@@ -298,7 +250,10 @@ class Erasure:
         except ClickHouseError as error:
             raise Retry(f"ClickHouse: {str(error)[:200]}") from None
 
-    def _ask(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
+    def _ask(self, name: str, **parameters: Any) -> Sequence[Sequence[Any]]:
+        return self._select(get(name).sql, **parameters)
+
+    def _select(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
         try:
             return self._client.query(sql, parameters=parameters, settings={"log_queries": 0}).result_rows
         except ClickHouseError as error:

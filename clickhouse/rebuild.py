@@ -7,18 +7,11 @@ from collections.abc import Callable, Sequence
 from clickhouse_connect.driver.client import Client
 
 from clickhouse.counting import DERIVED, mark_everything, propagate_campaign, recounted
+from clickhouse.queries import get
 from schemas.errors import Misconfigured
 
 # Tables that a view fills from events, row by row or email by email.
 _FILLED = ("outcomes", "judged_hits", "rare_events", "lead_emails", "last_events")
-_VIEW = "SELECT database, as_select FROM system.tables WHERE database = currentDatabase() AND name = {view:String}"
-_CAMPAIGNS = """
-SELECT campaign, count() AS events
-FROM events
-WHERE campaign NOT IN (SELECT campaign FROM rebuilding)
-GROUP BY campaign
-ORDER BY campaign
-"""
 _MOST_EVENTS = 5_000_000  # of one statement: some 2 GB while emails are made of them
 
 
@@ -32,7 +25,7 @@ def rebuild(client: Client, report: Callable[[str], object]) -> int:
             if table != "slots":  # its versions only ever grow
                 client.command(f"TRUNCATE TABLE {table}")
     done = 0
-    for campaign, events in client.query(_CAMPAIGNS).result_rows:
+    for campaign, events in client.query(get("rebuild_campaigns").sql).result_rows:
         pieces = 1 + int(events) // _MOST_EVENTS
         for piece in range(pieces):
             for table in _FILLED:
@@ -72,7 +65,7 @@ def rebuild_outcomes(client: Client, deliveries: Sequence[str]) -> None:
 def _through_view(client: Client, table: str, where: str) -> str:
     """What the table's materialised view does with a new event, done with all events of some emails."""
     view = f"{table}_from_events"
-    database, select = map(str, client.query(_VIEW, parameters={"view": view}).result_rows[0])
+    database, select = map(str, client.query(get("rebuild_view").sql, parameters={"view": view}).result_rows[0])
     source = f"FROM {database}.events"
     if select.count(source) != 1:
         raise Misconfigured(f"the view {view} is not as `sendlens migrate` makes it")

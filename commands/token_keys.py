@@ -25,16 +25,6 @@ _FILE = "token_keys"
 _MOST_IDS = 256
 # A process that has reported nothing for so many samples is gone.
 _MISSED = 4
-_ALIVE = """
-SELECT role, instance, groupUniqArrayIf(kind, name = 'sendlens_token_key' AND is_last) AS keys
-FROM (
-    SELECT role, instance, name, kind, at = max(at) OVER (PARTITION BY role, instance) AS is_last
-    FROM samples
-    WHERE at > now() - {seconds:UInt32} AND role != 'clickhouse'
-)
-GROUP BY role, instance
-ORDER BY role, instance
-"""
 
 KeyId = Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `token-keys list` shows it.")]
 
@@ -113,6 +103,7 @@ def _is_kept(settings: Settings) -> bool:
 
 def _processes(settings: Settings) -> dict[str, set[str]]:
     """The processes that are alive, and the keys that each verifies, as id:fingerprint."""
+    from clickhouse.ask import rows
     from clickhouse.store import connect
     from schemas.running import running_clickhouse
 
@@ -125,6 +116,6 @@ def _processes(settings: Settings) -> dict[str, set[str]]:
     seconds = int(_MISSED * settings.sample_seconds) + 1
     with connect(settings) as client:
         found: defaultdict[str, set[str]] = defaultdict(set)
-        for role, instance, keys in client.query(_ALIVE, parameters={"seconds": seconds}).result_rows:
+        for role, instance, keys in rows(client, "token_keys_alive", seconds=seconds):
             found[f"{role} {instance}"] |= set(map(str, keys))
         return dict(found)

@@ -12,12 +12,14 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from clickhouse.ask import rows, run
 from clickhouse.counting import mark_everything, propagate
+from clickhouse.queries import get
 from clickhouse.store import error_code
 from commands.backup.progress import ProgressReport
 from schemas.errors import Misconfigured, Retry
@@ -29,27 +31,12 @@ Say = Callable[[str], object]
 # restored first.
 PARTS = ("tables", "events")
 _POLL_SECONDS = 0.2
-_STATE = """
-SELECT status, error, num_entries, total_size, uncompressed_size, bytes_read FROM system.backups WHERE id = {id:String}
-"""
-_NOW = "SELECT now64(3, 'UTC')"
 # An insert that is not over by then is given up by its client and sent again.
 _LONGEST_INSERT = timedelta(minutes=10)
 _LOCATION = re.compile(r"(File\(|Disk\('\w+', |S3\(\w+, )'[\w-]+(/[\w-]+)*'\)")
 _NOT_SET_UP = 318  # INVALID_CONFIG_PARAMETER
-_COUNT_RECENT = "SELECT count() FROM events WHERE stored_at >= {since:DateTime64(3, 'UTC')}"
-_INSERT_RECENT = """
-INSERT INTO events
-SELECT * FROM events
-WHERE stored_at >= {since:DateTime64(3, 'UTC')} AND cityHash64(id) % {pieces:UInt32} = {piece:UInt32}
-"""
 _MOST_EVENTS = 1_000_000  # of one statement, which keeps what is derived of them in memory
 _END = "')"
-_VIEWS = "SELECT name FROM system.tables WHERE database = {database:String} AND engine = 'View' ORDER BY name"
-_ROWS = """
-SELECT table, toUInt64(sum(rows)) FROM system.parts
-WHERE database = {database:String} AND active GROUP BY table ORDER BY table
-"""
 
 
 @dataclass(frozen=True)
@@ -74,13 +61,14 @@ class BackupLocation:
 
 def clock(client: Client) -> datetime:
     """What time it is for ClickHouse, which dates rows by it."""
-    now: datetime = client.query(_NOW).result_rows[0][0]
-    return now.replace(tzinfo=UTC)
+    now: datetime
+    ((now,),) = rows(client, "backup_now")
+    return now
 
 
 def rows_of(client: Client, database: str) -> dict[str, int]:
     """The rows of each table, those included that a merge will drop."""
-    return {str(table): int(rows) for table, rows in client.query(_ROWS, parameters={"database": database}).result_rows}
+    return {str(table): int(count) for table, count in rows(client, "backup_rows", database=database)}
 
 
 def back_up(client: Client, settings: Settings, location: BackupLocation, say: Say) -> tuple[int, int]:
@@ -91,7 +79,7 @@ def back_up(client: Client, settings: Settings, location: BackupLocation, say: S
     database, cluster = settings.clickhouse_database, _on_cluster(settings)
     events = _events(settings)
     # A view has no rows, and every `sendlens migrate` makes them all.
-    views = [str(name) for (name,) in client.query(_VIEWS, parameters={"database": database}).result_rows]
+    views = [str(name) for (name,) in rows(client, "backup_views", database=database)]
     excepted = ", ".join(f"{database}.{table}" for table in (*events, *views))
     what = {
         "tables": f"DATABASE {database} EXCEPT TABLES {excepted}",
@@ -151,15 +139,12 @@ def mend(client: Client, began_at: datetime) -> int:
     those of the backup may be older or newer than its `slots`.
     """
     given: dict[str, str | int] = {"since": f"{began_at - _LONGEST_INSERT:%Y-%m-%d %H:%M:%S}"}
-    ((count,),) = client.query(_COUNT_RECENT, parameters=given).result_rows
+    ((count,),) = rows(client, "backup_count_recent", **given)
     given["pieces"] = 1 + int(count) // _MOST_EVENTS
     for piece in range(int(given["pieces"]) if count else 0):
         batch = secrets.token_hex(16)
-        client.command(
-            _INSERT_RECENT,
-            parameters=given | {"piece": piece},
-            settings={"log_comment": batch, "insert_deduplicate": 0},
-        )
+        again = given | {"piece": piece}
+        run(client, get("backup_insert_recent"), again, log_comment=batch, insert_deduplicate=0)
         propagate(client, batch)
     mark_everything(client)
     return int(count)
@@ -180,9 +165,7 @@ def _carry_out(client: Client, statement: str, what: str, say: Say) -> tuple[int
         answer = client.command(statement)  # id and status
         id = str(answer[0] if isinstance(answer, list) else answer).partition("\t")[0]
         while True:
-            ((status, error, entries, total, written, was_read),) = client.query(
-                _STATE, parameters={"id": id}
-            ).result_rows
+            ((status, error, entries, total, written, was_read),) = rows(client, "backup_state", id=id)
             progress.total = int(total)
             if status in ("BACKUP_CREATED", "RESTORED"):
                 progress.reach(int(total))

@@ -61,8 +61,8 @@ def described() -> str:
 
 
 @contextlib.contextmanager
-def deployment(workshop: Workshop) -> Iterator[Deployment]:
-    """A broker on the load core with empty topics of this run alone."""
+def deployment(workshop: Workshop, core: int | str | None = None) -> Iterator[Deployment]:
+    """A broker, on the load core unless another is named, with empty topics of this run alone."""
     kafka = outside_kafka()
     if kafka:
         made = Deployment(workshop, kafka, f"bench-{secrets.token_hex(4)}-")
@@ -74,7 +74,8 @@ def deployment(workshop: Workshop) -> Iterator[Deployment]:
         return
     port = free_port()
     made = Deployment(workshop, f"127.0.0.1:{port}", "")
-    with workshop.running("broker", python("-m", "sendlens", "broker"), core=workshop.load_core, env=made.env) as job:
+    core = workshop.load_core if core is None else core
+    with workshop.running("broker", python("-m", "sendlens", "broker"), core=core, env=made.env) as job:
         made.jobs["broker"] = job
         workshop.await_(job, lambda: listens(port))
         create_topics(made.settings)

@@ -61,8 +61,8 @@ def measure(workshop: Workshop, *, quick: bool) -> Section:
         how=(
             f"Visitors fetch {_RATE:,} pixels a second for {seconds:.0f} s, each another email's, due by the clock "
             "whatever the server does. Ingest, the worker (judge and store), broker and ClickHouse are processes with "
-            f"the settings they come with: settle delay {SETTLE:g} s. Ingest and worker share one core; broker, "
-            "ClickHouse, visitors and the one who asks share the other. Both tables are asked for new rows over and "
+            f"the settings they come with: settle delay {SETTLE:g} s. They, the visitors and the "
+            "one who asks share both cores as the machine hands them out. Both tables are asked for new rows over and "
             "over; a hit's time runs from when its request was sent to when the first answer with its row had come, "
             "so it includes ingest's answer and is too long by up to one look. Every hit must be answered and come "
             f"into both tables, or the benchmark fails. The first {_WARM_SECONDS:.0f} s are not counted; a third of "

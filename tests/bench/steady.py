@@ -22,7 +22,7 @@ SETTLE = 5.0  # as it is set by default
 
 @dataclass(slots=True)
 class Installation:
-    """Ingest and a worker with judge and store on the server core; broker and ClickHouse on the other."""
+    """Ingest, a worker with judge and store, broker and ClickHouse on both cores, as the machine hands them out."""
 
     made: Deployment
     client: Client
@@ -32,16 +32,16 @@ class Installation:
 @contextlib.contextmanager
 def installation(workshop: Workshop) -> Iterator[Installation]:
     """One with the settings that it comes with, but for places."""
-    with deployment(workshop) as made:
+    cores = workshop.both_cores
+    with deployment(workshop, cores) as made:
         made.with_(settle_seconds=SETTLE, ingest_port=free_port(), trusted_proxies="127.0.0.1/32")
-        with database(workshop, made) as client, contextlib.ExitStack() as stack:
-            core = workshop.server_core
+        with database(workshop, made, cores) as client, contextlib.ExitStack() as stack:
             stages = ("--stage", "judge", "--stage", "store")
             worker = stack.enter_context(
-                workshop.running("worker", python("-m", "sendlens", "work", *stages), core=core, env=made.env)
+                workshop.running("worker", python("-m", "sendlens", "work", *stages), core=cores, env=made.env)
             )
             ingest = stack.enter_context(
-                workshop.running("ingest", python("-m", "sendlens", "ingest"), core=core, env=made.env)
+                workshop.running("ingest", python("-m", "sendlens", "ingest"), core=cores, env=made.env)
             )
             workshop.await_(ingest, lambda: is_ready(made.settings.ingest_port))
             workshop.await_(worker, lambda: worker.log.read_text("utf-8", "replace").count("stage reads") == 2)
@@ -75,6 +75,6 @@ def visits(workshop: Workshop, to: Installation, rate: float, seconds: float) ->
     file = workshop.folder / f"visits-{free_port()}"
     port = to.made.settings.ingest_port
     command = python("-m", "tests.bench.visitors", str(port), str(rate), str(seconds), str(file))
-    with workshop.running("visitors", command, core=workshop.load_core, env=to.made.env) as job:
+    with workshop.running("visitors", command, core=workshop.both_cores, env=to.made.env) as job:
         yield Visits(job, rate, seconds, file)
     file.unlink(missing_ok=True)

@@ -83,14 +83,15 @@ def _stored(workshop: Workshop, name: str, load: Load) -> Drained:
 
 
 @contextlib.contextmanager
-def database(workshop: Workshop, made: Deployment) -> Iterator[Client]:
-    """An embedded ClickHouse of this run alone, migrated."""
+def database(workshop: Workshop, made: Deployment, core: int | str | None = None) -> Iterator[Client]:
+    """An embedded ClickHouse of this run alone, migrated, on the load core unless another is named."""
     port = free_port()
     folder = workshop.folder / f"clickhouse-{port}"
     password = secrets.token_hex(16)  # else the server makes one of its own, and nobody else is told
     made.with_(clickhouse_url=f"http://127.0.0.1:{port}", clickhouse_password=password, data_dir=folder)
     command = python("-m", "sendlens", "clickhouse")
-    with workshop.running("clickhouse", command, core=workshop.load_core, env=made.env) as job:
+    core = workshop.load_core if core is None else core
+    with workshop.running("clickhouse", command, core=core, env=made.env) as job:
         made.jobs["clickhouse"] = job
         workshop.await_(job, lambda: listens(port))
         migrate(made.settings)

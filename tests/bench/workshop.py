@@ -131,6 +131,7 @@ class Workshop:
         self._cores = os.sched_getaffinity(0)
         cores = sorted(self._cores)
         self.server_core, self.load_core = cores[0], cores[-1]
+        self.both_cores = f"{cores[0]},{cores[-1]}"  # for what runs as on a machine of its own
         self.folder = Path(tempfile.mkdtemp(prefix="sendlens-bench-"))
         self.token_keys = f"1:{secrets.token_hex(32)}"
         self._jobs: list[Job] = []
@@ -170,7 +171,7 @@ class Workshop:
 
     @contextlib.contextmanager
     def running(
-        self, name: str, command: Sequence[str], *, core: int, env: Mapping[str, str] | None = None
+        self, name: str, command: Sequence[str], *, core: int | str, env: Mapping[str, str] | None = None
     ) -> Iterator[Job]:
         """`start`, and the end of it."""
         job = self.start(name, command, core=core, env=env)
