@@ -59,7 +59,7 @@ from schemas.topics import CAMPAIGNS, DELIVERIES, EVENTS, HITS, LEADS, LINKS, PA
 from stream.endpoints_view import endpoints_view
 from stream.facts import ActiveFacts
 from stream.gate.broker_gate import gate_of
-from stream.gc_tuning import freeze_loaded_objects
+from stream.memory_tuning import freeze_loaded_objects
 from stream.publisher import Publisher
 from stream.snapshot import Snapshot
 from stream.state import StateTopic
