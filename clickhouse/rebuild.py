@@ -12,6 +12,7 @@ from schemas.errors import Misconfigured
 # Tables that a view fills from events, row by row or email by email.
 _FILLED = ("outcomes", "judged_hits", "rare_events", "lead_emails", "last_events")
 _VIEW = "SELECT database, as_select FROM system.tables WHERE database = currentDatabase() AND name = {view:String}"
+_HOW_FAR = "SELECT count() AS begun, countIf(campaign != '') AS campaigns FROM rebuilding"
 _CAMPAIGNS = """
 SELECT campaign, count() AS events
 FROM events
@@ -25,9 +26,12 @@ _MOST_EVENTS = 5_000_000  # of one statement: some 2 GB while emails are made of
 def rebuild(client: Client, report: Callable[[str], object]) -> int:
     """Rebuild everything derived from `events`, campaign by campaign, calling `report` with each; returns how
     many. Interrupted, the next call goes on. Until it is done, numbers lack what was not reached."""
-    if not is_rebuilding(client):
+    begun, campaigns = client.query(_HOW_FAR).result_rows[0]
+    if not begun:
         client.insert("rebuilding", [[""]], column_names=["campaign"])
-        mark_everything(client)  # before the counts go: a query that finds none of them reads row by row
+    if not campaigns:  # also where a migration has asked for it, and rollups lack what is new
+        mark_everything(client)
+    if not begun:  # now a query that finds no counts reads row by row
         for table in DERIVED:
             if table != "slots":  # its versions only ever grow
                 client.command(f"TRUNCATE TABLE {table}")

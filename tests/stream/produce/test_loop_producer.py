@@ -14,7 +14,8 @@ from kafka.errors import KafkaConnectionError, KafkaError
 
 from schemas.settings import Settings, load
 from schemas.topics import HITS
-from stream.produce.loop_producer import Address, LoopProducer
+from stream.produce.broker_links import Address
+from stream.produce.loop_producer import LoopProducer
 from tests.ingest.room import records
 from tests.support.broker import Broker, create_topics
 from tests.support.waiting import until
