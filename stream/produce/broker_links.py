@@ -83,7 +83,7 @@ class BrokerLinks:
 
 def pause(failures: int) -> float:
     """Seconds before another try after so many, one or more, that failed in a row."""
-    return min(_LONGEST_PAUSE_SECONDS, _PAUSE_SECONDS * 2 ** min(failures - 1, 10))
+    return min(_LONGEST_PAUSE_SECONDS, _PAUSE_SECONDS * 2.0 ** min(failures - 1, 10))
 
 
 def jitter() -> float:

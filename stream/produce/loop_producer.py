@@ -44,7 +44,7 @@ _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 Delivered = Callable[[KafkaError | None], None]
 
 
-class ProducerSpent(KafkaError):
+class ProducerSpent(KafkaError):  # type: ignore[misc]  # kafka-python is untyped
     """Not known to be delivered, and nothing more can be under this producer's id."""
 
 
@@ -233,9 +233,9 @@ class LoopProducer:
                 again.append(queue)
         if self._closed or not again:
             return
-        share = jitter()  # one for all: what failed alike is tried again in one request
+        now, share = self._loop.time(), jitter()  # of all: what failed alike is tried again in one request
         for queue in again:
-            self._loop.call_later(share * pause(queue.failures), self._make_due, queue)
+            self._loop.call_at(now + share * pause(queue.failures), self._make_due, queue)
         try:
             self._leaders.look_again()
         except Exception as error:  # what failed is tried again all the same
