@@ -11,6 +11,7 @@ from kafka.protocol.producer import ProduceRequest, ProduceResponse
 from kafka.record.memory_records import MemoryRecords
 
 from stream.produce.broker_links import Address
+from tests.support.waiting import idle
 
 TAKEN, TOO_LARGE, ELSEWHERE, OUT_OF_ORDER, DUPLICATE = 0, 10, 6, 45, 46
 _Response = ProduceResponse.TopicProduceResponse
@@ -102,3 +103,4 @@ async def paper_broker() -> AsyncIterator[tuple[PaperBroker, Address]]:
         yield broker, address
     finally:
         broker.close()
+        await idle()  # for those who were served to be gone
