@@ -20,7 +20,7 @@ OUTCOMES = {
     "opened_with_pixel": "The same of an email with a pixel, which the open rate counts.",
     "not_opened": "Delivered with a pixel, and no person opened it or followed a link.",
     "clicked": "A person followed a link.",
-    "not_clicked": "Delivered, and no person followed a link.",
+    "not_clicked": "Delivered with links, and no person followed one.",
     "replied": "A person answered.",
     "asked_to_stop": "A person asked in a reply for no more mail.",
     "not_replied": "Delivered, and no person answered.",

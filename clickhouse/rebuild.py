@@ -18,9 +18,12 @@ _MOST_EVENTS = 5_000_000  # of one statement: some 2 GB while emails are made of
 def rebuild(client: Client, report: Callable[[str], object]) -> int:
     """Rebuild everything derived from `events`, campaign by campaign, calling `report` with each; returns how
     many. Interrupted, the next call goes on. Until it is done, numbers lack what was not reached."""
-    if not is_rebuilding(client):
+    begun, campaigns = client.query(get("rebuild_how_far").sql).result_rows[0]
+    if not begun:
         client.insert("rebuilding", [[""]], column_names=["campaign"])
-        mark_everything(client)  # before the counts go: a query that finds none of them reads row by row
+    if not campaigns:  # also where a migration has asked for it, and rollups lack what is new
+        mark_everything(client)
+    if not begun:  # now a query that finds no counts reads row by row
         for table in DERIVED:
             if table != "slots":  # its versions only ever grow
                 client.command(f"TRUNCATE TABLE {table}")

@@ -29,6 +29,7 @@ from schemas.errors import Misconfigured, Reject, Retry
 from schemas.settings import Settings
 from schemas.topics import Topic
 from stream.produce.loop_producer import LoopProducer
+from stream.produce.produce_request import API_KEY, VERSION
 from stream.produce.topic_leaders import TopicLeaders
 from stream.record_limits import RecordLimits
 from stream.wakeup.wake_ups import wake_ups
@@ -294,7 +295,10 @@ class Publisher:
         return producer
 
     def _warm(self, producer: KafkaProducer) -> None:
-        """Fetch what `send` would otherwise wait for. Raises Misconfigured when a topic is not as we are set."""
+        """Fetch what `send` would otherwise wait for. Raises Misconfigured when a topic is not as we are set, or the
+        broker takes no records of a LoopProducer."""
+        if self._busy is not None:
+            _check_version(producer)
         for topic in self._topics:
             name, want = self._settings.topic(topic), self._settings.partitions_of(topic)
             found = None
@@ -311,6 +315,16 @@ class Publisher:
             if producer._transaction_manager.has_producer_id() or self._stopping.wait(0.02):
                 return
         raise KafkaTimeoutError("the broker has given the producer no id")
+
+
+def _check_version(producer: KafkaProducer) -> None:
+    known = producer._sender._client._manager.broker_version_data
+    lowest, highest = (known.api_versions or {}).get(API_KEY, (0, 0))
+    if not lowest <= VERSION <= highest:
+        raise Misconfigured(
+            f"Kafka (it speaks as {known.broker_version_str}) takes Produce {lowest} to {highest}, hits are written "
+            f"by Produce {VERSION}: it must be 2.1 or later, with no proxy before it that is older"
+        )
 
 
 def _is_fatal(producer: KafkaProducer) -> bool:

@@ -11,3 +11,7 @@ FROM events
 WHERE campaign NOT IN (SELECT campaign FROM rebuilding)
 GROUP BY campaign
 ORDER BY campaign
+
+-- name: rebuild_how_far
+-- Whether a rebuild has begun, and of how many campaigns it is done.
+SELECT count() AS begun, countIf(campaign != '') AS campaigns FROM rebuilding

@@ -14,5 +14,9 @@ ALTER TABLE email_counts
     ADD COLUMN IF NOT EXISTS not_clicked UInt32 AFTER not_opened,
     ADD COLUMN IF NOT EXISTS not_replied UInt32 AFTER not_clicked;
 
--- All rollups are made again: an empty name asks for it, where there is anything to count.
-INSERT INTO rebuilding SELECT DISTINCT '' FROM events;
+-- Rollups of emails are made again, because those that are there know nothing of these; `emails` has all that they need.
+INSERT INTO slots (of, slot, written, day_written)
+SELECT of, slot, max(written) > 0 AS is_written, 1 AS day_written
+FROM slots
+WHERE of = 'email'
+GROUP BY of, slot;

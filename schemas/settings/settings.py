@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.keys import ApiKey, parse, whole
 from schemas.settings.kafka_files import kafka_missing
-from schemas.settings.kinds import EndpointOrEmpty, Hosts, Networks, Timezone, Url, UrlOrEmpty
+from schemas.settings.kinds import EndpointOrEmpty, Hosts, Networks, Servers, Timezone, Url, UrlOrEmpty
 from schemas.tokens import Keyring
 from schemas.topics import Topic, delivery_partition, is_delivery, text_partition
 
@@ -64,7 +64,9 @@ class Settings(BaseSettings):
         "`campaigns`, `sends`, `read`, `export`, `page`, `webhooks`, `suppressions`, `metrics`.",
     )
 
-    kafka: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, `host:port,host:port`.")
+    kafka: Servers = Field(
+        "127.0.0.1:9092", description="Kafka bootstrap servers, `host:port,host:port`, without TLS and SASL."
+    )
     topic_prefix: str = Field("", description="Put before every topic and consumer group name, to share a cluster.")
     partitions: int = Field(
         12, ge=1, le=1000, description="Partitions of the hot topics; the most workers a stage can use."

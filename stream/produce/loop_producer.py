@@ -21,9 +21,9 @@ from typing import Protocol
 
 from kafka.errors import (
     DuplicateSequenceNumberError,
-    InvalidMetadataError,
     KafkaConnectionError,
     KafkaError,
+    LeaderNotAvailableError,
     MessageSizeTooLargeError,
     RecordListTooLargeError,
     RetriableError,
@@ -31,17 +31,21 @@ from kafka.errors import (
 )
 
 from stream.produce.broker_link import BrokerLink
+from stream.produce.broker_links import Address, BrokerLinks, jitter, pause
 from stream.produce.produce_request import produce_request, produce_response
 from stream.produce.record_batch import record_batch
 
 _CLIENT = b"sendlens-ingest"
-# As kafka-python's: how long the broker may wait for its replicas, and we for the broker; the pause before a resend.
+# As kafka-python's: how long the broker may wait for its replicas, and we for the broker; how long a record is tried.
 _REQUEST_MS = 30_000
-_AGAIN_SECONDS = 0.1
-_CONNECT_SECONDS = 5.0
+_DELIVERY_SECONDS = 120.0
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
-Address = tuple[str, int]
 Delivered = Callable[[KafkaError | None], None]
+
+
+class ProducerSpent(KafkaError):  # type: ignore[misc]  # kafka-python is untyped
+    """Not known to be delivered, and nothing more can be under this producer's id."""
 
 
 class Leaders(Protocol):
@@ -60,25 +64,31 @@ class Leaders(Protocol):
 class _Record:
     value: bytes
     delivered: Delivered
+    since: float  # by the loop's clock
     batch: bytes = b""  # once it was sent, and the same whenever it is sent again
 
 
 @dataclass(slots=True, eq=False)
 class _PartitionQueue:
-    """A partition: its records in order, the first of them in flight or not, and the sequence number of the next."""
+    """A partition: its records in order, the first of them in flight or not, and that one's sequence number."""
 
     partition: int
     records: deque[_Record] = field(default_factory=deque)
     in_flight: bool = False
     sequence: int = 0
+    resent: bool = False  # what is in flight was sent before, and the broker may have it of then
+    failures: int = 0  # of the first record, in a row
+
+
+_Failure = tuple[_PartitionQueue, KafkaError]
 
 
 class LoopProducer:
     """Delivers each record once and in order, with acks=all, however often it takes. All on the event loop.
 
     One batch of a partition is in flight at a time. It is sent again, the same bytes, until the broker answers with
-    success or with an error that no resend can mend. After such an error, but that a record is too large, no sequence
-    number is certain: close it and make another with another id.
+    success or with an error that no resend can mend, or for two minutes. After any error, but that a record is too
+    large, no sequence number is certain: close it and make another with another id.
     """
 
     def __init__(self, topic: str, leaders: Leaders, producer_id: int, producer_epoch: int) -> None:
@@ -88,8 +98,7 @@ class LoopProducer:
         self._loop = asyncio.get_running_loop()
         self._queues: dict[int, _PartitionQueue] = {}
         self._due: dict[_PartitionQueue, None] = {}  # in order
-        self._links: dict[Address, BrokerLink] = {}
-        self._connecting: dict[Address, asyncio.Task[None]] = {}
+        self._links = BrokerLinks(_REQUEST_MS / 1000)
         self._correlation = 0
         self._unanswered = 0
         self._answered_all = asyncio.Event()
@@ -103,7 +112,7 @@ class LoopProducer:
             queue = self._queues[partition] = _PartitionQueue(partition)
         self._unanswered += 1
         self._answered_all.clear()
-        queue.records.append(_Record(value, delivered))
+        queue.records.append(_Record(value, delivered, self._loop.time()))
         if len(queue.records) == 1:
             self._make_due(queue)
 
@@ -115,10 +124,7 @@ class LoopProducer:
     def close(self, error: KafkaError) -> None:
         """Send no more. Records that were not answered get this error; Kafka may have them."""
         self._closed = True
-        for task in self._connecting.values():
-            task.cancel()
-        for link in list(self._links.values()):
-            link.close()
+        self._links.close()
         left = [record for queue in self._queues.values() for record in queue.records]
         self._queues.clear()
         for record in left:
@@ -135,34 +141,46 @@ class LoopProducer:
         if self._closed:
             return
         by_address: dict[Address, list[_PartitionQueue]] = {}
+        leaderless: list[_Failure] = []
         for queue in due:
             if queue.in_flight or not queue.records:
                 continue
-            address = self._leaders.of(queue.partition)
+            address = self._leader_of(queue)
             if address is None:
-                self._again([queue], True)
+                leaderless.append((queue, LeaderNotAvailableError("nobody knows the partition's leader")))
             else:
                 by_address.setdefault(address, []).append(queue)
         for address, queues in by_address.items():
             link = self._links.get(address)
             if link is None:
-                self._connect(address, queues)
+                self._links.dial(address, partial(self._dialled, queues))
             else:
-                self._ask(link, queues)
+                self._ask(link, address, queues)
+        self._failed(leaderless)
 
-    def _ask(self, link: BrokerLink, queues: Sequence[_PartitionQueue]) -> None:
+    def _leader_of(self, queue: _PartitionQueue) -> Address | None:
+        try:
+            return self._leaders.of(queue.partition)
+        except Exception as error:  # whatever it is: a partition that is neither due nor in flight would stand still
+            self._report(error)
+            return None
+
+    def _ask(self, link: BrokerLink, address: Address, queues: Sequence[_PartitionQueue]) -> None:
         now = time.time_ns() // 1_000_000
         for queue in queues:
             queue.in_flight = True
             record = queue.records[0]
-            if not record.batch:
+            queue.resent = bool(record.batch)
+            if not queue.resent:
                 record.batch = record_batch(record.value, now, *self._producer, queue.sequence)
         self._correlation = (self._correlation + 1) & 0x7FFF_FFFF
         batches = [(queue.partition, queue.records[0].batch) for queue in queues]
         request = produce_request(self._correlation, _CLIENT, self._topic, _REQUEST_MS, batches)
-        link.ask(self._correlation, request, partial(self._answered, link, queues))
+        link.ask(self._correlation, request, partial(self._answered, link, address, queues))
 
-    def _answered(self, link: BrokerLink, queues: Sequence[_PartitionQueue], frame: bytes | None) -> None:
+    def _answered(
+        self, link: BrokerLink, address: Address, queues: Sequence[_PartitionQueue], frame: bytes | None
+    ) -> None:
         if self._closed:
             return
         codes: dict[int, int] = {}
@@ -171,25 +189,21 @@ class LoopProducer:
                 codes = dict(produce_response(frame))
             except ValueError:
                 link.close()
-        failed: list[tuple[_PartitionQueue, KafkaError]] = []
+        failed: list[_Failure] = []
         for queue in queues:
             queue.in_flight = False
-            error = _error(codes.get(queue.partition))
-            if error is None:
-                self._delivered(queue, None)
-            else:
+            code = codes.get(queue.partition)
+            error = _no_answer(address) if code is None else _error(code, queue.resent)
+            if error is not None:
                 failed.append((queue, error))
-        again = [(queue, error) for queue, error in failed if isinstance(error, RetriableError)]
-        if again:
-            elsewhere = any(isinstance(error, InvalidMetadataError) for _, error in again)
-            self._again([queue for queue, _ in again], elsewhere)
-        for queue, error in failed:
-            if not isinstance(error, RetriableError) and not self._closed:  # it may be closed for the first of them
-                self._delivered(queue, error)
+            elif not self._closed:
+                self._delivered(queue, None)
+        self._failed(failed)
 
     def _delivered(self, queue: _PartitionQueue, error: KafkaError | None) -> None:
         record = queue.records.popleft()
-        if not isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):  # refused: its number is free
+        queue.failures = 0
+        if not isinstance(error, _TOO_LARGE):  # refused: its number is free
             queue.sequence = (queue.sequence + 1) & 0x7FFF_FFFF
         if queue.records:
             self._make_due(queue)
@@ -199,45 +213,57 @@ class LoopProducer:
         self._unanswered -= 1
         if not self._unanswered:
             self._answered_all.set()
-        record.delivered(error)
+        try:
+            record.delivered(error)
+        except Exception as raised:  # its own trouble, and no other record's
+            self._report(raised)
 
-    def _again(self, queues: Sequence[_PartitionQueue], elsewhere: bool) -> None:
+    def _failed(self, failed: Sequence[_Failure]) -> None:
+        """Give up what no resend mends and what was tried for long enough; have the rest tried again after a pause."""
+        again: list[_PartitionQueue] = []
+        for queue, error in failed:
+            if self._closed:  # for one of them
+                return
+            if not isinstance(error, RetriableError):
+                self._delivered(queue, error)
+            elif self._loop.time() - queue.records[0].since > _DELIVERY_SECONDS:
+                self._delivered(queue, ProducerSpent(f"not delivered in {_DELIVERY_SECONDS:.0f} s: {error!r}"))
+            else:
+                queue.failures += 1
+                again.append(queue)
+        if self._closed or not again:
+            return
+        now, share = self._loop.time(), jitter()  # of all: what failed alike is tried again in one request
+        for queue in again:
+            self._loop.call_at(now + share * pause(queue.failures), self._make_due, queue)
+        try:
+            self._leaders.look_again()
+        except Exception as error:  # what failed is tried again all the same
+            self._report(error)
+
+    def _dialled(self, queues: Sequence[_PartitionQueue], error: KafkaError | None) -> None:
         if self._closed:
             return
-        if elsewhere:
-            self._leaders.look_again()
-        self._loop.call_later(_AGAIN_SECONDS, self._all_due, queues)
-
-    def _all_due(self, queues: Sequence[_PartitionQueue]) -> None:
+        if error is not None:
+            self._failed([(queue, error) for queue in queues])
+            return
         for queue in queues:
             self._make_due(queue)
 
-    def _connect(self, address: Address, queues: Sequence[_PartitionQueue]) -> None:
-        """Connect to the broker, once, and send then; what comes meanwhile waits for the same connection."""
-        task = self._connecting.get(address)
-        if task is None:
-            task = self._connecting[address] = self._loop.create_task(self._connected(address))
-        task.add_done_callback(lambda _: self._all_due(queues) if address in self._links else self._again(queues, True))
-
-    async def _connected(self, address: Address) -> None:
-        def lost(link: BrokerLink) -> None:
-            if self._links.get(address) is link:
-                del self._links[address]
-
-        try:
-            async with asyncio.timeout(_CONNECT_SECONDS):
-                _, link = await self._loop.create_connection(lambda: BrokerLink(_REQUEST_MS / 1000, lost), *address)
-            if link.connected:
-                self._links[address] = link
-        except (OSError, UnicodeError):  # TimeoutError is an OSError; a name that can be none in DNS is the other
-            pass
-        finally:
-            del self._connecting[address]
+    def _report(self, error: Exception) -> None:
+        self._loop.call_exception_handler({"message": "while hits were produced", "exception": error})
 
 
-def _error(code: int | None) -> KafkaError | None:
+def _no_answer(address: Address) -> KafkaError:
+    return KafkaConnectionError(f"{address[0]}:{address[1]} did not answer")
+
+
+def _error(code: int, resent: bool) -> KafkaError | None:
     """What a partition's code says of its batch: None when Kafka has it."""
-    if code is None:
-        return KafkaConnectionError("no answer")
-    # A duplicate is a batch that was sent again because the first answer was lost.
-    return None if code in (0, DuplicateSequenceNumberError.errno) else for_code(code)()
+    if code == 0 or (resent and code == DuplicateSequenceNumberError.errno):
+        return None
+    error = for_code(code)()
+    if resent and isinstance(error, _TOO_LARGE):
+        # Its number is not free: under it the broker would take the next record for this one, and throw it away.
+        return ProducerSpent("too large for the broker now, which may have it of an earlier try")
+    return error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from struct import Struct, error
 
-_API_KEY, _VERSION = 0, 7
+API_KEY, VERSION = 0, 7
 _SIZE = Struct(">i")
 _HEAD = Struct(">hhih")  # API, version, correlation id, length of the client's id
 _FIXED = Struct(">hhiih")  # no transaction, acks, timeout, one topic, the length of its name
@@ -25,7 +25,7 @@ def produce_request(
     parts = [part for number, batch in batches for part in (_PART.pack(number, len(batch)), batch)]
     body = b"".join(
         (
-            _HEAD.pack(_API_KEY, _VERSION, correlation, len(client)),
+            _HEAD.pack(API_KEY, VERSION, correlation, len(client)),
             client,
             _FIXED.pack(-1, _ALL_IN_SYNC, timeout_ms, 1, len(topic)),
             topic,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from kafka import KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 
-from stream.produce.loop_producer import Address
+from stream.produce.broker_links import Address
 
 
 class TopicLeaders:
@@ -16,8 +16,9 @@ class TopicLeaders:
 
     def of(self, partition: int) -> Address | None:
         """Where the partition's leader listens, None while nobody knows."""
-        node = self._metadata.leader_for_partition(TopicPartition(self._topic, partition))
-        found = None if node is None or node < 0 else self._metadata.broker_metadata(node)
+        # Read once: the thread may put other metadata in its place at any moment, and these may lack the topic.
+        known = self._metadata._partitions.get(self._topic, {}).get(partition)
+        found = None if known is None or known.leader_id < 0 else self._metadata.broker_metadata(known.leader_id)
         return None if found is None else (found.host, found.port)
 
     def look_again(self) -> None:

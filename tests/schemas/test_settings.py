@@ -174,6 +174,29 @@ def test_kafka_servers_are_separated_by_commas() -> None:
     assert load(kafka="a:9092, b:9092,").kafka_servers == ["a:9092", "b:9092"]
 
 
+@pytest.mark.parametrize("servers", ["kafka", "kafka_1.example.com:9092", "[::1]:9092", "192.0.2.7:65535"])
+def test_kafka_is_where_a_host_is_named(servers: str) -> None:
+    assert load(kafka=servers).kafka == servers
+
+
+@pytest.mark.parametrize(
+    "servers",
+    [*("", " , ", "kafka:", ":9092", "kafka:x", "kafka:0", "kafka:65536", "::1:9092", "a:9092 b:9092", "a:9092/x"),
+     f"sendlens:{SECRET}@kafka:9092"],
+)  # fmt: skip
+def test_what_is_no_place_of_kafka_is_refused(servers: str) -> None:
+    with pytest.raises(Misconfigured, match=r"SENDLENS_KAFKA: .*must be host:port") as refused:
+        load(kafka=servers)
+    assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize("protocol", ["SASL_SSL", "SSL", "PLAINTEXT", "tcp", "kafka"])
+def test_a_protocol_of_kafka_is_refused_with_the_reason(protocol: str) -> None:
+    with pytest.raises(Misconfigured, match=r"SENDLENS_KAFKA: .*without TLS and SASL") as refused:
+        load(kafka=f"{protocol}://sendlens:{SECRET}@kafka:9092")
+    assert SECRET not in str(refused.value)
+
+
 def test_settings_do_not_change_after_they_were_read() -> None:
     settings = load()
     with pytest.raises(ValueError, match="frozen"):

@@ -14,9 +14,11 @@ from kafka.errors import KafkaConnectionError, KafkaError
 
 from schemas.settings import Settings, load
 from schemas.topics import HITS
-from stream.produce.loop_producer import Address, LoopProducer
+from stream.produce.broker_links import Address
+from stream.produce.loop_producer import LoopProducer, ProducerSpent
+from tests.ingest.hits.test_too_large import limit
 from tests.ingest.room import records
-from tests.support.broker import Broker, create_topics
+from tests.support.broker import Broker, Tansu, create_topics
 from tests.support.waiting import until
 
 ON_EVERY_BROKER = True
@@ -84,7 +86,7 @@ class Bench:
     """A producer of hits behind a relay, and what its topic holds."""
 
     def __init__(self, settings: Settings, producer: LoopProducer, leader: OneLeader, relay: Relay) -> None:
-        self._settings = settings
+        self.settings = settings
         self.producer = producer
         self.leader = leader
         self.relay = relay
@@ -100,7 +102,7 @@ class Bench:
         await until(all_answered, what=f"{count} answers")
 
     def written(self) -> list[tuple[int, bytes]]:
-        return [(record.partition, record.value) for record in records(self._settings, HITS)]
+        return [(record.partition, record.value) for record in records(self.settings, HITS)]
 
 
 @pytest.fixture
@@ -146,11 +148,7 @@ Trouble = Callable[[Bench], Awaitable[None]]
 async def cut_before_the_answer(bench: Bench) -> None:
     bench.relay.swallowing = True
     bench.send(0, b"in trouble")
-
-    async def swallowed() -> bool:
-        return bench.relay.swallowed > 0
-
-    await until(swallowed, what="an answer on its way")
+    await until(lambda: bench.relay.swallowed > 0, what="an answer on its way")
     bench.relay.swallowing = False
     bench.relay.cut()
 
@@ -221,3 +219,24 @@ async def test_an_id_that_the_broker_does_not_take_is_an_error(bench: Bench) -> 
     (_, error), *_ = bench.answers
     assert error is not None
     assert not error.retriable
+
+
+async def test_what_is_written_and_then_too_large_leaves_its_number_to_no_other_record(
+    bench: Bench, broker: Broker
+) -> None:
+    """Kafka looks at the size first: it refuses what it has, and would take another record of that number for it."""
+    if isinstance(broker, Tansu):
+        pytest.skip("the embedded broker has no limits")
+    bench.relay.swallowing = True
+    large = b"x" * 20_000
+    bench.send(0, large)
+    await until(lambda: bench.relay.swallowed > 0, what="an answer on its way")
+    await asyncio.to_thread(limit, bench.settings, HITS, 10_000)
+    bench.relay.swallowing = False
+    bench.relay.cut()
+    await bench.answered(1)
+    bench.send(0, b"small")
+    await bench.answered(2)
+    assert bench.answers[1] == (b"small", None)
+    assert isinstance(bench.answers[0][1], ProducerSpent)
+    assert [value for at, value in bench.written() if at == 0] == [large, b"small"]
