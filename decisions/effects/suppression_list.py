@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Final, Literal, get_args
+from typing import Literal, get_args
 
 from msgspec import Struct
 
@@ -21,11 +21,12 @@ from schemas.text import first_steering
 from schemas.tokens import MAX_TEXT_BYTES, Keyring
 
 Reason = Literal["suppressed", "unsubscribed", "invalid", "complained", "snoozed"]
+ReadReason = Reason | Literal["erased"]
 Of = Literal["address", "domain", "lead"]
 
 REASONS: tuple[Reason, ...] = get_args(Reason)
-# Nobody writes it of an address or a lead, because it can't be taken back: it is read from exports, by hash.
-ERASED: Final = "erased"
+# `erased` nobody writes of an address or a lead, because it can't be taken back: it is read from exports, by hash.
+_READ: tuple[ReadReason, ...] = (*REASONS, "erased")
 MAX_SOURCE = 64
 _AHEAD = timedelta(minutes=5)  # as far as clocks differ
 _SOURCE = re.compile(rf"[A-Za-z0-9][A-Za-z0-9 ._:/@-]{{0,{MAX_SOURCE - 1}}}")
@@ -49,12 +50,10 @@ class Entry(Struct, frozen=True, kw_only=True):
 
 def fact_of(entry: Entry, keyring: Keyring, now: datetime) -> Lead:
     """The fact of an entry. Raises Reject with what is wrong: nothing is suppressed by half."""
-    if entry.reason == ERASED and not entry.hashed:
-        raise Reject(
-            "reason-unknown", "reason: erased stands in exports alone; erase a person with `sendlens lead erase`"
-        )
-    if entry.reason != ERASED and entry.reason not in REASONS:
+    if entry.reason not in _READ:
         raise Reject("reason-unknown", f"reason: want one of {', '.join(REASONS)}")
+    if entry.reason == "erased" and not entry.hashed:
+        raise Reject("reason-unknown", "reason: erased stands in exports alone; `sendlens lead erase` erases a person")
     if entry.source and not _SOURCE.fullmatch(entry.source):
         raise Reject("source-invalid", f"source: want up to {MAX_SOURCE} letters, digits, blanks and . _ : / @ -")
     if entry.since is not None and entry.since > now + _AHEAD:
@@ -86,7 +85,7 @@ def known_as(
     return {"address": [_checked_hash(id)], "domain": [id]}
 
 
-def reason_called(word: str) -> Reason | Literal["erased"]:
+def reason_called(word: str) -> ReadReason:
     """The reason that another system's word means, or an export of ours; none is `suppressed`. Raises Reject for a word
     that nobody knows."""
     asked = re.sub(r"[\s_-]+", "-", word.strip().lower())
@@ -115,7 +114,7 @@ def _hashed(entry: Entry) -> tuple[FactOwner, str]:
     match entry.of:
         case "address" | "domain" as of:
             return of, _checked_hash(entry.hashed)
-        case "hashed-lead" as of if entry.reason == ERASED:
+        case "hashed-lead" as of if entry.reason == "erased":
             return of, _checked_hash(entry.hashed)
         case _:
             raise Reject(
@@ -138,12 +137,12 @@ def _checked_lead(lead: str) -> str:
 
 
 @cache
-def _reasons() -> Mapping[str, Reason | Literal["erased"]]:
+def _reasons() -> Mapping[str, ReadReason]:
     return dict(_read_reasons())
 
 
-def _read_reasons() -> Iterator[tuple[str, Reason | Literal["erased"]]]:
+def _read_reasons() -> Iterator[tuple[str, ReadReason]]:
     for place, (word, fact, _source) in rows("suppression_reasons.tsv", 3):
-        if fact != ERASED and fact not in REASONS:
+        if fact not in _READ:
             raise ValueError(f"{place}: {fact} is no reason")
         yield word, fact

@@ -252,7 +252,6 @@ def test_a_name_server_that_says_nothing_is_not_waited_for_again_and_again(
     found = list(mail_records(many, server.names))
     assert [one.verdict for one in found] == ["warn"] * 4
     assert found[3].said == "DNS gave no answer 3 times in a row: no other name is asked for"
-    assert len(set(server.asked)) == 3
 
 
 @pytest.mark.parametrize(
