@@ -20,6 +20,7 @@ from schemas.certificates import advice_on, tls_context
 from schemas.errors import Misconfigured, Retry
 from schemas.senders import Account, Credential, Dkim, Imap, Login, Senders, Smtp
 from schemas.settings import Settings
+from schemas.settings.tracking import host_of
 from schemas.settings.tracking import tracking_url as tracking_address
 from schemas.text import one_line
 
@@ -61,7 +62,7 @@ def senders_check(
     ] = None,
 ) -> None:
     """Connect and log in to every account's servers, look at DNS and follow tracking domains, send mail to the
-    addresses that every email names, and say what is wrong and what to do. Exits 1 if anything is."""
+    addresses that every email names, and say what to do. Exits 1 if anything is `wrong`, not for a `warn`."""
     with explained():
         from oauth2.renewal import load_senders
 
@@ -88,7 +89,7 @@ def senders_check(
 
 def _print(told: Diagnosis) -> bool:
     """Print what concerns no account alone; whether it is wrong now."""
-    verdict = "ok" if told.verdict == "ok" else "wrong"
+    verdict = "wrong" if told.verdict == "fail" else told.verdict
     said = f"everybody  {told.check}  {verdict}  {told.said}{f': {told.todo}' if told.todo else ''}"
     print(one_line(said), flush=True)
     return told.verdict == "fail"
@@ -96,9 +97,8 @@ def _print(told: Diagnosis) -> bool:
 
 def _records(settings: Settings, accounts: list[Account], name_server: str, urls: list[str]) -> Iterator[Diagnosis]:
     """DNS of the accounts' domains, and whether recipients reach us by their tracking addresses and by these."""
-    from dns.exception import DNSException
-
-    from commands.doctor.dns_records import Names, mail_records, no_answer
+    from commands.doctor.dns_records import mail_records
+    from commands.doctor.names import Names, each_answered
     from commands.doctor.tracking_domain import tracking_records, tracking_urls
 
     try:
@@ -107,12 +107,11 @@ def _records(settings: Settings, accounts: list[Account], name_server: str, urls
     except ValueError as error:
         raise Misconfigured(str(error)) from None
     context = tls_context(settings.ca_file)
-    try:
-        yield from mail_records(accounts, names)
-        for url in tracking_urls(settings, accounts, more):
-            yield from tracking_records(url, settings.public_url, settings.keyring, names, context)
-    except (DNSException, OSError) as error:
-        yield no_answer(error)
+    yield from mail_records(accounts, names)
+    yield from each_answered(
+        (host_of(url), tracking_records(url, settings.public_url, settings.keyring, names, context))
+        for url in tracking_urls(settings, accounts, more)
+    )
 
 
 def _name_server(text: str) -> tuple[str, int]:

@@ -167,7 +167,6 @@ class Reclassification:
                 scanner_window=timedelta(seconds=self._settings.scanner_window_seconds),
                 honeypots=self._honeypots,
                 stored=stored,
-                without_addresses=self._settings.client_ip == "none",
             ):
                 if start <= event.at < end:
                     yield named(event, self._clients, self._country(event, stored.get(event.id)), event.ip)

@@ -75,22 +75,22 @@ class Announcer:
             for task in late:
                 task.cancel()
 
-    def _begin(self, to: str, say: Callable[[], Awaitable[None]]) -> None:
-        task = asyncio.create_task(self._insist(to, say))
+    def _begin(self, channel: str, say: Callable[[], Awaitable[None]]) -> None:
+        task = asyncio.create_task(self._insist(channel, say))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _insist(self, to: str, say: Callable[[], Awaitable[None]]) -> None:
+    async def _insist(self, channel: str, say: Callable[[], Awaitable[None]]) -> None:
         for pause in (*self._pauses, None):
             try:
                 await say()
             except Exception as error:  # the library raises whatever it likes
-                ANNOUNCEMENTS.labels(to, "failed" if pause is None else "retried").inc()
-                log.warning("a pause could not be announced", to=to, error=repr(error)[:200], again_in=pause)
+                ANNOUNCEMENTS.labels(channel, "failed" if pause is None else "retried").inc()
+                log.warning("a pause could not be announced", channel=channel, error=repr(error)[:200], again_in=pause)
                 if pause is not None:
                     await asyncio.sleep(pause)
             else:
-                ANNOUNCEMENTS.labels(to, "said").inc()
+                ANNOUNCEMENTS.labels(channel, "said").inc()
                 return
 
 

@@ -3,94 +3,62 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import ParamSpec
 
 import dkim
-import dns.exception
-import dns.resolver
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from agents.transport.dkim import signer
 from commands.doctor.diagnosis import Diagnosis
+from commands.doctor.names import Look, Names, each_answered
+from commands.doctor.sender_policy import provider_of, sender_policy
 from schemas.errors import Misconfigured
 from schemas.senders import Account
 
-_DNS_SECONDS = 5.0
 # RFC 2606 and RFC 6761: names that nobody has.
 _NOBODYS = ("example.com", "example.net", "example.org", "example", "test", "invalid", "localhost", "local")
-# RFC 7208, 4.6.4: terms beyond the tenth that need a question make the whole policy an error.
-_MOST_LOOKUPS = 10
-_ASKING = ("include:", "redirect=", "a", "mx", "ptr", "exists:")
-# By whose servers mail leaves, and what their SPF is called, as their own pages on setting up a domain have it.
-_SPF_OF = {
-    "google.com": "_spf.google.com",
-    "gmail.com": "_spf.google.com",
-    "outlook.com": "spf.protection.outlook.com",
-    "office365.com": "spf.protection.outlook.com",
-    "amazonaws.com": "amazonses.com",
-    "sendgrid.net": "sendgrid.net",
-    "mailgun.org": "mailgun.org",
-    "postmarkapp.com": "spf.mtasv.net",
-    "brevo.com": "spf.brevo.com",
-}
 _POLICIES = ("none", "quarantine", "reject")
 _NONE = '"v=DMARC1; p=none"'
 
-
-class Names:
-    """What DNS answers. `resolver` is this machine's unless another is given."""
-
-    def __init__(self, resolver: dns.resolver.Resolver | None = None) -> None:
-        self._resolver = resolver or dns.resolver.Resolver()
-        self._resolver.lifetime = _DNS_SECONDS
-
-    @classmethod
-    def of_server(cls, address: str, port: int) -> Names:
-        """What one name server answers."""
-        resolver = dns.resolver.Resolver(configure=False)
-        resolver.nameservers, resolver.port = [address], port
-        return cls(resolver)
-
-    def get(self, name: str, kind: str) -> list[str]:
-        """The records of a name, each text in one piece. Raises DNSException without an answer."""
-        try:
-            answer = self._resolver.resolve(name, kind)
-        except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
-            return []
-        if kind == "TXT":
-            return [b"".join(record.strings).decode("utf-8", "replace") for record in answer]
-        return [record.to_text() for record in answer]
-
-    def addresses(self, name: str) -> list[str]:
-        """The name's addresses, those of IPv4 first, at the end of its CNAMEs."""
-        return self.get(name, "A") + self.get(name, "AAAA")
-
-    def canonical(self, name: str) -> str:
-        """What the name's CNAME says; empty without one."""
-        found = self.get(name, "CNAME")
-        return found[0].rstrip(".").lower() if found else ""
+P = ParamSpec("P")
 
 
 def mail_records(accounts: Iterable[Account], names: Names) -> Iterator[Diagnosis]:
-    """What is missing in DNS for the mail of these accounts to be taken and to come back. Raises DNSException without
-    an answer."""
-    sending = [account for account in accounts if account.smtp is not None]
-    by_envelope = {account.envelope_domain: account for account in reversed(sending)}
+    """What is missing in DNS for the mail of these accounts to be taken and to come back."""
+    yield from each_answered(_looks([account for account in accounts if account.smtp is not None], names))
+
+
+def _looks(sending: Sequence[Account], names: Names) -> Iterator[Look]:
     for domain in dict.fromkeys(account.envelope_domain for account in sending):
-        if is_nobodys(domain):
-            yield Diagnosis(
-                "dns", "warn", f"{domain} is an example's name", "set SENDLENS_ENVELOPE_DOMAIN to one of yours"
-            )
-        else:
-            yield _way_back(domain, names)
-            yield _policy(domain, by_envelope[domain], names)
+        hosts = dict.fromkeys(_host(account) for account in sending if account.envelope_domain == domain)
+        yield domain, _envelope(domain, list(hosts), names)
     for domain in dict.fromkeys(account.domain for account in sending if account.domain):
         if not is_nobodys(domain):
-            yield _author(domain, names)
+            yield domain, _later(_author, domain, names)
     for account in sending:
         if account.dkim is not None and not is_nobodys(account.dkim.domain):
-            yield _signed(account, names)
+            yield account.dkim.domain, _later(_signed, account, names)
+    unsigned = [account for account in sending if account.dkim is None]
+    for domain, host in dict.fromkeys((account.domain, _host(account)) for account in unsigned):
+        if domain and not is_nobodys(domain):
+            yield domain, _later(_unsigned, domain, host, names)
+    for account in unsigned:
+        if not account.domain and not is_nobodys(account.envelope_domain):
+            yield _host(account), [_all_unsigned(_host(account))]
+
+
+def _later(look: Callable[P, Diagnosis], *given: P.args, **more: P.kwargs) -> Iterator[Diagnosis]:
+    yield look(*given, **more)
+
+
+def _envelope(domain: str, hosts: Sequence[str], names: Names) -> Iterator[Diagnosis]:
+    if is_nobodys(domain):
+        yield Diagnosis("dns", "warn", f"{domain} is an example's name", "set SENDLENS_ENVELOPE_DOMAIN to one of yours")
+        return
+    yield _way_back(domain, names)
+    yield from sender_policy(domain, hosts, names)
 
 
 def _way_back(domain: str, names: Names) -> Diagnosis:
@@ -102,53 +70,6 @@ def _way_back(domain: str, names: Names) -> Diagnosis:
     if names.addresses(domain):
         return Diagnosis("dns", "warn", f"{domain} has no MX: bounces go to its address", add)
     return Diagnosis("dns", "fail", f"{domain} has no MX and no address: no bounce comes back", add)
-
-
-def _policy(domain: str, account: Account, names: Names) -> Diagnosis:
-    """RFC 7208, 2.4: whose servers may send by the domain of the return path."""
-    wanted = _mechanism(account)
-    policies = [text for text in names.get(domain, "TXT") if text.lower().split(" ")[0] == "v=spf1"]
-    if not policies:
-        put = f'add `{domain}. TXT "v=spf1 {wanted} ~all"`'
-        return Diagnosis("dns", "warn", f"{domain} has no SPF", put)
-    if len(policies) > 1:
-        said = f"{domain} has {len(policies)} SPF records, which is as good as none"
-        return Diagnosis("dns", "fail", said, "make them one: `v=spf1`, the terms of each, and one `all` at the end")
-    included, lookups = _included(policies[0], names)
-    if lookups > _MOST_LOOKUPS:
-        said = f"SPF of {domain} asks more than {_MOST_LOOKUPS} times, which is an error to who reads it"
-        return Diagnosis("dns", "fail", said, "take out terms (`include`, `a`, `mx`) of services that you left")
-    if wanted.startswith("include:") and wanted.removeprefix("include:") not in included:
-        put = f"put `{wanted}` behind `v=spf1` of the TXT record at {domain}"
-        return Diagnosis("dns", "warn", f"SPF of {domain} does not name {_host(account)}: {policies[0]}", put)
-    return Diagnosis("dns", "ok", f"SPF of {domain}: {policies[0]}")
-
-
-def _mechanism(account: Account) -> str:
-    """What names the account's server in SPF: its provider's own policy, or the server's address."""
-    host = _host(account)
-    found = [policy for domain, policy in _SPF_OF.items() if host == domain or host.endswith(f".{domain}")]
-    return f"include:{found[0]}" if found else f"a:{host}"
-
-
-def _host(account: Account) -> str:
-    return account.smtp.host.lower() if account.smtp else ""
-
-
-def _included(policy: str, names: Names) -> tuple[set[str], int]:
-    """Every policy that this one leads to, and how many questions that takes; no more are asked than may be."""
-    found: set[str] = set()
-    waiting, lookups = [policy], 0
-    while waiting and lookups <= _MOST_LOOKUPS:
-        for term in waiting.pop().lower().split()[1:]:
-            bare = term.lstrip("+-~?")
-            if bare.partition(":")[0].partition("/")[0] in _ASKING or bare.startswith(_ASKING[:2]):
-                lookups += 1
-            domain = bare.removeprefix("include:").removeprefix("redirect=")
-            if domain != bare and domain not in found and lookups <= _MOST_LOOKUPS:
-                found.add(domain)
-                waiting += [text for text in names.get(domain, "TXT") if text.lower().startswith("v=spf1")]
-    return found, lookups
 
 
 def _author(domain: str, names: Names) -> Diagnosis:
@@ -193,6 +114,30 @@ def _signed(account: Account, names: Names) -> Diagnosis:
     return Diagnosis("dns", "fail", said, f"make it {put}, or name the key that is published")
 
 
+def _unsigned(domain: str, host: str, names: Names) -> Diagnosis:
+    """No key of the account's: then its server signs, or nobody. By which selector is not known; whether the domain has
+    any key is (RFC 6376, 3.6.2.1)."""
+    said = f"mail of {domain} through {host} is not signed here (no [account.dkim])"
+    if not names.leads_on(f"_domainkey.{domain}"):
+        todo = f"add [account.dkim], or let {host} sign by {domain}, and publish the key: DNS has none of {domain}"
+        return Diagnosis("dns", "warn", said, todo)
+    if provider_of(host):
+        return Diagnosis("dns", "ok", f"{said}; {host} may sign it: DNS has DKIM keys of {domain}")
+    return Diagnosis("dns", "warn", said, f"add it, unless {host} signs: DNS has DKIM keys of {domain}")
+
+
+def _all_unsigned(host: str) -> Diagnosis:
+    """SENDLENS_SMTP_HOST sends for whatever domain; there is no key to sign with."""
+    said = f"mail through {host} is not signed here"
+    if provider_of(host):
+        return Diagnosis("dns", "ok", f"{said}; {host} may sign it")
+    return Diagnosis("dns", "warn", said, f"name who sends in senders.toml, with [account.dkim], unless {host} signs")
+
+
+def _host(account: Account) -> str:
+    return account.smtp.host.lower() if account.smtp else ""
+
+
 def _published(pem: bytes) -> str:
     """What DNS has to hold of a private key (RFC 6376, 3.6.1; of Ed25519 the 32 octets alone, RFC 8463, 4.2).
 
@@ -211,9 +156,3 @@ def _published(pem: bytes) -> str:
 def is_nobodys(domain: str) -> bool:
     """Whether a name is one of those that documents use, and that nobody has."""
     return any(domain == name or domain.endswith(f".{name}") for name in _NOBODYS)
-
-
-def no_answer(error: Exception) -> Diagnosis:
-    """DNS itself can't be asked."""
-    said = f"DNS gives no answer: {error or type(error).__name__}"
-    return Diagnosis("dns", "warn", said, "see /etc/resolv.conf, and that this machine may ask")

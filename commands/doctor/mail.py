@@ -4,34 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import dns.exception
-
 from commands.doctor.diagnosis import Diagnosis, Examination
-from commands.doctor.dns_records import Names, mail_records, no_answer
+from commands.doctor.dns_records import mail_records
+from commands.doctor.names import Names, each_answered
 from commands.doctor.probe import return_mail as probe
 from commands.doctor.tracking_domain import tracking_records, tracking_urls
 from oauth2.renewal import load_senders
 from schemas.certificates import tls_context
+from schemas.settings.tracking import host_of
 
 
 def names(given: Examination) -> Iterator[Diagnosis]:
     """What the world is told of our domains."""
-    try:
-        yield from mail_records(load_senders(given.settings).leaving, Names())
-    except (dns.exception.DNSException, OSError) as error:
-        yield no_answer(error)
+    yield from mail_records(load_senders(given.settings).leaving, Names())
 
 
 def tracking(given: Examination) -> Iterator[Diagnosis]:
     """Whether recipients reach us by every address that emails name."""
-    known = load_senders(given.settings)
-    urls = tracking_urls(given.settings, [*known.leaving, *known.accounts])
-    context = tls_context(given.settings.ca_file)
-    try:
-        for url in urls:
-            yield from tracking_records(url, given.settings.public_url, given.settings.keyring, Names(), context)
-    except (dns.exception.DNSException, OSError) as error:
-        yield no_answer(error)
+    settings, known = given.settings, load_senders(given.settings)
+    urls = tracking_urls(settings, [*known.leaving, *known.accounts])
+    names, context = Names(), tls_context(settings.ca_file)
+    yield from each_answered(
+        (host_of(url), tracking_records(url, settings.public_url, settings.keyring, names, context)) for url in urls
+    )
 
 
 def accounts(given: Examination) -> Iterator[Diagnosis]:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from commands.doctor.diagnosis import Diagnosis
-from commands.doctor.dns_records import Names
+from commands.doctor.names import Names
 from ingest.hits.hits import PIXEL
 from schemas.certificates import advice_on
 from schemas.senders import Account

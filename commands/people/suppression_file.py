@@ -34,6 +34,7 @@ from stream.write_all import write_all
 
 COLUMNS = ("of", "id", "reason", "source", "since", "until")
 _TOGETHER = 5_000  # records written before Kafka is waited for
+_TOLD_EVERY = 50_000  # lines read, whatever became of them: some seconds
 _SHOWN = 100  # refused lines that are told one by one
 _PATIENCE = 600.0  # seconds to read the topic to its end; some 50,000 records a second
 _SAMPLE = 64 * 1024  # characters by which the delimiter is chosen
@@ -117,16 +118,18 @@ def import_file(
                 fact = fact_of(_entry(columns, otherwise), settings.keyring, now)
             except Reject as error:
                 done.refuse(line, error)
-                continue
-            if (held := facts.get(fact.key)) and held.until == fact.until:
-                done.already += 1
-                continue
-            facts.put(fact)
-            done.added += 1
-            some.append(fact)
-            if len(some) == _TOGETHER:
+            else:
+                if (held := facts.get(fact.key)) and held.until == fact.until:
+                    done.already += 1
+                else:
+                    facts.put(fact)
+                    done.added += 1
+                    some.append(fact)
+            is_to_tell = done.lines % _TOLD_EVERY == 0
+            if len(some) == _TOGETHER or is_to_tell:
                 _write(settings, some, dry_run)
                 some = []
+            if is_to_tell:
                 progress(done.summary())
         _write(settings, some, dry_run)
     finally:

@@ -16,14 +16,17 @@ from msgspec import Struct
 from decisions.tables import rows
 from schemas.addresses import domain_of, mailbox
 from schemas.errors import Reject
-from schemas.events import Lead, to_ms
+from schemas.events import FactOwner, Lead, to_ms
 from schemas.text import first_steering
 from schemas.tokens import MAX_TEXT_BYTES, Keyring
 
 Reason = Literal["suppressed", "unsubscribed", "invalid", "complained", "snoozed"]
+ReadReason = Reason | Literal["erased"]
 Of = Literal["address", "domain", "lead"]
 
 REASONS: tuple[Reason, ...] = get_args(Reason)
+# `erased` nobody writes of an address or a lead, because it can't be taken back: it is read from exports, by hash.
+_READ: tuple[ReadReason, ...] = (*REASONS, "erased")
 MAX_SOURCE = 64
 _AHEAD = timedelta(minutes=5)  # as far as clocks differ
 _SOURCE = re.compile(rf"[A-Za-z0-9][A-Za-z0-9 ._:/@-]{{0,{MAX_SOURCE - 1}}}")
@@ -32,7 +35,7 @@ _HASH = re.compile(r"[0-9a-f]{32}")
 
 class Entry(Struct, frozen=True, kw_only=True):
     """Who gets no mail, in one of `address`, `domain` and `lead`; or in `hashed`, the keyed hash of what `of` says, as
-    an export has it."""
+    an export has it. Of who was `erased` there is nothing but a hash."""
 
     address: str = ""
     domain: str = ""
@@ -47,8 +50,10 @@ class Entry(Struct, frozen=True, kw_only=True):
 
 def fact_of(entry: Entry, keyring: Keyring, now: datetime) -> Lead:
     """The fact of an entry. Raises Reject with what is wrong: nothing is suppressed by half."""
-    if entry.reason not in REASONS:
+    if entry.reason not in _READ:
         raise Reject("reason-unknown", f"reason: want one of {', '.join(REASONS)}")
+    if entry.reason == "erased" and not entry.hashed:
+        raise Reject("reason-unknown", "reason: erased stands in exports alone; `sendlens lead erase` erases a person")
     if entry.source and not _SOURCE.fullmatch(entry.source):
         raise Reject("source-invalid", f"source: want up to {MAX_SOURCE} letters, digits, blanks and . _ : / @ -")
     if entry.since is not None and entry.since > now + _AHEAD:
@@ -80,8 +85,9 @@ def known_as(
     return {"address": [_checked_hash(id)], "domain": [id]}
 
 
-def reason_called(word: str) -> Reason:
-    """The reason that another system's word means; none is `suppressed`. Raises Reject for a word that nobody knows."""
+def reason_called(word: str) -> ReadReason:
+    """The reason that another system's word means, or an export of ours; none is `suppressed`. Raises Reject for a word
+    that nobody knows."""
     asked = re.sub(r"[\s_-]+", "-", word.strip().lower())
     found = _reasons().get(asked or "suppressed")
     if found is None:
@@ -89,7 +95,7 @@ def reason_called(word: str) -> Reason:
     return found
 
 
-def _whom(entry: Entry, keyring: Keyring) -> tuple[Of, str]:
+def _whom(entry: Entry, keyring: Keyring) -> tuple[FactOwner, str]:
     given = [name for name in ("address", "domain", "lead", "hashed") if getattr(entry, name)]
     if len(given) != 1:
         raise Reject("malformed", "give one of address, domain and lead")
@@ -104,12 +110,16 @@ def _whom(entry: Entry, keyring: Keyring) -> tuple[Of, str]:
             return _hashed(entry)
 
 
-def _hashed(entry: Entry) -> tuple[Of, str]:
+def _hashed(entry: Entry) -> tuple[FactOwner, str]:
     match entry.of:
         case "address" | "domain" as of:
             return of, _checked_hash(entry.hashed)
+        case "hashed-lead" as of if entry.reason == "erased":
+            return of, _checked_hash(entry.hashed)
         case _:
-            raise Reject("of-unknown", "of: an id is of an address, a domain or a lead")
+            raise Reject(
+                "of-unknown", "of: an id is of an address, a domain or a lead; hashed-lead is of who was erased"
+            )
 
 
 def _checked_hash(text: str) -> str:
@@ -127,12 +137,12 @@ def _checked_lead(lead: str) -> str:
 
 
 @cache
-def _reasons() -> Mapping[str, Reason]:
+def _reasons() -> Mapping[str, ReadReason]:
     return dict(_read_reasons())
 
 
-def _read_reasons() -> Iterator[tuple[str, Reason]]:
+def _read_reasons() -> Iterator[tuple[str, ReadReason]]:
     for place, (word, fact, _source) in rows("suppression_reasons.tsv", 3):
-        if fact not in REASONS:
+        if fact not in _READ:
             raise ValueError(f"{place}: {fact} is no reason")
         yield word, fact

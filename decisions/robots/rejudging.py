@@ -10,11 +10,13 @@ from decisions.robots.client_ip import is_network, is_whole
 from decisions.robots.co_occurrence import LATENESS, CoOccurringClicks, RecentClicks
 from decisions.robots.networks import RELAY
 from decisions.robots.rules import Rules, of_relay
+from decisions.robots.timing import soon
 from schemas.events import Clicked, Hit, Opened
 
 # A mail server may take 10 minutes to answer (RFC 5321, 4.5.3.2.6): a younger email without a delivery is still on its
 # way, an older one has a delivery that nobody knows.
 LONGEST_TRANSACTION = timedelta(minutes=10)
+_APPLE_PRIVACY = "apple-privacy"  # the reason of an open by Apple's relay
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,6 @@ def judge_again(
     scanner_window: timedelta,
     honeypots: Callable[[str], Collection[str]],
     stored: Mapping[str, StoredVerdict] | None = None,
-    without_addresses: bool = False,
 ) -> Iterator[Opened | Clicked]:
     """The events of one email's hits, in the hits' order, which is that of their times.
 
@@ -48,8 +49,8 @@ def judge_again(
     same rules the same events come out. The moment of a hit stands for that of its record.
 
     `stored` has the events that are there, by hit. Where an address was not kept whole, its network is the one
-    recorded; where not even a part of it was kept, so is what the email's other hits said of this one.
-    `without_addresses` says that an address that is missing was not kept.
+    recorded; where not even a part of it was kept, so is what the email's other hits said of this one. The hit tells
+    what was kept of it, whatever SENDLENS_CLIENT_IP is by now.
     """
     recent = RecentClicks(settle, honeypots)
     ahead = max(0.0, settle - LATENESS)
@@ -63,10 +64,10 @@ def judge_again(
         before = (stored or {}).get(hit.id)
         relayed, relay = _relayed_then(before, rules.version)
         network, beside = None, recent.co_occurring(0, at, hit)
-        if before is not None and not is_whole(hit.ip) and (hit.ip or without_addresses):
+        if before is not None and not is_whole(hit.ip):
             network = before.network
-            relayed = network == RELAY.label if relayed is None else relayed
-            beside = beside if is_network(hit.ip) else _recorded(before)
+            relayed = _from_relay(before, hit.ip) if relayed is None else relayed
+            beside = beside if is_network(hit.ip) else _recorded(before, known is not None and soon(hit.at, known))
         event = rules.event(
             hit,
             known,
@@ -81,10 +82,19 @@ def judge_again(
         yield event
 
 
-def _recorded(stored: StoredVerdict) -> CoOccurringClicks:
-    """What the other clicks on the email said of a hit, as far as its verdict tells."""
+def _from_relay(stored: StoredVerdict, ip: str) -> bool | None:
+    """Whether an address that was not kept whole was of Apple's relay; None for an address that never was there: it
+    was taken for Apple's although no network was known."""
+    if not ip and not stored.network and stored.reason == _APPLE_PRIVACY:
+        return None
+    return stored.network == RELAY.label
+
+
+def _recorded(stored: StoredVerdict, is_soon: bool) -> CoOccurringClicks:
+    """What the other clicks on the email said of a hit, as far as its verdict tells. A hit soon after delivery
+    from a probable network needs no other link; beside one its reason had been `click-burst`."""
     return CoOccurringClicks(
-        another_link=stored.reason == "probable-network",
+        another_link=stored.reason == "probable-network" and not is_soon,
         many_links=stored.reason == "click-burst",
         honeypot=stored.reason == "honeypot",
     )
@@ -101,4 +111,4 @@ def _relayed_then(stored: StoredVerdict | None, version: str) -> tuple[bool | No
     base, _, relay = stored.rules_version.partition("+")
     if not relay and base != version:
         return None, None
-    return stored.reason == "apple-privacy", relay
+    return stored.reason == _APPLE_PRIVACY, relay

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import subprocess
+import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from clickhouse.store import connect
 from commands.people.erase import erase_person
-from commands.people.suppression_file import COLUMNS
+from commands.people.suppression_file import COLUMNS, import_file
 from schemas.events import Lead
+from schemas.settings import Settings
 from schemas.topics import LEADS
 from stream.state import StateTopic, read_to_end
+from stream.topic_admin import create_topics
 from tests.commands.lives import ADDRESS, IP, LEADS_OF_ADA, NOW, OTHER, TEXT, lived_stream
 from tests.commands.test_command import sendlens, settings_of
-from tests.support.broker import Broker
+from tests.support.broker import Broker, drop_topics
 from tests.support.stream import Stream
 from tests.support.waiting import wait_until
 
@@ -35,8 +40,8 @@ def run(stream: Stream, *words: str) -> subprocess.CompletedProcess[str]:
     return sendlens(*words, **settings_of(stream))
 
 
-def facts(stream: Stream) -> dict[str, Lead]:
-    view = StateTopic(stream.settings, LEADS, Lead, key=lambda fact: fact.key)
+def facts(settings: Settings) -> dict[str, Lead]:
+    view = StateTopic(settings, LEADS, Lead, key=lambda fact: fact.key)
     with read_to_end(view, patience=20):
         return {fact.key: fact for fact in view}
 
@@ -48,7 +53,7 @@ def imported(stream: Stream, folder: Path, text: bytes, *words: str) -> subproce
 
 
 def test_a_list_is_imported_once_and_what_was_refused_is_named_by_its_line(lived: Stream, tmp_path: Path) -> None:
-    before = facts(lived)
+    before = facts(lived.settings)
     text = (
         "\ufeffEmail Address;Reason;Created At;Name\r\n"
         "Grace@Example.net;Hard Bounce;2024-05-06 07:08:09;Grace\r\n"
@@ -60,7 +65,7 @@ def test_a_list_is_imported_once_and_what_was_refused_is_named_by_its_line(lived
         "ken@example.net;;;\r\n"
     ).encode()
     dry = imported(lived, tmp_path, text, "--dry-run", "--source", "old system")
-    assert facts(lived) == before
+    assert facts(lived.settings) == before
     done = imported(lived, tmp_path, text, "--source", "old system")
     assert done.stdout == "6 lines: 3 added, 1 there already, 2 refused (address-invalid 1, reason-unknown 1)\n"
     assert dry.stdout.replace("would be added", "added") == done.stdout
@@ -69,7 +74,7 @@ def test_a_list_is_imported_once_and_what_was_refused_is_named_by_its_line(lived
         ["line 7", "reason-unknown"],
     ]
     assert done.returncode == 1, "a list of which a part was refused"
-    new = [fact for key, fact in facts(lived).items() if key not in before]
+    new = [fact for key, fact in facts(lived.settings).items() if key not in before]
     assert sorted((fact.fact, fact.source, f"{fact.at:%Y-%m-%d}"[:4]) for fact in new) == [
         ("invalid", "old system", "2024"),
         ("suppressed", "old system", f"{NOW:%Y}"),
@@ -81,10 +86,14 @@ def test_a_list_is_imported_once_and_what_was_refused_is_named_by_its_line(lived
 
 
 def test_a_bare_list_has_addresses_and_domains(lived: Stream, tmp_path: Path) -> None:
-    before = facts(lived)
+    before = facts(lived.settings)
     done = imported(lived, tmp_path, b"ada@one.example\n@two.example\nthree.example\n")
     assert (done.returncode, done.stdout) == (0, "3 lines: 3 added, 0 there already, 0 refused\n")
-    assert sorted(fact.of for key, fact in facts(lived).items() if key not in before) == ["address", "domain", "domain"]
+    assert sorted(fact.of for key, fact in facts(lived.settings).items() if key not in before) == [
+        "address",
+        "domain",
+        "domain",
+    ]
 
 
 @pytest.mark.parametrize("text", [b"name,age\nAda,36\n", b"Dear all,\nplease suppress Ada\n"])
@@ -95,7 +104,7 @@ def test_a_file_without_anybody_is_refused_as_a_whole(lived: Stream, tmp_path: P
 
 
 def test_what_is_exported_is_the_list_and_is_there_already(lived: Stream, tmp_path: Path) -> None:
-    held = [fact for fact in facts(lived).values() if fact.holds and fact.fact != "replied"]
+    held = [fact for fact in facts(lived.settings).values() if fact.holds and fact.fact != "replied"]
     file = tmp_path / "out.csv"
 
     def stored() -> bool:
@@ -112,13 +121,25 @@ def test_what_is_exported_is_the_list_and_is_there_already(lived: Stream, tmp_pa
     assert back.stdout == f"{len(held)} lines: 0 added, {len(held)} there already, 0 refused\n"
 
 
+def test_an_import_says_how_far_it_is_by_the_lines_that_it_has_read(lived: Stream, tmp_path: Path) -> None:
+    """Also where not one of them is new: the file is known already, or is refused."""
+    file, said = tmp_path / "list.csv", list[str]()
+    file.write_text("address\n" + "nobody\n" * 50_000 + "grace@example.org\n" * 50_001)
+    import_file(lived.settings, file, NOW, dry_run=True, progress=said.append)
+    refused = "50000 refused (address-invalid 50000)"
+    assert said == [
+        f"50000 lines: 0 would be added, 0 there already, {refused}",
+        f"100000 lines: 1 would be added, 49999 there already, {refused}",
+    ]
+
+
 def test_everything_that_is_known_of_a_person_is_exported(lived: Stream) -> None:
     """All that an erasure would take, and nothing of anybody else."""
     done = run(lived, "lead", "export", ADDRESS.upper())
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     assert (found["address"], found["leads"]) == (ADDRESS, sorted(LEADS_OF_ADA))
-    assert {len(found["events"]), len(found["hits"]), len(found["attempts"])} == {30, 3}
+    assert (len(found["events"]), len(found["hits"]), len(found["attempts"])) == (30, 3, 3)
     assert [send["send"]["text"] for send in found["waiting"]] == [TEXT]
     assert found["hits"][0]["ip"] == IP
     assert OTHER not in done.stdout
@@ -131,6 +152,38 @@ def test_everything_that_is_known_of_a_person_is_exported(lived: Stream) -> None
         "retries": "waiting", "calls": "calls", "links": "links", "lead_facts": "facts",
     }  # fmt: skip
     assert {table: len(found[part]) for table, part in parts.items()} == {table: erased[table] for table in parts}
+
+
+@pytest.fixture
+def another(lived: Stream) -> Iterator[Stream]:
+    """A second installation with the same token keys, on the same broker."""
+    settings = lived.settings.model_copy(update={"topic_prefix": f"t{uuid.uuid4().hex[:8]}-"})
+    create_topics(settings)
+    yield replace(lived, settings=settings)
+    drop_topics(settings)
+
+
+def test_who_was_erased_here_is_not_mailed_where_the_export_is_imported(
+    lived: Stream, another: Stream, tmp_path: Path
+) -> None:
+    with connect(lived.settings, form_encode_query_params=True) as client:
+        erase_person(lived.settings, client, OTHER, [], NOW)
+    erased = [fact for fact in facts(lived.settings).values() if fact.fact == "erased"]
+    assert sorted(fact.of for fact in erased) == ["address", "hashed-lead"]
+    file = tmp_path / "out.csv"
+    done = run(lived, "suppressions", "export", str(file))
+    assert done.returncode == 0, done.stderr
+    count = len(file.read_text().splitlines()) - 1
+    back = run(another, "suppressions", "import", str(file))
+    assert (back.returncode, back.stdout) == (0, f"{count} lines: {count} added, 0 there already, 0 refused\n")
+    there = facts(another.settings)
+    assert [replace_source(there[fact.key]) for fact in erased] == erased
+
+
+def replace_source(fact: Lead) -> Lead:
+    """The fact as it was written first: without where it was imported from."""
+    assert fact.source == "import"
+    return msgspec.structs.replace(fact, source="")
 
 
 def test_a_person_of_whom_nothing_is_known_has_an_empty_export(lived: Stream) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from clickhouse.store import connect, insert_lines
 from commands.reclassify import Reclassification, ReclassifyProgress
 from decisions.clients.mail_clients import MailClients
 from decisions.clients.naming import named
+from decisions.robots.client_ip import ClientIp, keeper
 from decisions.robots.networks import Networks
 from decisions.robots.rejudging import judge_again
 from decisions.robots.relay import RelayList
@@ -214,6 +216,32 @@ def test_hits_that_an_older_release_stored_get_their_clients_and_a_country_that_
         "SELECT client, uniqExact(id) FROM judged_hits FINAL GROUP BY client ORDER BY client"
     ).result_rows
     assert counted == [("Firefox", 4), ("Gmail (proxy)", 4)]
+
+
+@pytest.mark.parametrize("today", ["full", "truncated"])
+def test_a_network_that_was_recorded_stays_whatever_is_kept_of_addresses_today(
+    house: tuple[Settings, Client], rules: Rules, strict: Rules, today: str
+) -> None:
+    """What was kept of an address is told by the hit, and not by the setting, which may have changed since."""
+    settings, client = house
+    kinds: tuple[ClientIp, ...] = ("none", "hashed", "truncated")
+    addresses = ("40.94.20.1", "172.224.226.5", "192.0.2.7")
+    for number, (then, ip) in enumerate(product(kinds, addresses)):
+        kept = keeper(then, settings.keyring)
+        assert kept is not None
+        hit = a_hit(f"lead-{number}", ip=ip, at=DAY + timedelta(minutes=number))
+        (event,) = judge_again(
+            [hit], None, rules, settle=5.0, scanner_window=timedelta(seconds=2), honeypots=settings.keyring.honeypots,
+        )  # fmt: skip
+        insert_lines(client, "hits", lines([replace(hit, ip=kept(hit.ip))]))
+        insert_lines(client, "events", lines([replace(event, ip=kept(hit.ip))]))
+    networks = "SELECT network FROM events FINAL ORDER BY at"
+    before = client.query(networks).result_rows
+    assert before == [("Microsoft Defender",), ("Apple Private Relay",), ("",)] * len(kinds)
+    later = settings.model_copy(update={"client_ip": today})
+    done = Reclassification(later, client, strict, lambda progress: None).run(DAY, END)
+    assert done.changed == len(before)
+    assert client.query(networks).result_rows == before
 
 
 def test_under_other_rules_the_numbers_are_theirs_and_the_way_back_leads_to_the_old_ones(

@@ -153,13 +153,33 @@ def test_dns_and_tracking_domains_are_looked_at_and_what_is_missing_is_said(
     said = [line for line in done.stdout.splitlines() if line.startswith("everybody")]
     for wanted in (
         "dns  wrong  b.garden.internal has no MX and no address: no bounce comes back: add `b.garden.internal. MX 10 SERVER.`",
-        'dns  wrong  b.garden.internal has no SPF: add `b.garden.internal. TXT "v=spf1 a:127.0.0.1 ~all"`',
-        'dns  wrong  garden.internal has no DMARC: add `_dmarc.garden.internal. TXT "v=DMARC1; p=none"`',
+        'dns  warn  b.garden.internal has no SPF: add `b.garden.internal. TXT "v=spf1 ip4:ADDRESS ~all"`',
+        'dns  warn  garden.internal has no DMARC: add `_dmarc.garden.internal. TXT "v=DMARC1; p=none"`',
         "tracking  ok  t.garden.internal leads to 127.0.0.1",
         f"tracking  wrong  nothing of use answers at port {closed} of t.garden.internal",
         "tracking  wrong  t.shop.internal has no record in DNS: make it `t.shop.internal. CNAME t.garden.internal.`",
     ):
         assert any(line.startswith(f"everybody  {wanted}") for line in said), (wanted, said)
+
+
+def test_what_warns_is_no_fault_and_what_is_wrong_is_one(tmp_path: Path, smtp: int, name_server: NameServer) -> None:
+    text = account(smtp, more='envelope_domain = "b.garden.internal"').replace(ANNA, "anna@garden.internal")
+    name_server.zone["b.garden.internal.", "MX"] = ["10 mx.garden.internal."]
+    done = check(tmp_path, text, dns=name_server.port)
+    verdicts = [line.split("  ")[2] for line in done.stdout.splitlines() if line.startswith("everybody")]
+    assert (done.returncode, verdicts) == (0, ["ok", "warn", "warn", "warn"]), done.stdout
+    name_server.zone["b.garden.internal.", "TXT"] = ['"v=spf1 -all"']
+    done = check(tmp_path, text, dns=name_server.port)
+    verdicts = [line.split("  ")[2] for line in done.stdout.splitlines() if line.startswith("everybody")]
+    assert (done.returncode, verdicts) == (1, ["ok", "wrong", "warn", "warn"]), done.stdout
+
+
+def test_a_tracking_domain_without_an_answer_ends_no_other(tmp_path: Path, smtp: int, name_server: NameServer) -> None:
+    name_server.failing = ["t.garden.internal."]
+    more = ("--tracking-url", "https://t.garden.internal", "--tracking-url", "https://t.shop.internal")
+    done = check(tmp_path, account(smtp), *more, dns=name_server.port)
+    assert "warn  DNS gives no answer for t.garden.internal: " in done.stdout
+    assert "tracking  wrong  t.shop.internal has no record in DNS" in done.stdout
 
 
 def test_a_tracking_address_or_a_name_server_that_is_none_is_explained(tmp_path: Path, smtp: int) -> None:

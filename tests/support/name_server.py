@@ -11,20 +11,22 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
-from commands.doctor.dns_records import Names
+from commands.doctor.names import Names
 
 Zone = dict[tuple[str, str], list[str]]
 
 
 class NameServer:
-    """Answers from `zone`: records by name and type, the target's behind a CNAME; names without any do not exist.
+    """Answers from `zone`: records by name and type, the target's behind a CNAME; names without any do not exist, unless
+    there is one below (RFC 8020).
 
-    `asked` has the names of the questions.
+    `asked` has the names of the questions. Those that end in one of `failing` are answered SERVFAIL.
     """
 
     def __init__(self, zone: Zone) -> None:
         self.zone: Zone = dict(zone)
         self.silent = False
+        self.failing: list[str] = []
         self.asked: list[str] = []
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
@@ -50,8 +52,11 @@ class NameServer:
         self.asked.append(name)
         answer = dns.message.make_response(query)
         answer.flags |= dns.flags.RA
+        if name.endswith(tuple(self.failing)):
+            answer.set_rcode(dns.rcode.SERVFAIL)
+            return answer
         known = {there for there, _ in self.zone}
-        if name not in known:
+        if not any(there == name or there.endswith(f".{name}") for there in known):
             answer.set_rcode(dns.rcode.NXDOMAIN)
         while kind != "CNAME" and (alias := self.zone.get((name, "CNAME"))):
             answer.answer.append(dns.rrset.from_text(name, 60, "IN", "CNAME", *alias))

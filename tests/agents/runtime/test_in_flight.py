@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from agents.pipeline import BatchPolicy
 from agents.runtime.in_flight import InFlightQueue
@@ -42,6 +43,8 @@ class Echo(Handler):
         for one in records:
             if one.value == b"poison":
                 raise Reject("unreadable", "not JSON")
+            if b"@" in one.value:
+                raise Reject("address-invalid", f"{one.value.decode()!r} can't stand there")
             if one.value == b"odd":
                 raise ZeroDivisionError("a fault of ours")
         return HandleResult(
@@ -122,6 +125,18 @@ async def test_one_poison_record_is_set_aside_and_the_rest_goes_on(value: bytes,
         assert [(one.record.offset, one.reason) for one in world.dead] == [(1, reason)]
         assert world.dead[0].record.value == value
         assert world.written == [b"fine0", b"fine2"]
+
+
+@pytest.mark.parametrize("value", [b"ada@example.com", b"odd"])
+async def test_no_log_line_repeats_what_a_record_holds(value: bytes) -> None:
+    """Whom an email is to, say: why it was set aside stands with it, for `sendlens dead show`."""
+    with capture_logs() as logged:
+        async with running(World(PROMPT, Echo())) as world:
+            await world.feed(*(record(n, value=value if n == 1 else b"fine") for n in range(3)))
+            await world.until(3)
+    assert [line["event"] for line in logged][-1] == "record set aside in topic dead"
+    assert not [line for line in logged if "ada@" in str(line) or "a fault of ours" in str(line)]
+    assert world.dead[0].detail
 
 
 async def test_a_record_waits_for_its_settle_delay_since_it_was_written() -> None:

@@ -85,6 +85,10 @@ def test_the_reason_is_what_the_email_is_skipped_for() -> None:
         ({"lead": "lead-1", "since": NOW + timedelta(hours=1)}, "since-future"),
         ({"hashed": "ada@example.com", "of": "address"}, "id-invalid"),
         ({"hashed": "0" * 32, "of": "hashed-lead"}, "of-unknown"),
+        ({"address": "ada@example.com", "reason": "erased"}, "reason-unknown"),
+        ({"lead": "lead-1", "reason": "erased"}, "reason-unknown"),
+        ({"hashed": "0" * 32, "of": "domain", "reason": "erased"}, "reason-unknown"),
+        ({"hashed": "0" * 31, "of": "hashed-lead", "reason": "erased"}, "id-invalid"),
     ],
 )
 def test_what_is_wrong_has_its_reason(fields: dict[str, Any], reason: str) -> None:
@@ -101,6 +105,13 @@ def test_a_fact_is_never_later_than_now() -> None:
 def test_an_export_is_taken_back_by_its_ids() -> None:
     fact = fact_of(Entry(address="ada@example.com"), KEYS, NOW)
     assert fact_of(Entry(hashed=fact.lead, of=fact.of), KEYS, NOW) == fact
+
+
+def test_who_was_erased_is_taken_from_an_export_by_hash_and_gets_no_mail() -> None:
+    address = fact_of(Entry(hashed=KEYS.address_ids("ada@example.com")[0], of="address", reason="erased"), KEYS, NOW)
+    lead = fact_of(Entry(hashed=KEYS.lead_ids("lead-1")[0], of="hashed-lead", reason="erased"), KEYS, NOW)
+    assert mailed("ada@example.com", address) == "erased"
+    assert mailed("bob@example.com", lead) == "erased"
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,9 @@ KEYS = Keyring.parse("1:the-first-key-of-these-tests")
 KINDS: tuple[ClientIp, ...] = ("truncated", "hashed", "none")
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0"
-# A scanner's network by AS-free prefix, one that is probably one, Apple's relay, and two that nobody knows.
-PLACES = ("192.0.2.7", "192.0.2.200", "198.51.100.9", "2001:db8:1:2::3", "17.58.1.1", "40.94.20.1", "172.224.226.5")
+# No address at all, a scanner's network by AS-free prefix, one that is probably one, Apple's relay, and some that nobody
+# knows.
+PLACES = ("", "192.0.2.7", "192.0.2.200", "198.51.100.9", "2001:db8:1:2::3", "17.58.1.1", "40.94.20.1", "172.224.226.5")
 
 
 def kept(how: ClientIp, ip: str) -> str:
@@ -87,18 +88,18 @@ def a_hit(n: int, seconds: float, ip: str, **fields: Any) -> Hit:
 
 
 def judged(
-    rules: Rules, hits: Sequence[Hit], stored: dict[str, StoredVerdict] | None = None, **how: Any
+    rules: Rules, hits: Sequence[Hit], stored: dict[str, StoredVerdict] | None = None, *, delivered: int = 60
 ) -> list[Opened | Clicked]:
+    """The events of an email's hits, of which the email was `delivered` so many minutes before AT."""
     return list(
         judge_again(
             hits,
-            AT - timedelta(hours=1),
+            AT - timedelta(minutes=delivered),
             rules,
             settle=10.0,
             scanner_window=timedelta(seconds=5),
             honeypots=KEYS.honeypots,
             stored=stored,
-            **how,
         )
     )
 
@@ -117,11 +118,11 @@ _HITS = st.lists(
 
 
 @pytest.mark.parametrize("how", KINDS)
-@given(found=_HITS)
+@given(found=_HITS, delivered=st.sampled_from([1, 60]))
 def test_judged_again_without_addresses_a_hit_has_the_verdict_it_had(
-    rules: Rules, how: ClientIp, found: list[tuple[str, float, str, str, bool]]
+    rules: Rules, how: ClientIp, found: list[tuple[str, float, str, str, bool]], delivered: int
 ) -> None:
-    """Bursts, honeypots, scanners' networks and Apple's relay, as recorded."""
+    """Bursts, honeypots, scanners' networks and Apple's relay, as recorded; also soon after the delivery."""
     trap = KEYS.honeypots("spring")[0]
     hits = sorted(
         (
@@ -130,16 +131,16 @@ def test_judged_again_without_addresses_a_hit_has_the_verdict_it_had(
         ),
         key=lambda hit: (hit.at, hit.id),
     )  # fmt: skip
-    first = judged(rules, hits)
+    first = judged(rules, hits, delivered=delivered)
     stored = {one.id: StoredVerdict(one.verdict, one.reason, one.rules_version, one.network) for one in first}
     parts = [replace(hit, ip=kept(how, hit.ip)) for hit in hits]
-    again = judged(rules, parts, stored, without_addresses=how == "none")
-    want = [(one.verdict, one.network) for one in first]
-    got = [(one.verdict, one.network) for one in again]
+    again = judged(rules, parts, stored, delivered=delivered)
+    want = [(one.verdict, one.reason, one.network) for one in first]
+    got = [(one.verdict, one.reason, one.network) for one in again]
     if how == "truncated":  # two addresses of one network may both be the trap's source: stricter, never laxer
         loosened = [(a, b) for a, b in zip(first, again, strict=True) if a.verdict == "bot" and b.verdict == "human"]
         assert loosened == []
-        assert [network for _, network in got] == [network for _, network in want]
+        assert [network for _, _, network in got] == [network for _, _, network in want]
     else:
         assert got == want
 
@@ -150,13 +151,17 @@ def test_a_bare_mozilla_from_elsewhere_stays_a_robot_and_apples_stays_apples(rul
     assert event.verdict == "bot"
     stored = {event.id: StoredVerdict(event.verdict, event.reason, "an older version", event.network)}
     for how in KINDS:
-        (again,) = judged(
-            rules, [replace(elsewhere, ip=kept(how, elsewhere.ip))], stored, without_addresses=how == "none"
-        )
+        (again,) = judged(rules, [replace(elsewhere, ip=kept(how, elsewhere.ip))], stored)
         assert (again.verdict, again.reason) == (event.verdict, event.reason)
     apple = {event.id: StoredVerdict("machine", "apple-privacy", "an older version", "Apple Private Relay")}
     for how in KINDS:
-        (again,) = judged(
-            rules, [replace(elsewhere, ip=kept(how, elsewhere.ip))], apple, without_addresses=how == "none"
-        )
+        (again,) = judged(rules, [replace(elsewhere, ip=kept(how, elsewhere.ip))], apple)
         assert (again.verdict, again.network) == ("machine", "Apple Private Relay")
+
+
+@pytest.mark.parametrize("reason", ["apple-privacy", "bare-mozilla"])
+def test_an_open_that_never_had_an_address_is_apples_by_other_rules_too(rules: Rules, reason: str) -> None:
+    """Of one whose address was not kept, the reason says whether it was Apple's."""
+    nowhere = a_hit(1, 0, "", kind="open", user_agent="Mozilla/5.0", link_id="")
+    (event,) = judged(rules, [nowhere], {nowhere.id: StoredVerdict("bot", reason, "an older version")})
+    assert event.reason == reason
