@@ -30,7 +30,7 @@ from clickhouse.samples import Sampler
 from decisions.robots.rules import Rules
 from schemas.errors import Misconfigured, Retry
 from schemas.settings import Settings
-from stream.memory_tuning import freeze_loaded_objects, share_arenas
+from stream.memory_tuning import freeze_loaded_objects, give_buffers_back
 from stream.records import Handler
 from stream.topic_admin import topics_at_fault
 
@@ -76,7 +76,7 @@ async def work(given: StageFactory, stages: Sequence[Stage], *, drain: bool = Fa
 
     Raises what ended a stage, when one did.
     """
-    share_arenas()
+    give_buffers_back()
     settings = given.settings
     asked = asyncio.Event()
     asked_twice = asyncio.Event()

@@ -6,8 +6,9 @@ import ctypes
 import gc
 
 _ALLOCATIONS = 50_000  # net new containers before a collection of the youngest generation
-_M_ARENA_MAX = -8  # malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
 _ARENAS = 2
+_LARGE_BYTES = 128 * 1024  # glibc's own, before it raises it
 
 
 def freeze_loaded_objects() -> None:
@@ -22,14 +23,19 @@ def freeze_loaded_objects() -> None:
     gc.set_threshold(_ALLOCATIONS, 20, 20)
 
 
-def share_arenas() -> None:
-    """Have all threads allocate from two of glibc's arenas (mallopt(3), M_ARENA_MAX). To be called before they start.
+def give_buffers_back() -> None:
+    """Have large buffers go back to the system when they are freed, and threads share two of glibc's arenas
+    (mallopt(3)). To be called before threads start.
 
-    glibc gives each thread an arena of its own, up to eight a core. A batch that one allocates and another frees leaves
-    holes in them that are not given back: a worker grew by 1.2 MiB a minute at 500 hits a second, of which Python held
-    nothing. Other C libraries have no such option, and need none.
+    glibc maps large buffers by themselves, and raises what is large to the largest that was ever freed; then batches
+    of records lie among small objects, in up to eight arenas a core, and leave holes that are not given back. A worker
+    grew by 1.2 MiB a minute at 500 hits a second so, of which Python held nothing; two arenas alone did not end it.
+    Other C libraries have no such options.
     """
     try:
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
+        mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):
         return
+    mallopt(_M_ARENA_MAX, _ARENAS)
+    mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+    mallopt(_M_TRIM_THRESHOLD, _LARGE_BYTES)
