@@ -15,7 +15,7 @@ from stream.keyed_lock import KeyedLock
 
 # As long as a signature is believed, the earliest that it may be shown included.
 _SECONDS = (LONGEST + AHEAD).total_seconds()
-_MOST = 100_000  # of each provider; 25 MB. Mailgun, Postmark and Brevo report one thing in a request
+_MOST = 100_000  # of each provider, in 30 MB. Mailgun, Postmark and Brevo report one thing in a request
 
 
 class ProviderAnswer(Struct, frozen=True):
@@ -48,13 +48,11 @@ class AnsweredRequests:
                 return msgspec.structs.replace(known[1], repeated=True)
             answer = await work()
             self._answers[key] = (self._clock(), answer)
+            if len(self._answers) > self._most:
+                self._answers.popitem(last=False)
             return answer
 
     def _forget(self) -> None:
-        """Oldest first: what is too old, and what is too much."""
         old = self._clock() - _SECONDS
-        while self._answers:
-            at, _ = next(iter(self._answers.values()))
-            if at >= old and len(self._answers) < self._most:
-                return
+        while self._answers and next(iter(self._answers.values()))[0] < old:
             self._answers.popitem(last=False)
