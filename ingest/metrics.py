@@ -44,6 +44,7 @@ SUPPRESSION_REASONS = (
 REPORT_REASONS = (
     *("unknown-word", "ignored", "no-token", "unknown-email"),
     *("malformed", "batch-size", "stale", "topic", "signature", "address-missing"),
+    *("raw-delivery", "retry"),
 )
 # Seconds. Group commit alone is 3 ms; 2 s is where hits go to the spool instead.
 _ACK_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 30.0)

@@ -19,7 +19,6 @@ from agents.runtime.metrics import SENDER_OUTCOMES
 from agents.sender.accounts import MakeTransport, Route, Routes
 from agents.sender.announced_links import AnnouncedLinks
 from agents.sender.attempt_runner import AttemptRunner
-from agents.sender.keyed_lock import KeyedLock
 from agents.sender.outage import Outage, WaitInterrupted
 from agents.sender.outcome import SendOutcome, SendTask, set_aside, unfinished
 from agents.sender.preparation import EmailPreparer, PreparedEmail
@@ -33,6 +32,7 @@ from schemas.events import Link, Send
 from schemas.senders import Senders
 from schemas.settings import Settings
 from schemas.state.attempts import Wait
+from stream.keyed_lock import KeyedLock
 
 log = structlog.get_logger()
 

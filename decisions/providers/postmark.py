@@ -18,7 +18,7 @@ class PostmarkRecord(Struct, rename="pascal"):
 
     record_type: str
     type: str = ""
-    message_id: str = field(default="", name="MessageID")
+    message_id: str | None = field(default="", name="MessageID")  # null where a change is of an address, and no email
     email: str = ""
     recipient: str = ""
     from_: str = field(default="", name="From")
@@ -31,20 +31,21 @@ class PostmarkRecord(Struct, rename="pascal"):
     id: Any = field(default="", name="ID")
     suppress_sending: bool = False
     suppression_reason: str | None = None
+    origin: str | None = None
     metadata: dict[str, Any] | None = None
 
 
 def report(record: PostmarkRecord) -> ProviderReport:
     """The report of a record. Raises Reject for one without a time."""
-    special = record.type if record.record_type == "Bounce" else ""
+    special = [record.type] if record.record_type == "Bounce" else []
     if record.record_type == "SubscriptionChange" and record.suppress_sending:
-        special = record.suppression_reason or ""
+        special = [record.suppression_reason or "", record.origin or ""]
     at = record.bounced_at or record.delivered_at or record.changed_at or record.received_at
     passed = {name.lower(): value for name, value in (record.metadata or {}).items()}
     return ProviderReport(
-        word="/".join(filter(None, (record.record_type, special))),
+        word="/".join(filter(None, (record.record_type, *special))),
         at=moment_of(at),
-        cause=f"{record.message_id}/{record.id or at}",
+        cause=f"{record.message_id or ''}/{record.id or at}",
         recipient=record.email or record.recipient,
         sender=record.from_,
         passed=joined(passed),

@@ -16,6 +16,9 @@ from schemas.errors import Reject
 
 T = TypeVar("T")
 
+# What SES publishes when event publishing, or the notifications of an identity, were set up: texts and no records.
+_NOTICES = ("Successfully validated SNS topic", '{"notificationType":"AmazonSnsSubscriptionSucceeded"')
+
 
 class _Recipient(Struct, rename="camel"):
     email_address: str = ""
@@ -49,6 +52,32 @@ class _Delay(Struct, rename="camel"):
     delayed_recipients: list[_Recipient] = []
 
 
+class _TopicStatus(Struct, rename="camel"):
+    topic_name: str = ""
+    subscription_status: str = ""
+
+
+class _Preferences(Struct, rename="camel"):
+    unsubscribe_all: bool = False
+    topic_subscription_status: list[_TopicStatus] = []
+
+    def out_of(self) -> set[str]:
+        """The topics that the person does not want."""
+        return {one.topic_name for one in self.topic_subscription_status if one.subscription_status == "OptOut"}
+
+
+class _Subscription(Struct, rename="camel"):
+    timestamp: str
+    new_topic_preferences: _Preferences
+    old_topic_preferences: _Preferences = field(default_factory=_Preferences)
+
+    @property
+    def is_out(self) -> bool:
+        """Whether the person left: all topics, or one that they were in. Who comes back to one may be out of others."""
+        new, old = self.new_topic_preferences, self.old_topic_preferences
+        return new.unsubscribe_all or (not old.unsubscribe_all and bool(new.out_of() - old.out_of()))
+
+
 class _Header(Struct):
     name: str
     value: str = ""
@@ -79,6 +108,12 @@ class SesRecord(Struct, rename="camel"):
     complaint: _Complaint | None = None
     delivery: _Delivery | None = None
     delivery_delay: _Delay | None = None
+    subscription: _Subscription | None = None
+
+
+def is_notice(text: str) -> bool:
+    """Whether the `Message` of a notification is no record, but says that publishing to the topic was set up."""
+    return text.startswith(_NOTICES)
 
 
 def reports(record: SesRecord) -> Iterator[ProviderReport]:
@@ -103,6 +138,11 @@ def reports(record: SesRecord) -> Iterator[ProviderReport]:
             delay = _there(record.delivery_delay, word)
             for one in delay.delayed_recipients:
                 yield _report(record, word, delay.timestamp, delay.timestamp, one)
+        case "subscription":
+            change = _there(record.subscription, word)
+            for address in record.mail.destination:
+                special = f"{word}/{'optout' if change.is_out else 'optin'}"
+                yield _report(record, special, change.timestamp, change.timestamp, _Recipient(address))
         case _:
             for address in record.mail.destination:
                 yield _report(record, word, record.mail.timestamp, "", _Recipient(address))

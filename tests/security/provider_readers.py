@@ -41,7 +41,10 @@ def _ses(text: str) -> list[report.ProviderReport]:
             "bouncedRecipients": [{"emailAddress": text, "status": text, "diagnosticCode": text}],
         },
     }  # fmt: skip
-    return list(ses.reports(msgspec.convert(record, ses.SesRecord)))
+    topics = {"topicSubscriptionStatus": [{"topicName": text, "subscriptionStatus": "OptOut"}] * 10}
+    change = {"timestamp": _AT, "newTopicPreferences": topics, "oldTopicPreferences": topics}
+    changed = record | {"eventType": "Subscription", "subscription": change}
+    return [one for each in (record, changed) for one in ses.reports(msgspec.convert(each, ses.SesRecord))]
 
 
 def _mailgun(text: str) -> report.ProviderReport:
@@ -100,6 +103,7 @@ PROVIDER_READERS: dict[str, tuple[Callable[[str], object], Sequence[Text]]] = {
     "decisions.providers.postmark.report": (_postmark, ADDRESSES),
     "decisions.providers.sendgrid.report": (_sendgrid, ADDRESSES),
     "decisions.providers.ses.reports": (_ses, ADDRESSES),
+    "decisions.providers.ses.is_notice": (ses.is_notice, WORDS),
     "decisions.providers.events.proved": (lambda text: events.proved(_report(text), KEYRING), ADDRESSES),
     "decisions.providers.report.assessed": (lambda text: report.assessed(_report(text), _MEANING), WORDS),
     "decisions.providers.report.meaning_of": (lambda text: report.meaning_of("ses", text), WORDS),

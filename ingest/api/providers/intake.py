@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -18,10 +16,11 @@ from decisions.effects.returns import SentEmail
 from decisions.providers.events import ProvedEmail, email_of, events_of_report, proved
 from decisions.providers.report import Meaning, ProviderReport, meaning_of
 from ingest.api.batches import Record, publish
+from ingest.api.providers.answered import AnsweredRequests, ProviderAnswer
 from ingest.metrics import IngestMetrics
 from schemas.errors import Misconfigured, Reject, Retry
 from schemas.events import lines
-from schemas.providers import Provider
+from schemas.providers import PROVIDERS, Provider
 from schemas.tokens import Keyring
 from schemas.topics import DELIVERIES, EVENTS
 from stream.publisher import Publisher
@@ -29,21 +28,11 @@ from stream.publisher import Publisher
 log = structlog.get_logger()
 
 _SHARE = 20  # reports handled before hits get the loop again
-_REMEMBERED = 10_000  # requests that were answered
 # How long ClickHouse is asked again within a request, and how old a report must be to be of an email that won't come.
 _PATIENCE, _ASK_EVERY = 3.0, 0.5
 _WILL_NOT_COME = timedelta(hours=1)
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _EMAILS = get("sent_emails")
-
-
-class ProviderAnswer(Struct, frozen=True):
-    """How many reports were taken, and how many make nothing known: opens and clicks, which are ours to count, what the
-    provider did itself, and emails of others. `repeated`: the same request was answered before."""
-
-    accepted: int
-    ignored: int
-    repeated: bool = False
 
 
 class _Found(Struct, frozen=True):
@@ -60,14 +49,14 @@ class ProviderIntake:
         self._publisher = publisher
         self._reader = reader
         self._metrics = metrics
-        self._answered: OrderedDict[bytes, ProviderAnswer] = OrderedDict()
+        self._answered = {provider: AnsweredRequests() for provider in PROVIDERS}
 
     async def take(self, provider: Provider, request: bytes, reports: Sequence[ProviderReport]) -> ProviderAnswer:
         """Answered when Kafka has every event. `request` is what tells one request from others. Raises Retry: the same
         request may come again, and gives the same events."""
-        key = hashlib.sha256(provider.encode() + b"\0" + request).digest()
-        if (before := self._answered.get(key)) is not None:
-            return msgspec.structs.replace(before, repeated=True)
+        return await self._answered[provider].once(request, lambda: self._take(provider, reports))
+
+    async def _take(self, provider: Provider, reports: Sequence[ProviderReport]) -> ProviderAnswer:
         found, ignored = await self._found(provider, reports)
         emails = await self._emails(found)
         now, records, accepted = datetime.now(UTC), list[Record](), 0
@@ -82,12 +71,8 @@ class ProviderIntake:
                 accepted += 1
                 records += result
         await publish(self._publisher, records)
-        answer = ProviderAnswer(accepted, ignored)
-        self._answered[key] = answer
-        if len(self._answered) > _REMEMBERED:
-            self._answered.popitem(last=False)
         log.info("reports of a provider", provider=provider, accepted=accepted, ignored=ignored)
-        return answer
+        return ProviderAnswer(accepted, ignored)
 
     async def _found(self, provider: Provider, reports: Sequence[ProviderReport]) -> tuple[list[_Found], int]:
         """The reports that may have consequences, and how many have none."""

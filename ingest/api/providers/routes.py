@@ -18,12 +18,14 @@ from decisions.providers import brevo, mailgun, postmark, sendgrid, ses
 from decisions.providers.report import ProviderReport
 from ingest.api.http import openapi
 from ingest.api.http.problems import Problem, described
-from ingest.api.providers.intake import ProviderAnswer, ProviderIntake
+from ingest.api.providers.answered import ProviderAnswer
+from ingest.api.providers.intake import ProviderIntake
 from ingest.api.providers.signatures import MailgunSignature, SendGridKey, check_mailgun, check_secret
-from ingest.api.providers.sns import Fetch, Sns, SnsMessage
+from ingest.api.providers.sns.fetch import Fetch
+from ingest.api.providers.sns.messages import Sns, SnsMessage, check_enveloped
 from ingest.api.requests import decode
 from ingest.metrics import IngestMetrics
-from schemas.errors import Reject
+from schemas.errors import Reject, Retry
 from schemas.providers import Provider
 from schemas.settings import Settings
 
@@ -52,16 +54,23 @@ def provider_routes(
 ) -> APIRouter:
     """The router of `/v1/providers`. Raises Misconfigured for a key that can't be read."""
     router = APIRouter(prefix="/providers")
-    sns = Sns(frozenset(settings.ses_topic_arns), fetch)
+    sns = Sns(settings.ses_topic_arns, fetch)
     sendgrid_key = SendGridKey(settings.sendgrid_public_key) if settings.sendgrid_public_key else None
 
     async def of_ses(request: Request, body: bytes) -> Response:
+        check_enveloped(request.headers)
         message = decode(_read_sns, body)
         await sns.check(message, datetime.now(UTC))
         if message.type == "SubscriptionConfirmation":
             await sns.confirm(message)
             log.info("subscription of SNS confirmed", topic=message.topic_arn)
             return openapi.answer(200, ProviderAnswer(0, 0))
+        if message.type == "UnsubscribeConfirmation":
+            log.warning("SNS posts here no more: subscribe again, if SES is to report here", topic=message.topic_arn)
+            return ignored("ses")
+        if ses.is_notice(message.message):
+            log.info("SES reached this address: its topic is set up", topic=message.topic_arn)
+            return ignored("ses")
         record = decode(_read_ses, message.message.encode("utf-8", "surrogatepass"))
         return await taken("ses", message.message_id.encode(), list(ses.reports(record)))
 
@@ -80,9 +89,9 @@ def provider_routes(
 
     async def of_mailgun(request: Request, body: bytes) -> Response:
         found = decode(_read_mailgun, body)
-        check_mailgun(found.signature, settings.mailgun_signing_key, datetime.now(UTC))
-        # The token is what is signed, not the event: one token is good for one event alone.
-        return await taken("mailgun", found.signature.token.encode(), [mailgun.report(found.event)])
+        # The event is not signed: a token is good for one event alone.
+        signed = check_mailgun(found.signature, settings.mailgun_signing_key, datetime.now(UTC))
+        return await taken("mailgun", signed, [mailgun.report(found.event)])
 
     async def of_brevo(request: Request, body: bytes) -> Response:
         check_secret(request.headers, settings.brevo_secret)
@@ -90,6 +99,10 @@ def provider_routes(
 
     async def taken(provider: Provider, key: bytes, reports: list[ProviderReport]) -> Response:
         return openapi.answer(200, await intake.take(provider, key, reports))
+
+    def ignored(provider: Provider) -> Response:
+        metrics.provider_reports.labels(provider, "ignored").inc()
+        return openapi.answer(200, ProviderAnswer(0, 1))
 
     for provider, title, setting, is_set, handle in (
         ("ses", "Amazon SES, through SNS", "SENDLENS_SES_TOPICS", settings.ses_topics, of_ses),
@@ -130,6 +143,10 @@ def _route(
             metrics.provider_reports.labels(provider, error.reason).inc()
             log.warning("a webhook was refused", provider=provider, reason=error.reason)
             raise Problem(403 if error.reason in _FORBIDDEN else 422, str(error), reason=error.reason) from None
+        except Retry as error:
+            metrics.provider_reports.labels(provider, "retry").inc()
+            log.warning("a webhook was put off", provider=provider, why=str(error))
+            raise
         return answer
 
     return receive

@@ -22,7 +22,7 @@ from schemas.errors import Misconfigured, Reject
 
 # Longer than any of them tries again: SendGrid for 24 hours, Mailgun for 8, SNS for an hour unless told otherwise.
 LONGEST = timedelta(hours=25)
-_AHEAD = timedelta(minutes=5)  # as far as clocks differ
+AHEAD = timedelta(minutes=5)  # as far as clocks differ
 _MOST_TEXT = 200  # characters of what is signed with a body
 
 
@@ -36,7 +36,7 @@ class MailgunSignature(Struct):
 
 def check_time(at: datetime, now: datetime) -> None:
     """Raise Reject unless it was signed lately."""
-    if not now - LONGEST <= at <= now + _AHEAD:
+    if not now - LONGEST <= at <= now + AHEAD:
         raise Reject("stale", "it was signed too long ago, or is still to come: it is a replay, or clocks differ")
 
 
@@ -56,14 +56,23 @@ def check_secret(headers: Headers, secret: str) -> None:
         raise Reject("signature", "put the secret into the webhook: https://sendlens:SECRET@..., or as a bearer token")
 
 
-def check_mailgun(signature: MailgunSignature, key: str, now: datetime) -> None:
-    """Raise Reject unless the key signed it (https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks)."""
-    if len(signature.timestamp) > _MOST_TEXT or len(signature.token) > _MOST_TEXT:
+def check_mailgun(signature: MailgunSignature, key: str, now: datetime) -> bytes:
+    """What is signed, and tells the request from others. Raises Reject unless the key signed it.
+
+    https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks
+    """
+    timestamp, token = signature.timestamp, signature.token
+    if len(timestamp) > _MOST_TEXT or len(token) > _MOST_TEXT:
         raise Reject("signature", "timestamp and token are short")
-    signed = hmac.new(key.encode(), f"{signature.timestamp}{signature.token}".encode(), "sha256").hexdigest()
-    if not hmac.compare_digest(signed.encode(), signature.signature.encode("utf-8", "replace")):
+    # Timestamp and token are signed as one text: another cut of it must not be another request, or another time.
+    if not (timestamp.isascii() and timestamp.isdigit() and token.isascii()):
+        raise Reject("signature", "timestamp has digits alone, and token is ASCII")
+    signed = f"{timestamp}{token}".encode()
+    proof = hmac.new(key.encode(), signed, "sha256").hexdigest()
+    if not hmac.compare_digest(proof.encode(), signature.signature.encode("utf-8", "replace")):
         raise Reject("signature", "it was not signed with SENDLENS_MAILGUN_SIGNING_KEY")
-    check_time(moment(signature.timestamp), now)
+    check_time(moment(timestamp), now)
+    return signed
 
 
 class SendGridKey:

@@ -10,6 +10,12 @@ TO = "ada@example.com"
 REFUSED = "550 5.1.1 <ada@example.com>: no mailbox of that name here"
 
 
+def preferences(unsubscribed: bool = False, **topics: str) -> dict[str, Any]:
+    """What a person has chosen on the page of an SES contact list: each topic OptIn or OptOut."""
+    chosen = [{"topicName": name, "subscriptionStatus": status} for name, status in topics.items()]
+    return {"unsubscribeAll": unsubscribed, "topicSubscriptionStatus": chosen}
+
+
 def ses(
     word: str, at: datetime, *, tags: dict[str, Any] | None = None, message_id: str = "", source: str = "", **part: Any
 ) -> str:
@@ -56,7 +62,16 @@ def ses(
             }
         },
         "Open": {"open": {"timestamp": stamp, "ipAddress": "192.0.2.1", "userAgent": "Mail/1"}},
-        "Subscription": {"subscription": {"timestamp": stamp, "source": "UnsubscribeHeader", "contactList": "all"}},
+        "Subscription": {
+            "subscription": {
+                "timestamp": stamp,
+                "source": "UnsubscribeHeader",
+                "contactList": "all",
+                "newTopicPreferences": preferences(unsubscribed=True, news="OptOut"),
+                "oldTopicPreferences": preferences(news="OptOut"),
+            }
+            | part
+        },
     }
     mail = {
         "timestamp": stamp,

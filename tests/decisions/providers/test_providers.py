@@ -19,6 +19,7 @@ from decisions.providers import brevo, mailgun, postmark, sendgrid, ses
 from decisions.providers.events import email_of, events_of_report, proved
 from decisions.providers.passing import ApiFields, api_fields_for, headers_for, joined, passed_text, read_passed
 from decisions.providers.report import ProviderReport, meaning_of
+from schemas.errors import Reject
 from schemas.events import Bounced, Complained, Deferred, Delivered, Sent, Unsubscribed
 from schemas.providers import PROVIDERS, Provider
 from schemas.tokens import Claim, Keyring, Purpose, delivery_id
@@ -209,6 +210,59 @@ def test_the_servers_words_decide_and_else_the_providers(
 ) -> None:
     (bounce,) = happened(provider, word, **fields)
     assert (bounce.bounce_class, bounce.category) == (bounce_class, category)
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "leaves"),
+    [
+        (payloads.preferences(unsubscribed=True), payloads.preferences(), True),
+        (payloads.preferences(news="OptOut"), payloads.preferences(news="OptIn"), True),
+        (payloads.preferences(news="OptOut"), payloads.preferences(), True),
+        (payloads.preferences(news="OptIn"), payloads.preferences(unsubscribed=True, news="OptOut"), False),
+        (payloads.preferences(news="OptIn"), payloads.preferences(news="OptOut"), False),
+        # Back in one topic, and still out of another.
+        (payloads.preferences(news="OptOut", tips="OptIn"), payloads.preferences(news="OptOut", tips="OptOut"), False),
+        (payloads.preferences(news="OptOut", tips="OptIn"), payloads.preferences(unsubscribed=True), False),
+        (payloads.preferences(), payloads.preferences(), False),
+    ],
+)
+def test_who_opts_out_at_ses_leaves_and_who_opts_in_does_not(
+    new: dict[str, Any], old: dict[str, Any], leaves: bool
+) -> None:
+    later = (AT + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    part = {"newTopicPreferences": new, "timestamp": later, "oldTopicPreferences": old}
+    report = of_ses("Subscription", **part)
+    assert report.at == AT + timedelta(hours=1), "not when the email was sent"
+    assert [type(event) for event in happened("ses", "Subscription", **part)] == [Unsubscribed] * leaves
+
+
+def test_a_change_at_ses_that_does_not_say_to_what_is_malformed() -> None:
+    without = msgspec.json.decode(payloads.ses("Subscription", AT))
+    del without["subscription"]
+    with pytest.raises(Reject, match="malformed"):
+        list(ses.reports(msgspec.convert(without, ses.SesRecord)))
+    empty = without | {"subscription": {"timestamp": "2026-11-23T12:00:00Z"}}
+    with pytest.raises(msgspec.ValidationError, match="newTopicPreferences"):
+        msgspec.convert(empty, ses.SesRecord)
+
+
+@pytest.mark.parametrize(
+    ("fields", "leaves"),
+    [
+        ({"Origin": "Recipient"}, True),
+        ({"Origin": "Customer", "MessageID": None}, False),
+        ({"Origin": "Admin", "MessageID": None}, False),
+        ({"Origin": None}, False),
+        ({"Origin": "Recipient", "SuppressionReason": "HardBounce"}, False),
+        ({"Origin": "Recipient", "SuppressionReason": "SpamComplaint"}, False),
+        # Back on the list: as Postmark posts it.
+        ({"SuppressSending": False, "SuppressionReason": None, "MessageID": None, "Tag": None}, False),
+    ],
+)
+def test_who_unsubscribes_at_postmark_leaves_and_whom_others_take_off_does_not(
+    fields: dict[str, Any], leaves: bool
+) -> None:
+    assert [type(event) for event in happened("postmark", "SubscriptionChange", **fields)] == [Unsubscribed] * leaves
 
 
 def test_a_machines_complaint_is_none() -> None:

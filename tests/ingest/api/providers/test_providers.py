@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -128,6 +129,33 @@ async def test_the_same_request_again_writes_nothing(posted: Room) -> None:
         answer = (await posted.client.post("/v1/providers/mailgun", json=again)).json()
         assert answer == {"accepted": 1, "ignored": 0, "repeated": True}
     assert [event.lead for event in written(posted)] == ["lead-2"], "a token that was used is good for nothing else"
+
+
+async def test_one_signature_is_good_for_one_request_wherever_its_timestamp_ends(posted: Room) -> None:
+    """Timestamp and token are signed as one text. "1790000000" and "e0ab" may not become "1790000000e0" and "ab"."""
+    now, token = datetime.now(UTC), sent(posted, "lead-cut")
+    body = mailgun_body(payloads.mailgun("complained", now, **{"user-variables": {"sendlens": token}}), now, "e0ab")
+    assert (await posted.client.post("/v1/providers/mailgun", json=body)).json()["accepted"] == 1
+    signature = body["signature"]
+    other = payloads.mailgun("unsubscribed", now, **{"user-variables": {"sendlens": token}})
+    for stamp, rest in ((f"{signature['timestamp']}e0", "ab"), (signature["timestamp"][:9], None)):
+        cut = {"timestamp": stamp, "token": rest or f"{signature['timestamp'][9:]}e0ab"}
+        again = {"signature": signature | cut, "event-data": other}
+        answer = await posted.client.post("/v1/providers/mailgun", json=again)
+        assert (answer.status_code, answer.json()["reason"]) == (403, "signature" if rest else "stale")
+    assert len(written(posted)) == 1
+
+
+async def test_a_token_is_good_for_one_of_two_requests_at_the_same_time(posted: Room) -> None:
+    now, token = datetime.now(UTC), sent(posted, "lead-race")
+    variables = {"user-variables": {"sendlens": token}}
+    first = mailgun_body(payloads.mailgun("complained", now, **variables), now, "raced")
+    second = first | {"event-data": payloads.mailgun("unsubscribed", now, **variables)}
+    answers = await asyncio.gather(
+        *(posted.client.post("/v1/providers/mailgun", json=body) for body in (first, second))
+    )
+    assert sorted(answer.json()["repeated"] for answer in answers) == [False, True]
+    assert len(written(posted)) == 1
 
 
 async def test_who_has_not_the_key_is_refused(posted: Room) -> None:

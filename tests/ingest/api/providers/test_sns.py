@@ -1,94 +1,51 @@
-"""Notifications of Amazon SNS: signed by a certificate from Amazon's host, fetched over TLS from a real server here."""
+"""Messages of Amazon SNS: which signatures are believed, by which certificates, and what strangers may have fetched."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import contextlib
-import ssl
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import msgspec
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.hashes import SHA1, SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from ingest.api.providers.sns import Sns, SnsMessage, fetched, signed_text
-from schemas.errors import Reject, Retry
-
-TOPIC = "arn:aws:sns:eu-west-1:123456789012:ses"
-HOST = "https://sns.eu-west-1.amazonaws.com"
-NOW = datetime.now(UTC)
-
-
-def a_certificate(key: rsa.RSAPrivateKey, name: str, days: int = 10) -> bytes:
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(NOW - timedelta(days=20))
-        .not_valid_after(NOW + timedelta(days=days))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, SHA256())
-    )
-    return made.public_bytes(Encoding.PEM)
+from ingest.api.providers.sns.messages import Sns, SnsMessage
+from ingest.api.providers.sns.topic import SnsTopic
+from schemas.errors import Misconfigured, Reject, Retry
+from tests.ingest.api.providers.amazon import (
+    CERTIFICATE,
+    CONFIRMATION,
+    HOST,
+    NOW,
+    PEM,
+    TOPIC,
+    Amazon,
+    a_certificate,
+    a_message,
+    of_subscription,
+)
 
 
-KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-PEM = a_certificate(KEY, "sns.amazonaws.com")
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
 
-
-@dataclass
-class Amazon:
-    """What Amazon's host has: each address with its bytes. `asked` are the addresses that were fetched."""
-
-    has: dict[str, bytes]
-    asked: list[str] = field(default_factory=list)
-
-    async def fetch(self, url: str) -> bytes:
-        self.asked.append(url)
-        if url not in self.has:
-            raise Retry("Amazon SNS answered 404")
-        return self.has[url]
+    def __call__(self) -> float:
+        return self.now
 
 
 @pytest.fixture
 def amazon() -> Amazon:
-    return Amazon({f"{HOST}/cert.pem": PEM, f"{HOST}/?Action=ConfirmSubscription&Token=t": b"<ok/>"})
+    return Amazon()
 
 
-def a_message(key: rsa.RSAPrivateKey = KEY, **fields: Any) -> SnsMessage:
-    """A notification as SNS signs it."""
-    values: dict[str, Any] = {
-        "type": "Notification",
-        "message_id": "m-1",
-        "topic_arn": TOPIC,
-        "message": '{"eventType":"Send"}',
-        "timestamp": NOW.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
-        "signature": "",
-        "signature_version": "1",
-        "signing_cert_url": f"{HOST}/cert.pem",
-    } | fields
-    message = SnsMessage(**values)
-    digest = SHA256() if message.signature_version == "2" else SHA1()  # noqa: S303
-    signature = key.sign(signed_text(message).encode(), PKCS1v15(), digest)
-    return msgspec.structs.replace(message, signature=base64.b64encode(signature).decode())
+def sns_at(amazon: Amazon, topic: str = TOPIC, clock: Callable[[], float] | None = None) -> Sns:
+    return Sns([topic], amazon.fetch, clock or Clock())
 
 
-async def refusal(amazon: Amazon, message: SnsMessage, now: datetime = NOW) -> str:
+async def refusal(amazon: Amazon, message: SnsMessage) -> str:
     with pytest.raises(Reject) as refused:
-        await Sns(frozenset({TOPIC}), amazon.fetch).check(message, now)
+        await sns_at(amazon).check(message, NOW)
     return refused.value.reason
 
 
@@ -97,10 +54,10 @@ async def refusal(amazon: Amazon, message: SnsMessage, now: datetime = NOW) -> s
 async def test_what_sns_signed_is_believed_and_its_certificate_fetched_once(
     amazon: Amazon, version: str, subject: str | None
 ) -> None:
-    sns = Sns(frozenset({TOPIC}), amazon.fetch)
+    sns = sns_at(amazon)
     for _ in range(3):
         await sns.check(a_message(signature_version=version, subject=subject), NOW)
-    assert amazon.asked == [f"{HOST}/cert.pem"]
+    assert amazon.asked == [CERTIFICATE]
 
 
 async def test_the_signature_is_of_every_field_and_by_the_certificates_key(amazon: Amazon) -> None:
@@ -112,22 +69,45 @@ async def test_the_signature_is_of_every_field_and_by_the_certificates_key(amazo
         msgspec.structs.replace(good, subject="x"),
         msgspec.structs.replace(good, signature="not base64!"),
         msgspec.structs.replace(good, signature_version="3"),
+        msgspec.structs.replace(of_subscription("UnsubscribeConfirmation"), token="another"),
         a_message(stranger),
     ):
         assert await refusal(amazon, bad) == "signature"
 
 
+PATH = "SimpleNotificationService-0123456789abcdef.pem"
+
+
 @pytest.mark.parametrize(
     "url",
     [
-        "http://sns.eu-west-1.amazonaws.com/cert.pem",
-        "https://sns.eu-west-1.amazonaws.com.evil.example/cert.pem",
-        "https://evil.example/sns.eu-west-1.amazonaws.com/cert.pem",
-        "https://sns.eu-west-1.amazonaws.com@evil.example/cert.pem",
-        "https://sns.eu-west-1.amazonaws.com:8443/cert.pem",
-        "https://bucket.s3.amazonaws.com/cert.pem",
-        "https://sns.eu-west-1.amazonaws.com/cert.txt",
+        f"http://sns.eu-west-1.amazonaws.com/{PATH}",
+        f"https://sns.eu-west-1.amazonaws.com.evil.example/{PATH}",
+        f"https://evil.example/sns.eu-west-1.amazonaws.com/{PATH}",
+        f"https://sns.eu-west-1.amazonaws.com@evil.example/{PATH}",
+        f"https://user@sns.eu-west-1.amazonaws.com/{PATH}",
+        f"https://sns.eu-west-1.amazonaws.com:8443/{PATH}",
+        f"https://sns.eu-west-1.amazonaws.com\t/{PATH}",
+        f"https://SNS.eu-west-1.amazonaws.com/{PATH}",
+        # A bucket of anybody's, in a region that is called so.
+        f"https://sns.s3-us-west-2.amazonaws.com/{PATH}",
+        # SNS itself, but not of the topic's region.
+        f"https://sns.us-east-1.amazonaws.com/{PATH}",
+        f"https://sns.eu-west-1.amazonaws.com.cn/{PATH}",
+        f"https://bucket.s3.amazonaws.com/{PATH}",
+        # Answers of the API hold what strangers wrote.
+        f"{HOST}/?Action=GetTopicAttributes&x=.pem",
+        f"{HOST}/{PATH}?Action=ListTopics",
+        f"{HOST}/{PATH}#x",
+        f"{HOST}/{PATH}/",
+        f"{HOST}//{PATH}",
+        f"{HOST}/x/{PATH}",
+        f"{HOST}/SimpleNotificationService-.pem",
+        f"{HOST}/SimpleNotificationService-xyz.pem",
+        f"{HOST}/SimpleNotificationService-{'a' * 65}.pem",
+        f"{HOST}/cert.pem",
         "https://[/cert.pem",
+        "",
     ],
 )
 async def test_a_certificate_from_elsewhere_is_not_even_fetched(amazon: Amazon, url: str) -> None:
@@ -136,11 +116,55 @@ async def test_a_certificate_from_elsewhere_is_not_even_fetched(amazon: Amazon, 
     assert amazon.asked == []
 
 
-async def test_a_certificate_that_has_run_out_or_is_none_is_refused(amazon: Amazon) -> None:
-    amazon.has[f"{HOST}/old.pem"] = a_certificate(KEY, "sns.amazonaws.com", days=-1)
-    amazon.has[f"{HOST}/none.pem"] = b"<html>"
-    for name in ("old", "none"):
-        assert await refusal(amazon, a_message(signing_cert_url=f"{HOST}/{name}.pem")) == "signature"
+@pytest.mark.parametrize(
+    "body",
+    [
+        a_certificate(days=-1),
+        a_certificate("sns.eu-central-1.amazonaws.com"),
+        a_certificate("sns-signing.af-south-1.amazonaws.com"),
+        a_certificate("evil.example"),
+        a_certificate(key=ec.generate_private_key(ec.SECP256R1())),
+        b"<html>",
+        b"<html>" + PEM + b"</html>",
+        b"<Message>\n" + PEM,
+        PEM + b"x",
+        PEM.replace(b"M", b"&#x4d;", 1),
+        b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+        b"",
+    ],
+)
+async def test_what_is_no_certificate_of_snss_today_is_refused(amazon: Amazon, body: bytes) -> None:
+    amazon.has[CERTIFICATE] = body
+    assert await refusal(amazon, a_message()) == "signature"
+
+
+async def test_a_certificate_may_be_followed_by_that_of_its_issuer(amazon: Amazon) -> None:
+    amazon.has[CERTIFICATE] = PEM + b"\n" + a_certificate("issuer.example")
+    await sns_at(amazon).check(a_message(), NOW)
+
+
+@pytest.mark.parametrize(
+    ("arn", "host", "name"),
+    [
+        ("arn:aws:sns:eu-west-1:123456789012:ses", "sns.eu-west-1.amazonaws.com", "sns.amazonaws.com"),
+        ("arn:aws:sns:af-south-1:123456789012:ses", "sns.af-south-1.amazonaws.com", "sns-signing.af-south-1.amazonaws.com"),
+        ("arn:aws-cn:sns:cn-north-1:123456789012:ses", "sns.cn-north-1.amazonaws.com.cn", "sns-cn-north-1.amazonaws.com.cn"),
+        ("arn:aws-us-gov:sns:us-gov-east-1:123456789012:ses", "sns.us-gov-east-1.amazonaws.com", "sns-us-gov-west-1.amazonaws.com"),
+    ],
+)  # fmt: skip
+async def test_a_region_has_its_host_and_its_certificates_name(amazon: Amazon, arn: str, host: str, name: str) -> None:
+    url = f"https://{host}/{PATH}"
+    amazon.has[url] = a_certificate(name)
+    await sns_at(amazon, arn).check(a_message(topic_arn=arn, signing_cert_url=url), NOW)
+    assert amazon.asked == [url]
+
+
+@pytest.mark.parametrize(
+    "arn", ["ses", "arn:aws:sqs:eu-west-1:123456789012:ses", "arn:aws:sns:evil.example/:123456789012:ses"]
+)
+def test_what_is_no_arn_of_a_topic_is_said_at_the_start(arn: str) -> None:
+    with pytest.raises(Misconfigured, match="SENDLENS_SES_TOPICS"):
+        SnsTopic.of(arn)
 
 
 async def test_another_topic_and_an_old_message_are_refused(amazon: Amazon) -> None:
@@ -148,48 +172,81 @@ async def test_another_topic_and_an_old_message_are_refused(amazon: Amazon) -> N
     assert await refusal(amazon, a_message(timestamp="2026-01-01T00:00:00.000Z")) == "stale"
 
 
-async def test_a_subscription_is_confirmed_at_amazon_alone(amazon: Amazon) -> None:
-    sns = Sns(frozenset({TOPIC}), amazon.fetch)
-    url = f"{HOST}/?Action=ConfirmSubscription&Token=t"
-    message = a_message(type="SubscriptionConfirmation", token="t", subscribe_url=url)
+async def test_messages_at_the_same_time_wait_for_one_fetch() -> None:
+    amazon, answers = Amazon(), asyncio.Event()
+
+    async def slow(url: str) -> bytes:
+        amazon.asked.append(url)
+        await answers.wait()
+        return PEM
+
+    sns = Sns([TOPIC], slow)
+    checks = [asyncio.create_task(sns.check(a_message(), NOW)) for _ in range(20)]
+    await asyncio.sleep(0)
+    checks[0].cancel()  # whose caller hung up: another takes its place
+    await asyncio.sleep(0)
+    answers.set()
+    ended = await asyncio.gather(*checks, return_exceptions=True)
+    assert [type(one) for one in ended] == [asyncio.CancelledError, *[type(None)] * 19]
+    assert len(amazon.asked) <= 2
+
+
+async def test_a_certificate_that_was_not_to_be_had_is_asked_for_again_a_minute_later(amazon: Amazon) -> None:
+    clock = Clock()
+    sns = sns_at(amazon, clock=clock)
+    del amazon.has[CERTIFICATE]
+    for _ in range(30):
+        with pytest.raises(Retry, match="404"):
+            await sns.check(a_message(), NOW)
+    amazon.has[CERTIFICATE] = b"<html>"
+    clock.now += 61
+    for _ in range(30):
+        with pytest.raises(Reject, match="PEM"):
+            await sns.check(a_message(), NOW)
+    amazon.has[CERTIFICATE] = PEM
+    clock.now += 61
+    await sns.check(a_message(), NOW)
+    assert amazon.asked == [CERTIFICATE] * 3
+
+
+async def test_strangers_cause_ten_fetches_a_minute_and_keep_no_known_certificate_out(amazon: Amazon) -> None:
+    clock = Clock()
+    sns = sns_at(amazon, clock=clock)
+    await sns.check(a_message(), NOW)
+    stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    for number in range(100):
+        url = f"{HOST}/SimpleNotificationService-{number:x}.pem"
+        with pytest.raises(Retry):
+            await sns.check(a_message(stranger, signing_cert_url=url), NOW)
+    assert len(amazon.asked) == 10
+    await sns.check(a_message(), NOW)
+    # A confirmation is a fetch too; SNS posts it again after the 503.
+    with pytest.raises(Retry, match="within a minute"):
+        await sns.confirm(of_subscription("SubscriptionConfirmation"))
+    clock.now += 61
+    await sns.confirm(of_subscription("SubscriptionConfirmation"))
+    assert amazon.asked[10:] == [CONFIRMATION]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.example/?Action=ConfirmSubscription",
+        "https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription",
+        f"{HOST}:443/?Action=ConfirmSubscription",
+        f"{HOST}/x?Action=ConfirmSubscription",
+        f"{HOST}/?Action=ConfirmSubscription#x",
+        f"{HOST}/?Action=Confirm Subscription",
+        HOST,
+        "",
+    ],
+)
+async def test_a_subscription_is_confirmed_at_the_topics_host_alone(amazon: Amazon, url: str) -> None:
+    sns = sns_at(amazon)
+    message = of_subscription("SubscriptionConfirmation")
     await sns.check(message, NOW)
     await sns.confirm(message)
-    assert amazon.asked[-1] == url
-    with pytest.raises(Reject):
-        await sns.confirm(a_message(subscribe_url="https://evil.example/?Action=ConfirmSubscription"))
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[tuple[str, ssl.SSLContext]]:
-    """A server with TLS, and what trusts it: a file of 1 MB, and an answer of 302 to everything else."""
-    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
-    key.write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    cert.write_bytes(a_certificate(KEY, "localhost"))
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(cert, key)
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        line = await reader.readline()
-        body = b"x" * 1_000_000 if b"/large" in line else b"moved"
-        status = b"200 OK" if b"/large" in line else b"302 Found\r\nLocation: https://localhost/large"
-        writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body) + body)
-        with contextlib.suppress(ConnectionError):
-            await writer.drain()
-        writer.close()
-
-    listening = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
-    trusting = ssl.create_default_context(cafile=cert)
-    yield f"https://localhost:{listening.sockets[0].getsockname()[1]}", trusting
-    listening.close()
-
-
-async def test_a_host_without_a_certificate_that_is_trusted_is_not_believed(server: tuple[str, ssl.SSLContext]) -> None:
-    with pytest.raises(Retry, match="can't be reached"):
-        await fetched(f"{server[0]}/large")
-
-
-async def test_what_is_fetched_is_bounded_and_no_redirect_is_followed(server: tuple[str, ssl.SSLContext]) -> None:
-    url, trusting = server
-    assert len(await fetched(f"{url}/large", trusting)) <= 32 * 1024
-    with pytest.raises(Retry, match="302"):
-        await fetched(f"{url}/moved", trusting)
+    assert amazon.asked == [CERTIFICATE, CONFIRMATION]
+    with pytest.raises(Reject, match="SubscribeURL"):
+        await sns.confirm(of_subscription("SubscriptionConfirmation", subscribe_url=url))
+    assert len(amazon.asked) == 2

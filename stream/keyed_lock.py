@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Hashable
 from types import TracebackType
 
 
@@ -10,13 +11,13 @@ class KeyedLock:
     """Locks by key, each granted in the order of the requests. An unused lock is removed."""
 
     def __init__(self) -> None:
-        self._locks: dict[str, _Lock] = {}
+        self._locks: dict[Hashable, _Lock] = {}
 
-    def of(self, key: str) -> _Hold:
+    def of(self, key: Hashable) -> _Hold:
         """Hold the key's lock, as an asynchronous context."""
         return _Hold(self._locks, key)
 
-    def __contains__(self, key: str) -> bool:
+    def __contains__(self, key: object) -> bool:
         return key in self._locks
 
 
@@ -29,7 +30,7 @@ class _Lock:
 class _Hold:
     """A class, for an asynchronous generator takes three times as long, once an email."""
 
-    def __init__(self, locks: dict[str, _Lock], key: str) -> None:
+    def __init__(self, locks: dict[Hashable, _Lock], key: Hashable) -> None:
         self._locks = locks
         self._key = key
 

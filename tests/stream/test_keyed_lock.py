@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from agents.sender.keyed_lock import KeyedLock
+from stream.keyed_lock import KeyedLock
 
 
 async def test_only_holders_of_the_same_key_wait_and_each_in_its_turn() -> None:
