@@ -37,16 +37,22 @@ def _looks(sending: Sequence[Account], names: Names) -> Iterator[Look]:
     for domain in dict.fromkeys(account.domain for account in sending if account.domain):
         if not is_nobodys(domain):
             yield domain, _later(_author, domain, names)
+    yield from _signatures(sending, names)
+
+
+def _signatures(sending: Sequence[Account], names: Names) -> Iterator[Look]:
+    """The key of each account; of those without one, each domain and server once."""
+    unsigned: dict[tuple[str, str], None] = {}
     for account in sending:
-        if account.dkim is not None and not is_nobodys(account.dkim.domain):
-            yield account.dkim.domain, _later(_signed, account, names)
-    unsigned = [account for account in sending if account.dkim is None]
-    for domain, host in dict.fromkeys((account.domain, _host(account)) for account in unsigned):
-        if domain and not is_nobodys(domain):
-            yield domain, _later(_unsigned, domain, host, names)
-    for account in unsigned:
-        if not account.domain and not is_nobodys(account.envelope_domain):
-            yield _host(account), [_all_unsigned(_host(account))]
+        domain = account.dkim.domain if account.dkim else account.domain or account.envelope_domain
+        if is_nobodys(domain):
+            continue
+        if account.dkim is not None:
+            yield domain, _later(_signed, account, names)
+        else:
+            unsigned[account.domain, _host(account)] = None
+    for domain, host in unsigned:
+        yield (domain or host), _later(_unsigned, domain, host, names) if domain else [_all_unsigned(host)]
 
 
 def _later(look: Callable[P, Diagnosis], *given: P.args, **more: P.kwargs) -> Iterator[Diagnosis]:

@@ -203,23 +203,31 @@ def _read(policy: str) -> Iterator[Term]:
 
 def _mechanism(text: str, result: SpfResult, name: str, rest: str) -> Term:
     if name in ("ip4", "ip6"):
-        try:
-            network = ip_network(rest.removeprefix(":"), strict=False)
-        except ValueError:
-            raise PolicyError(f"`{text[:100]}` has no network") from None
-        if not rest.startswith(":") or network.version != int(name[-1]):
-            raise PolicyError(f"`{text[:100]}` has no network of that kind")
-        return Term(text, name, result, value=str(network))
+        return Term(text, name, result, value=_network(text, int(name[-1]), rest))
     if "%" in rest and rest.startswith(":") and name != "all":  # a macro's delimiter may be a slash (RFC 7208, 7.1)
         return Term(text, name, result, domain=rest[1:])
     parts = _AT_DOMAIN.fullmatch(rest)
-    if parts is None or (name == "all" and rest) or (name not in ("a", "mx") and (parts[2] or parts[3])):
+    if parts is None or (name == "all" and rest) or (name not in ("a", "mx") and "/" in rest):
         raise PolicyError(f"`{text[:100]}` has no such form")
-    bits = int(parts[2] or 32), int(parts[3] or 128)
-    if bits[0] > 32 or bits[1] > 128:
-        raise PolicyError(f"`{text[:100]}` has a prefix that is too long")
+    bits = _bits(text, parts[2], 32), _bits(text, parts[3], 128)
     domain = _checked(parts[1] or "", text) if parts[1] or name in _NEEDS_DOMAIN else ""
     return Term(text, name, result, domain=domain, bits=bits)
+
+
+def _bits(text: str, given: str | None, most: int) -> int:
+    if given is not None and int(given) > most:
+        raise PolicyError(f"`{text[:100]}` has a prefix that is too long")
+    return most if given is None else int(given)
+
+
+def _network(text: str, version: int, rest: str) -> str:
+    try:
+        network = ip_network(rest.removeprefix(":"), strict=False)
+    except ValueError:
+        raise PolicyError(f"`{text[:100]}` has no network") from None
+    if not rest.startswith(":") or network.version != version:
+        raise PolicyError(f"`{text[:100]}` has no network of that kind")
+    return str(network)
 
 
 def _checked(domain: str, text: str) -> str:
