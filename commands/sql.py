@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import codecs
 import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Annotated, Self, TextIO
 
@@ -49,6 +50,7 @@ def sql(
     ] = False,
 ) -> None:
     """Ask ClickHouse, as the user `reader` who may change nothing. Ctrl-C stops the query."""
+    _end_at_ctrl_c()
     with explained():
         from clickhouse.console import ConsoleAddress, ask
 
@@ -64,11 +66,25 @@ def sql(
         except Reject as refused:
             print(f"sendlens: {refused.detail}", file=sys.stderr)
             raise typer.Exit(BAD_INPUT) from None
-        except KeyboardInterrupt:
-            print("sendlens: cancelled", file=sys.stderr)
-            raise typer.Exit(CANCELLED) from None
         except BrokenPipeError:  # the reader closed the pipe, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _end_at_ctrl_c() -> None:
+    """From here on Ctrl-C ends this process at once; ClickHouse stops the query, for its client has hung up.
+
+    An exception would be raised wherever the interpreter happens to be: in the `finally` of a library, where another
+    takes its place, or in a callback of the garbage collector, where it is printed and forgotten.
+    """
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough
+        away = b"\r\x1b[K" if os.isatty(2) else b""  # the line of progress
+        with suppress(OSError):
+            os.write(2, away + b"sendlens: cancelled\n")  # not print, in whose midst we may be
+        os._exit(CANCELLED)
+
+    signal.signal(signal.SIGINT, end)
 
 
 def _running(settings: Settings) -> str:
