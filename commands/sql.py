@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import codecs
 import os
-import signal
 import sys
 import threading
 import time
 from collections.abc import Generator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Self, TextIO
 
 import typer
 
+from commands.cancelling import end_at_ctrl_c
 from commands.edge import BAD_INPUT, explained, read_settings
 from schemas.errors import Misconfigured, Reject
 from schemas.running import running_clickhouse
 from schemas.settings import Settings
 
-CANCELLED = 130  # what a shell gives a command that Ctrl-C ended
 TABLE = "PrettyCompactMonoBlock"
 _PROGRESS_SECONDS = 0.2
 # What a terminal would obey instead of show: control characters, and those that turn the direction of text.
@@ -50,7 +49,7 @@ def sql(
     ] = False,
 ) -> None:
     """Ask ClickHouse, as the user `reader` who may change nothing. Ctrl-C stops the query."""
-    _end_at_ctrl_c()
+    end_at_ctrl_c()  # ClickHouse stops the query of a client that has hung up
     with explained():
         from clickhouse.console import ConsoleAddress, ask
 
@@ -68,23 +67,6 @@ def sql(
             raise typer.Exit(BAD_INPUT) from None
         except BrokenPipeError:  # the reader closed the pipe, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _end_at_ctrl_c() -> None:
-    """From here on Ctrl-C ends this process at once; ClickHouse stops the query, for its client has hung up.
-
-    An exception would be raised wherever the interpreter happens to be: in the `finally` of a library, where another
-    takes its place, or in a callback of the garbage collector, where it is printed and forgotten.
-    """
-
-    def end(*_: object) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough
-        away = b"\r\x1b[K" if os.isatty(2) else b""  # the line of progress
-        with suppress(OSError):
-            os.write(2, away + b"sendlens: cancelled\n")  # not print, in whose midst we may be
-        os._exit(CANCELLED)
-
-    signal.signal(signal.SIGINT, end)
 
 
 def _running(settings: Settings) -> str:

@@ -184,11 +184,16 @@ def test_ctrl_c_stops_the_query(server: ClickHouseProcess) -> None:
     wait_until(lambda: running(server, "endless") == 0, 30, "the end of the query")
 
 
-# Runs the command with a Ctrl-C at its own moment, right before httpx's client sends.
+# Runs the command with a Ctrl-C at a moment of its own: as it loads, or right before httpx's client sends.
 _WITH_CTRL_C = """
 import os, signal, sys, time
-import httpx
-import sendlens
+
+class Loading:
+    def find_spec(self, name, path=None, target=None):
+        if name == "pydantic" and os.environ["MOMENT"] == "as_it_loads":
+            in_a_finally()
+
+sys.meta_path.insert(0, Loading())
 
 class Passing:
     def __del__(self):
@@ -203,11 +208,14 @@ def in_a_finally():
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.01)
     finally:
-        raise httpx.ReadError("closed")
+        raise OSError("closed")
 
 def twice():
     in_a_destructor()
     in_a_destructor()
+
+import httpx
+import sendlens
 
 send = httpx.Client.send
 def sent(*given, **named):
@@ -219,7 +227,7 @@ sendlens.main()
 """
 
 
-@pytest.mark.parametrize("moment", ["in_a_destructor", "in_a_finally", "twice"])
+@pytest.mark.parametrize("moment", ["as_it_loads", "in_a_destructor", "in_a_finally", "twice"])
 def test_ctrl_c_ends_it_wherever_it_is(server: ClickHouseProcess, moment: str) -> None:
     """Raised there, a KeyboardInterrupt is printed and forgotten, or another exception takes its place."""
     done = subprocess.run(
