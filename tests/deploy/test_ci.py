@@ -49,7 +49,7 @@ def test_what_could_not_be_brought_and_was_skipped_stands_at_the_end(tmp_path: P
 
 def test_where_all_is_there_it_says_so(tmp_path: Path) -> None:
     code, said = run(tmp_path, test="echo 13 passed")
-    assert (code, said[-1]) == (0, "Every test ran.")
+    assert (code, said[-1]) == (0, "No test was skipped, and nothing was left out.")
 
 
 def test_what_fails_fails_it_and_the_end_is_the_same(tmp_path: Path) -> None:

@@ -69,8 +69,8 @@ class _Sentence:
         return max((line for line, start in self.lines if start <= at), default=self.lines[0][0])
 
 
-@lru_cache(maxsize=1)
-def _patterns() -> dict[str, tuple[Search, ...]]:
+def _table() -> dict[str, list[str]]:
+    """The patterns of each kind, in the table's order."""
     table: dict[str, list[str]] = {kind: [] for kind in _KINDS}
     for place, (kind, pattern, _source) in rows("stop_phrases.tsv", 3):
         if kind not in table:
@@ -80,6 +80,13 @@ def _patterns() -> dict[str, tuple[Search, ...]]:
         except ValueError as error:
             raise ValueError(f"{place}: {error}") from None
         table[kind].append(pattern)
+    return table
+
+
+@lru_cache(maxsize=1)
+def _patterns() -> dict[str, tuple[Search, ...]]:
+    """What looks for each kind in a text."""
+    table = _table()
     polite = rf"(?:{'|'.join(table['polite'])})"
     within = rf"(?:{'|'.join(table['polite-within'])})"
     built: dict[str, list[str]] = {
