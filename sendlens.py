@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
+if sys.argv[1:2] == ["sql"]:  # its Ctrl-C counts before the second is over that the rest takes to load
+    from commands.cancelling import end_at_ctrl_c
+
+    end_at_ctrl_c()
+
 import asyncio
 import secrets
 import shutil
-import sys
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path

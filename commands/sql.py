@@ -14,12 +14,12 @@ from typing import Annotated, Self, TextIO
 
 import typer
 
+from commands.cancelling import end_at_ctrl_c
 from commands.edge import BAD_INPUT, explained, read_settings
 from schemas.errors import Misconfigured, Reject
 from schemas.running import running_clickhouse
 from schemas.settings import Settings
 
-CANCELLED = 130  # what a shell gives a command that Ctrl-C ended
 TABLE = "PrettyCompactMonoBlock"
 _PROGRESS_SECONDS = 0.2
 # What a terminal would obey instead of show: control characters, and those that turn the direction of text.
@@ -49,6 +49,7 @@ def sql(
     ] = False,
 ) -> None:
     """Ask ClickHouse, as the user `reader` who may change nothing. Ctrl-C stops the query."""
+    end_at_ctrl_c()  # ClickHouse stops the query of a client that has hung up
     with explained():
         from clickhouse.console import ConsoleAddress, ask
 
@@ -64,9 +65,6 @@ def sql(
         except Reject as refused:
             print(f"sendlens: {refused.detail}", file=sys.stderr)
             raise typer.Exit(BAD_INPUT) from None
-        except KeyboardInterrupt:
-            print("sendlens: cancelled", file=sys.stderr)
-            raise typer.Exit(CANCELLED) from None
         except BrokenPipeError:  # the reader closed the pipe, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

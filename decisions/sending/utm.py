@@ -6,9 +6,13 @@ The names are Google's (https://support.google.com/analytics/answer/10917952); o
 from __future__ import annotations
 
 import re
-from urllib.parse import quote, unquote_plus
+from functools import lru_cache
+from itertools import chain
+from urllib.parse import quote, unquote, unquote_plus
 
+from decisions.patterns import Search, searcher, utf8
 from decisions.sending.urls import MAX_URL
+from decisions.tables import rows
 from schemas.errors import Reject
 from schemas.events import Campaign
 from schemas.text import first_control
@@ -18,11 +22,7 @@ _FIELDS = ("utm_source", "utm_medium", "utm_campaign", "utm_content")
 _PLACES = ("campaign", "step", "variant", "link")
 _LINK = "{link}"
 _BRACES = re.compile(r"\{([^{}]*)\}|[{}]")
-# An argument of this name signs the address, arguments and all: one more, and the server refuses it. Amazon S3 and
-# CloudFront, Google Cloud Storage, Azure's SAS, and what frameworks that sign links call it.
-_SIGNING = frozenset(
-    {"x-amz-signature", "x-goog-signature", "signature", "x-signature", "sig", "hmac", "awsaccesskeyid", "key-pair-id"}
-)
+_ANY = "*"  # in the table: an argument of any name
 
 # (name, value) of each tag, in order; what stands for the link's number is still in the value.
 Tags = tuple[tuple[str, str], ...]
@@ -57,14 +57,35 @@ def tagged(url: str, tags: Tags, number: int) -> str:
     in the email, from 1. An address that is signed, or would be too long for a server, comes back as it is."""
     before, mark, fragment = url.partition("#")
     path, _, query = before.partition("?")
-    names = {unquote_plus(one.partition("=")[0]).lower() for one in re.split("[&;]", query)}
-    if names & _SIGNING:
+    arguments: dict[str, list[str]] = {}
+    for one in re.split("[&;]", query):
+        name, _, value = one.partition("=")
+        arguments.setdefault(unquote_plus(name).lower(), []).append(unquote(value))
+    if _is_signed(arguments):
         return url
     more = "&".join(
-        f"{name}={quote(value.replace(_LINK, str(number)), safe='')}" for name, value in tags if name not in names
+        f"{name}={quote(value.replace(_LINK, str(number)), safe='')}" for name, value in tags if name not in arguments
     )
     if not more:
         return url
     between = "" if not query or query.endswith("&") else "&"
     found = f"{path}?{query}{between}{more}{mark}{fragment}"
     return found if len(found) <= MAX_URL else url
+
+
+def _is_signed(arguments: dict[str, list[str]]) -> bool:
+    """Whether a server may refuse the address with one argument more. Missing tags are the lesser harm."""
+    for (name, *beside), value in _signatures():
+        if all(other in arguments for other in beside):
+            given = chain.from_iterable(arguments.values()) if name == _ANY else arguments.get(name, ())
+            if any(value(utf8(each)) for each in given):
+                return True
+    return False
+
+
+@lru_cache(maxsize=1)
+def _signatures() -> tuple[tuple[list[str], Search], ...]:
+    """Names of arguments that sign an address together, and what the value of the first looks like."""
+    return tuple(
+        (names.split(" "), searcher(f"^(?:{value})$")) for _, (names, value, _) in rows("signed_addresses.tsv", 3)
+    )

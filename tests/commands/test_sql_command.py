@@ -184,6 +184,59 @@ def test_ctrl_c_stops_the_query(server: ClickHouseProcess) -> None:
     wait_until(lambda: running(server, "endless") == 0, 30, "the end of the query")
 
 
+# Runs the command with a Ctrl-C at a moment of its own: as it loads, or right before httpx's client sends.
+_WITH_CTRL_C = """
+import os, signal, sys, time
+
+class Loading:
+    def find_spec(self, name, path=None, target=None):
+        if name == "pydantic" and os.environ["MOMENT"] == "as_it_loads":
+            in_a_finally()
+
+sys.meta_path.insert(0, Loading())
+
+class Passing:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+
+def in_a_destructor():
+    Passing()
+
+def in_a_finally():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+    finally:
+        raise OSError("closed")
+
+def twice():
+    in_a_destructor()
+    in_a_destructor()
+
+import httpx
+import sendlens
+
+send = httpx.Client.send
+def sent(*given, **named):
+    globals()[os.environ["MOMENT"]]()
+    return send(*given, **named)
+
+httpx.Client.send = sent
+sendlens.main()
+"""
+
+
+@pytest.mark.parametrize("moment", ["as_it_loads", "in_a_destructor", "in_a_finally", "twice"])
+def test_ctrl_c_ends_it_wherever_it_is(server: ClickHouseProcess, moment: str) -> None:
+    """Raised there, a KeyboardInterrupt is printed and forgotten, or another exception takes its place."""
+    done = subprocess.run(
+        [sys.executable, "-c", _WITH_CTRL_C, "sql", "SELECT sleepEachRow(1) FROM numbers(3)"],
+        cwd=ROOT, env=environment(server) | {"MOMENT": moment}, capture_output=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"sendlens: cancelled\n")
+
+
 def test_whoever_reads_may_have_had_enough(server: ClickHouseProcess) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "sendlens", "sql", "--format", "TSV", "SELECT number FROM numbers(10000000)"],

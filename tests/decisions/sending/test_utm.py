@@ -74,10 +74,49 @@ def test_a_tag_is_added_where_it_is_missing_and_before_the_fragment(url: str, ex
         "https://storage.googleapis.com/b/k?X-Goog-Signature=ab",
         "https://a.blob.core.windows.net/c/k?sv=2022-11-02&sig=ab",
         "https://app.example/invitation?user=1&signature=ab",
+        "https://storage.googleapis.com/b/k?GoogleAccessId=a&Expires=1&Signature=ab%3D",
+        "https://media.example/k?Expires=1&KeyName=k&Signature=ab==",
+        "https://b.oss-cn-hangzhou.aliyuncs.com/k?x-oss-signature-version=OSS4-HMAC-SHA256&x-oss-signature=ab",
+        "https://b.cos.ap-beijing.myqcloud.com/k?q-sign-algorithm=sha1&q-ak=a&q-signature=ab",
+        "https://symfony.example/x?id=1&_hash=abc",
+        "https://symfony.example/x?_expiration=1700000000&_hash=n5%2Bb3%2Fc%3D&id=1",
+        "https://zone.b-cdn.net/x?token=abc&expires=1",
+        "https://zone.b-cdn.net/x?token=HS256-abc&token_path=%2Fx%2F&expires=1",
+        "https://zone.kxcdn.com/x?token=abc&expire=1",
+        "https://up.qiniu.example/x?e=1451491200&token=ak:abc=",
+        f"https://www.example.com/foo?token=1441307151_{'4492f25946' * 4}",
+        f"https://a.imgix.net/x.png?w=1&s={'0123456789abcdef' * 2}",
+        f"https://glide.example/x.jpg?s={'0123456789ABCDEF' * 2}&w=1",
+        "https://ik.imagekit.io/a/x.jpg?tr=w-1&ik-t=1&ik-s=ab",
+        "https://a.example/cat.jpg?verify=1484063787-9JQB8vP1z0yc5DEBnH6JGWM3mBmvIeMrnnxFi3WtJLE%3D",
+        "https://a.example/cat.jpg?mac=1484063787-9JQB8vP1z0yc5DEBnH6JGWM3mBmvIeMrnnxFi3WtJLE%3D",
+        f"https://a.example/x.m3u8?hdnts=exp=1614564664~acl=/x/*~hmac={'42b4464b' * 8}",
+        f"https://a.example/x?tok=st%3D1~exp%3D2~hmac%3D{'42b4464b' * 8}",
+        f"https://a.example/x?auth_key=1500000000-0-0-{'0123456789abcdef' * 2}",
+        f"https://a.example/x?sign=1582791032-im1acp76sx9sdqe601v-0-{'0123456789abcdef' * 2}",
+        f"https://a.example/x?sign={'0123456789abcdef' * 2}&t=1721029907",
+        "https://a.example/x?sign=ab&time=1721029907",
+        "https://a.example/s/link?md5=_e4Nc3iduzkWRm01TBBNYw&expires=2147483647",
+        "https://a.example/p/x.pdf?st=_e4Nc3iduzkWRm01TBBNYw&e=1324527723",
+        "https://swift.example/v1/a/c/o?temp_url_sig=ab&temp_url_expires=1",
+        "https://cdn.discordapp.com/attachments/1/2/x.png?ex=65d98d0a&is=65c7180a&hm=ab&",
+        "https://a.blob.core.windows.net/c/k?sv=2022-11-02&SIG=ab#page=2",
     ],
 )
 def test_an_address_that_is_signed_is_left_as_it_is(url: str) -> None:
     assert tagged(url, TAGS, 1) == url
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *("token=abc", "expires=1", "s=seeds", "s=deadbeef", "verify=me@a.example", "verify=1", "sign=leo", "t=1", "e=1&st=1"),
+        *("hash=abc", "hm=1", "ex=1&is=2", "md5=abc", "e=1", "signed=yes", "mac=1484063787", "id=1484063787-ab-cd-ef"),
+        *("q=_hash", "assign=1&sign", "", "token=abc&expiry=1", "design=x&time=1"),
+    ],
+)  # fmt: skip
+def test_an_address_that_only_looks_a_little_like_it_gets_its_tags(arguments: str) -> None:
+    assert "utm_source=news" in tagged(f"https://a.example/x?{arguments}", TAGS, 1)
 
 
 def test_an_address_that_would_be_too_long_is_left_as_it_is() -> None:
