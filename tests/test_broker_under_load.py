@@ -34,7 +34,7 @@ def test_a_broker_is_replaced_while_visitors_come_and_emails_wait_for_their_mail
     settings = environment(tmp_path / "data") | {
         "SENDLENS_BROKER_MB": "24",
         "SENDLENS_PARTITIONS": "12",
-        "SENDLENS_TOKEN_KEYS": "test:" + "k" * 32,
+        "SENDLENS_TOKEN_KEYS": "1:" + "k" * 32,
         "SENDLENS_TRUSTED_PROXIES": "127.0.0.1/32",
     }
     del settings["SENDLENS_SETTLE_SECONDS"]  # as it is by default

@@ -84,6 +84,9 @@ class BrokerGate:
     def open(self) -> None:
         """Let every writer write again. Takes no room on the disk where this gate was closed here. Raises OSError."""
         self.let_go()
+        notice = self.notice
+        if notice is None or notice == GateNotice(GateState.OPEN, self._owner):  # it could not be closed at all
+            return
         try:
             self._opening.replace(self._file)
         except FileNotFoundError:

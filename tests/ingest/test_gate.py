@@ -211,7 +211,7 @@ async def test_an_ingest_that_was_left_closed_is_not_opened_by_another_start(
     await until(first.take_alone, what="ingest to let go")
     first.let_go()
     second.forget()
-    second.open()
+    (folder / "broker-gate").write_text("open second")
     looks: list[int] = []
     look = BrokerGate.notice.fget
     monkeypatch.setattr(BrokerGate, "notice", property(lambda gate: looks.append(1) or look(gate)))

@@ -68,6 +68,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def settings_in(folder: Path, broker: Tansu) -> Settings:
+    folder.mkdir(mode=0o700, exist_ok=True)
     settings = load(
         kafka=broker.bootstrap,
         broker="memory",
@@ -114,12 +115,12 @@ def test_a_disk_that_fills_up_leaves_the_broker_that_is_there(
     with small_disk(folder, 1) as mounted:
         if not mounted:
             pytest.skip("a disk can't be mounted here")
-        settings, stack = settings_in(folder, own_broker), BareStack(own_broker)
+        settings, stack = settings_in(folder / "data", own_broker), BareStack(own_broker)
         fill(settings, [OutRecord(DEAD, 0, b"judge", b"x" * 800_000) for _ in range(3)])
         with attended(settings, stack) as gate:
             wait_until(logged(capsys, _LATER), 30, "it to be given up")
             assert gate.share(), "the gate is open, and nobody has the broker alone"
-        assert list(folder.glob("*.new")) == list(folder.glob("broker-kept*")) == []
+        assert list(settings.data_dir.glob("*.new")) == list(settings.data_dir.glob("broker-kept*")) == []
         assert (stack.asked[-2:], stack.failed) == ([("wake", "worker"), ("wake", "inbox")], "")
         assert len(letters(settings)) == 3
 
@@ -131,7 +132,7 @@ def test_a_disk_that_is_full_when_the_gate_is_closed_changes_nothing(
     with small_disk(folder, 1) as mounted:
         if not mounted:
             pytest.skip("a disk can't be mounted here")
-        settings, stack = settings_in(folder, own_broker), BareStack(own_broker)
+        settings, stack = settings_in(folder / "data", own_broker), BareStack(own_broker)
         fill_disk(folder)
         with attended(settings, stack) as gate:
             gate.prepare()
