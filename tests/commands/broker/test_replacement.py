@@ -10,15 +10,18 @@ from uuid import uuid4
 
 import pytest
 
+from agents.pipeline import GUARD, STORE, WEBHOOK_STAGE
 from commands import migration
 from commands.broker import kept_records, replacement
 from commands.broker.kept_records import KeptRecords
 from commands.broker.replacement import BrokerReplacement
 from schemas.errors import Retry
 from schemas.settings import Settings, load
-from schemas.topics import DEAD
+from schemas.topics import DEAD, EVENTS, SENDS, Topic
 from stream.gate.broker_gate import BrokerGate, GateState
+from stream.offsets import group_of
 from stream.records import OutRecord
+from stream.rewinding import skip
 from stream.tail import TailReader
 from stream.write_all import fill
 from tests.support.broker import Tansu, create_topics
@@ -93,9 +96,13 @@ def attended(settings: Settings, stack: BareStack) -> Iterator[BrokerGate]:
         ours.end()
 
 
-def letters(settings: Settings) -> list[bytes]:
-    with TailReader(settings, DEAD) as tail:
+def values(settings: Settings, topic: Topic) -> list[bytes]:
+    with TailReader(settings, topic) as tail:
         return [record.value for record in tail.read(tail.starts())]
+
+
+def letters(settings: Settings) -> list[bytes]:
+    return values(settings, DEAD)
 
 
 def logged(capsys: pytest.CaptureFixture[str], text: str) -> Callable[[], bool]:
@@ -204,6 +211,35 @@ def test_a_broker_that_took_a_part_is_thrown_away_for_another(
         wait_until(logged(capsys, _REPLACED), 30, "another broker")
     assert sorted(letters(settings)) == [b"letter %d" % number for number in range(10)], "each once"
     assert stack.asked.count(("wake", "broker")) >= 2
+    assert stack.failed == ""
+
+
+class Draining(BareStack):
+    """Its worker acknowledges everything before it ends, and send requests never."""
+
+    def __init__(self, broker: Tansu, settings: Settings) -> None:
+        super().__init__(broker)
+        self._settings = settings
+
+    def rest(self, name: str, patience: float) -> bool:
+        if name == "worker":
+            for stage in (GUARD, STORE, WEBHOOK_STAGE):
+                skip(self._settings, group_of(self._settings, stage.name), EVENTS)
+        return super().rest(name, patience)
+
+
+def test_records_that_are_always_on_their_way_and_emails_that_wait_are_no_reason_not_to_begin(
+    own_broker: Tansu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(replacement, "_BACKLOG_SECONDS", 600.0)  # on a slow machine too all of them came just now
+    settings = settings_in(tmp_path, own_broker)
+    fill(settings, [OutRecord(EVENTS, number % 2, b"", b"{}\n") for number in range(3_000)])
+    sends = [OutRecord(SENDS, number % 2, b"lead", b"send %d" % number) for number in range(3_000)]
+    fill(settings, sends)
+    stack = Draining(own_broker, settings)
+    with attended(settings, stack):
+        wait_until(logged(capsys, _REPLACED), 60, "another broker")
+    assert sorted(values(settings, SENDS)) == sorted(one.value or b"" for one in sends)
     assert stack.failed == ""
 
 
