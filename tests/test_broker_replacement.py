@@ -191,7 +191,7 @@ def test_five_brokers_later_all_that_was_answered_is_there_once(
         ada, bob = original(inbox, "ada"), original(inbox, "bob")
         link = Received(inbox.mails[0]).links[0]
         write_all(of(settings), [OutRecord(HITS, 0, b"", b"no hit\n")])
-        wait_until(lambda: len(letters(of(settings))) == 2, 60, "dead letters of judge and store")
+        wait_until(lambda: letters_there(settings) == 2, 60, "dead letters of judge and store")
         with Persistent(Received(inbox.mails[0]).pixels[0]) as load:
             wait_until(lambda: replaced(stack) >= 1, 240, "another broker")
             imap.deliver(_MAILBOX, answers.reply(ada, "ada@example.com", "Yes please."))
@@ -234,7 +234,7 @@ def test_a_machine_that_is_killed_between_two_brokers_has_lost_nothing(
         assert http.post("/v1/sends", json={"sends": [a_send(1, "ada")]}).json()["accepted"] == 1
         wait_until(lambda: len(inbox.mails) == 1, 60, "an email")
         write_all(of(settings), [OutRecord(HITS, 0, b"", b"no hit\n")])
-        wait_until(lambda: len(letters(of(settings))) == 2, 60, "dead letters of judge and store")
+        wait_until(lambda: letters_there(settings) == 2, 60, "dead letters of judge and store")
         with Persistent(Received(inbox.mails[0]).pixels[0]) as load:
             wait_until(kept.exists, 240, "the old broker to be drained", every=0.005)
             stack.kill()  # the supervisor alone: ingest is left behind, and answers
