@@ -160,6 +160,7 @@ def _run_stack(settings: Settings, environment: dict[str, str], extra: list[tupl
     from schemas.running import announced
     from schemas.settings import load
     from stack import Stack
+    from stream.gate.broker_gate import BrokerGate
 
     attendant = None
     if settings.broker_in_memory:
@@ -170,6 +171,8 @@ def _run_stack(settings: Settings, environment: dict[str, str], extra: list[tupl
     print(f"Sendlens starts: {environment['SENDLENS_PUBLIC_URL']} (page, API docs at /docs)", flush=True)
     print(described(settings), flush=True)
     with announced(settings.data_dir, environment["SENDLENS_CLICKHOUSE_URL"]):
+        if attendant is None:  # a broker in memory that ran here before may have left its gate closed
+            BrokerGate(settings.data_dir.absolute()).forget()
         return Stack(environment, extra, attendant).run()
 
 

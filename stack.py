@@ -67,7 +67,7 @@ class _Remembering(Printer):  # type: ignore[misc]  # honcho is untyped
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.last: dict[str, deque[str]] = {}
-        self.awaited: dict[str, str] = {}  # words that a process has not said yet
+        self.awaited: dict[str, str] = {}  # text that a process has not logged yet
 
     def write(self, message: Any) -> None:
         if message.type == "line":
@@ -82,13 +82,13 @@ class _Remembering(Printer):  # type: ignore[misc]  # honcho is untyped
 
 
 class _Child(honcho.process.Popen):  # type: ignore[misc]  # honcho is untyped
-    """A process that hears SIGINT and SIGTERM, also where who starts it does not."""
+    """A process that SIGINT and SIGTERM end, also where its parent ignores them."""
 
     def __init__(self, command: str, **kwargs: Any) -> None:
-        super().__init__(command, preexec_fn=_hear_signals, **kwargs)
+        super().__init__(command, preexec_fn=_restore_signals, **kwargs)
 
 
-def _hear_signals() -> None:
+def _restore_signals() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
 
@@ -108,7 +108,7 @@ class _Restartable(honcho.process.Process):  # type: ignore[misc]  # honcho is u
         self.code = multiprocessing.Value("i", 0)  # to end with, for one that rests
 
     def _send_message(self, data: Any, type: str = "line") -> None:
-        """Every word but that of an end which was asked for."""
+        """Passes on every message except the end that `rest` asked for."""
         if type != "stop" or not self.rests_next.is_set():
             super()._send_message(data, type)
 
@@ -177,10 +177,10 @@ class Stack(honcho.manager.Manager):  # type: ignore[misc]  # honcho is untyped
             return 0
         if self.returncode:
             last = self.printer.last.get(self._unasked)
-            why = last[-1] if last else "it said nothing"
+            why = last[-1] if last else "it logged nothing"
             sys.stdout.flush()
-            said = f"sendlens: {self._unasked} stopped with exit code {self.returncode}: {why}"
-            print(said, file=sys.stderr, flush=True)
+            reason = f"sendlens: {self._unasked} stopped with exit code {self.returncode}: {why}"
+            print(reason, file=sys.stderr, flush=True)
         return int(self.returncode or 0)
 
     def _start(self) -> None:
@@ -219,7 +219,7 @@ class Stack(honcho.manager.Manager):  # type: ignore[misc]  # honcho is untyped
         return bool(process.is_resting.wait(patience))
 
     def wake(self, name: str, ready: str = "") -> bool:
-        """Have it run again, if it rests; returns whether it did. `ready`: words of it that `has_started` waits for."""
+        """Have it run again, if it rests; returns whether it did. `ready`: what `has_started` awaits in its log."""
         if name not in self._processes or not self._processes[name]["obj"].is_resting.is_set():
             return False
         process = self._processes[name]["obj"]
@@ -232,14 +232,14 @@ class Stack(honcho.manager.Manager):  # type: ignore[misc]  # honcho is untyped
         return True
 
     def has_started(self, name: str, patience: float) -> bool:
-        """Whether it has said what it says when it is ready, after so many seconds at the most; False when it ended."""
+        """Whether it has logged that it is ready, after so many seconds at the most; False when it ended."""
         deadline = time.monotonic() + patience
         while name in self.printer.awaited and self._is_alive(name) and time.monotonic() < deadline:
             time.sleep(_LOOK_SECONDS)
         return name not in self.printer.awaited
 
     def fail(self, name: str, why: str) -> None:
-        """Stop everything, for this reason: the last words of a process that rests."""
+        """Stop everything, for this reason, which is reported of a process that rests."""
         self.printer.last[name] = deque([why])
         process = self._processes[name]["obj"]
         process.code.value = _FAILED

@@ -48,13 +48,18 @@ class BatchPolicy:
 
 @dataclass(frozen=True)
 class Stage:
-    """One row of the map."""
+    """One row of the map.
+
+    `carried`: what it has not acknowledged goes along to the next broker in memory, and is not waited for: it may take
+    days.
+    """
 
     name: str
     takes: tuple[Topic, ...]
     decides: str
     gives: tuple[Topic, ...]
     policy: BatchPolicy
+    carried: bool = False
 
 
 SENDER = Stage(
@@ -63,6 +68,7 @@ SENDER = Stage(
     decides="may this email go out? instruments it and hands it to the mail server",
     gives=(LINKS, ATTEMPTS, DELIVERIES, EVENTS, RETRIES, DEAD),
     policy=BatchPolicy(batch=50, max_in_flight=500, calls=4),
+    carried=True,  # a mail server may be away, or be given a few emails an hour
 )
 JUDGE = Stage(
     name="judge",

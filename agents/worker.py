@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -30,6 +30,7 @@ from clickhouse.samples import Sampler
 from decisions.robots.rules import Rules
 from schemas.errors import Misconfigured, Retry
 from schemas.settings import Settings
+from stream.gate.broker_gate import GateState, gate_of
 from stream.memory_tuning import freeze_loaded_objects, give_buffers_back
 from stream.records import Handler
 from stream.topic_admin import topics_at_fault
@@ -72,7 +73,7 @@ def stages_named(names: Sequence[str]) -> tuple[Stage, ...]:
 
 async def work(given: StageFactory, stages: Sequence[Stage], *, drain: bool = False) -> None:
     """Run the stages until SIGTERM or SIGINT. `drain`: then first finish what is on the topics, for a broker that
-    forgets; a second signal stops at once.
+    forgets; a second signal stops at once. Where that broker is being replaced, what goes along to the next is left.
 
     Raises what ended a stage, when one did.
     """
@@ -99,19 +100,19 @@ async def work(given: StageFactory, stages: Sequence[Stage], *, drain: bool = Fa
     sampler.start()
     freeze_loaded_objects()
     log.info("worker is ready", stages=[stage.name for stage in stages])
-    ends = [asyncio.create_task(app.done()) for app in apps]
+    ends = {app: asyncio.create_task(app.done()) for app in apps}
     try:
-        await asyncio.wait([*ends, asyncio.create_task(asked.wait())], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([*ends.values(), asyncio.create_task(asked.wait())], return_when=asyncio.FIRST_COMPLETED)
         if drain:
-            await _finish(settings, apps, asked_twice, ends)
-        for end in ends:
+            await _finish(settings, ends, asked_twice)
+        for end in ends.values():
             if end.done():
                 end.result()
     finally:
-        for end in ends:
+        for end in ends.values():
             end.cancel()
         log.info("worker stops")
-        await asyncio.gather(*(app.stop() for app in apps), return_exceptions=True)
+        await asyncio.gather(*(app.stop() for app in ends), return_exceptions=True)
         watch.stop()
         await asyncio.to_thread(sampler.stop)
     if not all(app.left for app in apps):
@@ -119,15 +120,26 @@ async def work(given: StageFactory, stages: Sequence[Stage], *, drain: bool = Fa
         os._exit(0)  # nothing is left to do, and Faust's threads would keep the process
 
 
-async def _finish(
-    settings: Settings, apps: Sequence[StageApp], hurry: asyncio.Event, ends: Sequence[asyncio.Task[None]]
-) -> None:
-    """See what is on the topics to its end, unless a stage has ended already."""
-    if any(end.done() for end in ends):
+async def _finish(settings: Settings, ends: dict[StageApp, asyncio.Task[None]], hurry: asyncio.Event) -> None:
+    """See what is on the topics to its end, unless a stage has ended already. `ends` keeps the stages that run on."""
+    if any(end.done() for end in ends.values()):
         return
+    gate, longest = gate_of(settings), _LONGEST_DRAIN
+    if gate is not None and gate.state is GateState.CLOSED:
+        await _leave_what_is_carried(ends)
+        longest /= 2  # nobody but the stages writes
     # What comes of an email now must still be stored; what waits is known again at the next start.
-    await asyncio.wait([asyncio.gather(*(app.rest() for app in apps))], timeout=_LONGEST_DRAIN / 2)
-    await _drain(settings, tuple(app.stage for app in apps), hurry, ends)
+    await asyncio.wait([asyncio.gather(*(app.rest() for app in ends))], timeout=_LONGEST_DRAIN / 2)
+    await _drain(settings, ends, hurry, longest)
+
+
+async def _leave_what_is_carried(ends: dict[StageApp, asyncio.Task[None]]) -> None:
+    """Stop the stages whose records go along to the next broker. What they have done by then is drained with the
+    rest."""
+    for app in [app for app in ends if app.stage.carried]:
+        ends.pop(app).cancel()
+        await app.stop()
+        log.info("stopped, the next broker gets its records", stage=app.stage.name)
 
 
 async def _topics_are_ready(settings: Settings, asked: asyncio.Event) -> bool:
@@ -150,10 +162,11 @@ async def _topics_are_ready(settings: Settings, asked: asyncio.Event) -> bool:
 
 
 async def _drain(
-    settings: Settings, stages: tuple[Stage, ...], hurry: asyncio.Event, ends: Sequence[asyncio.Task[None]]
+    settings: Settings, ends: Mapping[StageApp, asyncio.Task[None]], hurry: asyncio.Event, longest: float
 ) -> None:
     """Wait until nothing is left on the topics, or a stage has ended; what one finishes may be work for another."""
-    deadline = asyncio.get_running_loop().time() + settings.settle_seconds + _LONGEST_DRAIN
+    stages = tuple(app.stage for app in ends)
+    deadline = asyncio.get_running_loop().time() + settings.settle_seconds + longest
     said: dict[str, int] = {}
     while not hurry.is_set() and asyncio.get_running_loop().time() < deadline:
         try:
@@ -167,7 +180,7 @@ async def _drain(
         if left != said:
             said = left
             log.info("draining before the stop", left=left)
-        await asyncio.wait(ends, timeout=0.2, return_when=asyncio.FIRST_COMPLETED)
-        if any(end.done() for end in ends):
+        await asyncio.wait(ends.values(), timeout=0.2, return_when=asyncio.FIRST_COMPLETED)
+        if any(end.done() for end in ends.values()):
             break
     log.warning("stopped before all was drained", left=said)

@@ -74,14 +74,14 @@ class GateFollower:
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            word = self._gate.word
+            notice = self._gate.notice
             # Only who has closed the gate knows which broker is behind it.
-            if word is None or word.state is self._state or self._closed_by not in ("", word.of):
+            if notice is None or notice.state is self._state or self._closed_by not in ("", notice.owner):
                 continue
-            log.info("the gate to the broker moves", was=self._state, now=word.state)
-            self._closed_by = word.of
+            log.info("the gate to the broker moves", was=self._state, now=notice.state)
+            self._closed_by = notice.owner
             try:
-                await self._go(word.state)
+                await self._go(notice.state)
             except Exception:
                 log.exception("the gate could not be followed, trying again")
                 await asyncio.sleep(_RETRY_SECONDS)

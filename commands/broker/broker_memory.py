@@ -20,8 +20,8 @@ def resident_bytes(pid: int) -> int | None:
             pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
             return pages * os.sysconf("SC_PAGE_SIZE")
         command = ["ps", "-o", "rss=", "-p", str(pid)]
-        said = subprocess.run(command, capture_output=True, text=True, timeout=10)  # noqa: S603  # no shell
-        return int(said.stdout) * 1024
+        listed = subprocess.run(command, capture_output=True, text=True, timeout=10)  # noqa: S603  # no shell
+        return int(listed.stdout) * 1024
     except (OSError, ValueError, IndexError, subprocess.SubprocessError):
         return None
 

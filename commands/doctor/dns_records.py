@@ -127,9 +127,7 @@ def _unsigned(domain: str, host: str, names: Names) -> Diagnosis:
     if not names.leads_on(f"_domainkey.{domain}"):
         todo = f"add [account.dkim], or let {host} sign by {domain}, and publish the key: DNS has none of {domain}"
         return Diagnosis("dns", "warn", said, todo)
-    if provider_of(host):
-        return Diagnosis("dns", "ok", f"{said}; {host} may sign it: DNS has DKIM keys of {domain}")
-    return Diagnosis("dns", "warn", said, f"add it, unless {host} signs: DNS has DKIM keys of {domain}")
+    return Diagnosis("dns", "ok", f"{said}; {host} may sign it: DNS has DKIM keys of {domain}")
 
 
 def _all_unsigned(host: str) -> Diagnosis:

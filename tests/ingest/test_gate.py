@@ -16,6 +16,7 @@ from schemas.topics import LEADS, LINKS
 from stream.gate.broker_gate import BrokerGate, GateState, gate_of, through_gate
 from tests.ingest.room import Room, add_link, hits, records, running
 from tests.support.broker import Broker, create_topics
+from tests.support.small_disk import fill, small_disk
 from tests.support.waiting import until
 
 
@@ -136,6 +137,7 @@ def gate_in(folder: Path) -> tuple[Settings, BrokerGate]:
 
 def test_a_command_writes_only_while_nobody_replaces_the_broker(tmp_path: Path) -> None:
     settings, gate = gate_in(tmp_path)
+    gate.prepare()
     with through_gate(settings):
         assert not gate.take_alone(), "its records may be on their way"
     gate.close(GateState.CLOSED)
@@ -147,7 +149,49 @@ def test_a_command_writes_only_while_nobody_replaces_the_broker(tmp_path: Path) 
         pass
 
 
-def test_a_gate_whose_word_can_t_be_read_is_closed(tmp_path: Path) -> None:
+def test_a_command_asks_the_data_folder_which_broker_runs(tmp_path: Path) -> None:
+    """`make kafka` after the start makes `auto` mean Kafka; the broker in memory still runs, and is replaced."""
+    _, gate = gate_in(tmp_path)
+    gate.prepare()
+    gate.close(GateState.CLOSED)
+    now = Settings(_env_file=None, broker="kafka", data_dir=tmp_path)  # type: ignore[call-arg]
+    with pytest.raises(Retry, match="being replaced"), through_gate(now, patience=0):
+        pass
+    elsewhere = Settings(_env_file=None, mode="cluster", data_dir=tmp_path)  # type: ignore[call-arg]
+    with through_gate(elsewhere, patience=0):
+        pass
+    gate.open()
+    with through_gate(now, patience=0):
+        assert not gate.take_alone()
+
+
+def test_a_command_leaves_no_lock_where_nothing_was_started(tmp_path: Path) -> None:
+    settings, _ = gate_in(tmp_path / "never")
+    with through_gate(settings, patience=0):
+        pass
+    assert not settings.data_dir.exists()
+
+
+def test_a_gate_opens_on_a_disk_that_has_filled_up(tmp_path: Path) -> None:
+    folder = tmp_path / "disk"
+    with small_disk(folder, 1) as mounted:
+        if not mounted:
+            pytest.skip("a disk can't be mounted here")
+        _, gate = gate_in(folder)
+        gate.prepare()
+        gate.close(GateState.CLOSED)
+        assert gate.take_alone()
+        fill(folder)
+        with pytest.raises(OSError, match="No space left"):
+            gate.close(GateState.SPOOLING)
+        assert gate.state is GateState.CLOSED
+        gate.open()
+        assert gate.state is GateState.OPEN
+        assert BrokerGate(folder).share()
+        assert not (folder / "broker-gate.new").exists()
+
+
+def test_a_gate_whose_notice_can_t_be_read_is_closed(tmp_path: Path) -> None:
     _, gate = gate_in(tmp_path)
     gate.close(GateState.SPOOLING)
     assert gate.state is GateState.SPOOLING
@@ -167,10 +211,10 @@ async def test_an_ingest_that_was_left_closed_is_not_opened_by_another_start(
     await until(first.take_alone, what="ingest to let go")
     first.let_go()
     second.forget()
-    second.close(GateState.OPEN)
+    (folder / "broker-gate").write_text("open second")
     looks: list[int] = []
-    look = BrokerGate.word.fget
-    monkeypatch.setattr(BrokerGate, "word", property(lambda gate: looks.append(1) or look(gate)))
+    look = BrokerGate.notice.fget
+    monkeypatch.setattr(BrokerGate, "notice", property(lambda gate: looks.append(1) or look(gate)))
     await until(lambda: len(looks) > 5, what="several looks")
     assert second.take_alone(), "it does not write"
     await open_each(busy, range(5))
@@ -181,7 +225,7 @@ async def test_an_ingest_that_was_left_closed_is_not_opened_by_another_start(
     async def replayed() -> bool:
         return len(await asyncio.to_thread(hits, busy.settings)) == 5
 
-    await until(replayed, what="its own supervisor's word")
+    await until(replayed, what="its own supervisor's notice")
 
 
 def test_a_broker_on_disk_has_no_gate(tmp_path: Path) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+import sendlens
+import stack
 from commands.broker import broker as command
 from commands.broker.broker import check_broker, described
 from commands.broker.kafka_node import KafkaNode
 from schemas.errors import Misconfigured
 from schemas.settings import Settings
 from schemas.settings import settings as settings_module
+from stream.gate.broker_gate import BrokerGate, GateState
 
 WITHOUT = "no Java here for Apache Kafka"
 
@@ -50,6 +54,20 @@ def test_kafka_is_taken_where_it_is(
 def test_a_cluster_s_broker_is_never_the_one_in_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with_kafka(monkeypatch, WITHOUT)
     assert not of("memory", tmp_path, mode="cluster").broker_in_memory
+
+
+def test_a_start_with_kafka_opens_the_gate_that_a_broker_in_memory_has_left_closed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Commands go by the data folder, and would wait for a broker that nobody replaces any more."""
+    gate = BrokerGate(tmp_path)
+    gate.prepare()
+    gate.close(GateState.CLOSED)
+    with_kafka(monkeypatch, "")
+    monkeypatch.setattr(stack, "Stack", lambda *_: SimpleNamespace(run=lambda: 0))
+    places = {"SENDLENS_PUBLIC_URL": "http://127.0.0.1:1", "SENDLENS_CLICKHOUSE_URL": "http://127.0.0.1:2"}
+    assert sendlens._run_stack(of("kafka", tmp_path), places, []) == 0
+    assert gate.state is GateState.OPEN
 
 
 def test_kafka_that_was_asked_for_and_is_missing_is_not_replaced(

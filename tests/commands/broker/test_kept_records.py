@@ -10,13 +10,16 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from agents.pipeline import JUDGE, STORE
-from commands.broker.kept_records import KeptRecords
+from agents.pipeline import JUDGE, SENDER, STORE
+from commands.broker.kept_records import KeptRecords, first_written_at
+from schemas.errors import Retry
 from schemas.settings import Settings, load
 from schemas.state.positions import Position
-from schemas.topics import DEAD, HITS, POSITIONS, Topic
+from schemas.topics import DEAD, HITS, POSITIONS, SENDS, Topic
 from stream.lag import LagProbe
+from stream.offsets import group_of
 from stream.records import OutRecord, PoisonRecord, Record, dead_letter
+from stream.rewinding import skip
 from stream.tail import TailReader
 from stream.write_all import fill
 from tests.agents.mails import NOW
@@ -33,8 +36,12 @@ def settings(own_broker: Broker, tmp_path: Path) -> Settings:
 
 
 def values(settings: Settings, topic: Topic) -> list[bytes]:
+    return [record.value for record in records(settings, topic)]
+
+
+def records(settings: Settings, topic: Topic) -> list[Record]:
     with TailReader(settings, topic) as tail:
-        return [record.value for record in tail.read(tail.starts())]
+        return list(tail.read(tail.starts()))
 
 
 def position(uid: int) -> bytes:
@@ -55,13 +62,20 @@ def test_letters_positions_and_recent_clicks_come_to_the_next_broker(settings: S
     fill(settings, [OutRecord(POSITIONS, 0, b"news", position(uid)) for uid in (1, 2)])
     fill(settings, [*clicked, OutRecord(HITS, 0, b"", _OPEN % 9)])
     kept = KeptRecords(settings)
-    assert kept.keep() == 3 + 1 + 6
+    assert kept.keep(60) == 3 + 1 + 6
+    written = {record.value: record.written_at for record in records(settings, HITS)}
     own_broker.forget()
     create_topics(settings)
     assert kept.give_back(clicks=True) == 10
+    for _ in range(2):  # the broker may not answer the first time
+        kept.acknowledge_clicks()
+    kept.forget()
     assert values(settings, DEAD) == dead
     assert values(settings, POSITIONS) == [position(2)]
     assert sorted(values(settings, HITS)) == [_CLICK % n for n in range(6)]
+    assert {first_written_at(record) for record in records(settings, HITS)} == {
+        at for value, at in written.items() if b"click" in value
+    }
     probe = LagProbe(settings, {stage.name: [HITS] for stage in (JUDGE, STORE)})
     assert {sum(behind.values()) for behind in probe(exact=True).values()} == {0}, "what was judged is not judged again"
     fill(settings, [OutRecord(HITS, 0, b"", _OPEN % 10)])
@@ -73,7 +87,7 @@ def test_letters_positions_and_recent_clicks_come_to_the_next_broker(settings: S
 def test_a_start_after_a_crash_leaves_the_clicks_out(settings: Settings, own_broker: Broker) -> None:
     fill(settings, [OutRecord(DEAD, 0, b"judge", a_letter(1)), OutRecord(HITS, 0, b"", _CLICK % 1)])
     kept = KeptRecords(settings)
-    assert kept.keep() == 2
+    assert kept.keep(60) == 2
     own_broker.forget()
     create_topics(settings)
     assert kept.give_back(clicks=False) == 1
@@ -84,13 +98,49 @@ def test_clicks_that_decide_nothing_any_more_are_left(settings: Settings, monkey
     fill(settings, [OutRecord(HITS, 0, b"", _CLICK % 1)])
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 60)
-    assert KeptRecords(settings).keep() == 0
+    assert KeptRecords(settings).keep(60) == 0
 
 
-def test_a_line_that_is_spoilt_is_left_out_and_said(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+def test_clicks_are_no_younger_for_having_gone_from_broker_to_broker(settings: Settings) -> None:
+    """Each broker gives records a time of its own: by that, clicks of all brokers would be kept for ever."""
+    old, recent = (repr(time.time() - seconds).encode() for seconds in (60, 20))
+    fill(settings, [OutRecord(HITS, 0, old, _CLICK % 1), OutRecord(HITS, 0, recent, _CLICK % 2)])
+    kept = KeptRecords(settings)
+    assert kept.keep(60) == 1
+    assert msgspec.json.decode((settings.data_dir / "broker-kept").read_bytes(), type=_Kept).key == recent
+
+
+class _Kept(msgspec.Struct):
+    key: bytes
+
+
+def test_send_requests_that_are_not_acknowledged_come_to_the_next_broker(
+    settings: Settings, own_broker: Broker
+) -> None:
+    sends = [OutRecord(SENDS, number % 3, b"lead", b"send-%d" % number) for number in range(9)]
+    fill(settings, sends[:4])
+    skip(settings, group_of(settings, SENDER.name), SENDS)
+    fill(settings, sends[4:])
+    kept = KeptRecords(settings)
+    assert kept.keep(60) == 5
+    own_broker.forget()
+    create_topics(settings)
+    assert kept.give_back(clicks=True) == 5
+    found = {(record.partition, record.key, record.value) for record in records(settings, SENDS)}
+    assert found == {(one.partition, one.key, one.value) for one in sends[4:]}
+
+
+def test_what_can_t_be_kept_in_time_leaves_nothing(settings: Settings) -> None:
+    fill(settings, [OutRecord(DEAD, 0, b"judge", a_letter(1))])
+    with pytest.raises(Retry, match="more than can be kept"):
+        KeptRecords(settings).keep(-1)
+    assert list(settings.data_dir.glob("broker-kept*")) == []
+
+
+def test_a_line_that_is_spoilt_is_left_out_and_logged(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     fill(settings, [OutRecord(DEAD, 0, b"judge", a_letter(number)) for number in range(2)])
     kept = KeptRecords(settings)
-    kept.keep()
+    kept.keep(60)
     file = settings.data_dir / "broker-kept"
     first, second = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(first[: len(first) // 2] + b"\n" + second)
