@@ -1,4 +1,4 @@
-"""The connections to a topic's brokers: one each, dialled by whoever wants it first."""
+"""The connections to a topic's brokers: one each, dialled when it is first wanted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _JITTER = 0.2
 
 class BrokerLinks:
     """Links by address. Who wants one that is being dialled waits for the same dial; a broker that could not be
-    reached is not dialled again before a pause, whoever wants it."""
+    reached is not dialled again before a pause."""
 
     def __init__(self, patience: float) -> None:
         """`patience`: how long a broker may take for a response, in seconds."""
