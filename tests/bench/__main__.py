@@ -25,7 +25,7 @@ from tests.bench import (
 )
 from tests.bench.broker import described
 from tests.bench.figures import Section, Wrong
-from tests.bench.page import keep_part, render
+from tests.bench.page import keep_part, render, replace_sections
 from tests.bench.workshop import ROOT, Workshop
 
 # One row a benchmark: its name, and what measures it. What comes later is a module with a
@@ -53,6 +53,7 @@ def main() -> int:
     parser.add_argument("--only", choices=BENCHMARKS, action="append", help="run this one; may be repeated")
     parser.add_argument("--quick", action="store_true", help="one short round: to see that it works, not for figures")
     parser.add_argument("--soak-minutes", type=float, default=10.0, help="length of the soak (default 10); 0: none")
+    parser.add_argument("--write", action="store_true", help="put what --only measured into docs/benchmarks.md")
     asked = parser.parse_args()
     BENCHMARKS["soak"] = partial(soak.measure, minutes=asked.soak_minutes)
     whole = not asked.only and not asked.quick
@@ -84,6 +85,13 @@ def main() -> int:
         print(f"wrote {PAGE.relative_to(ROOT)}")
     else:
         print(text)
+    if asked.write and asked.only and not asked.quick:
+        told = dict(facts)
+        apart = (
+            f"Measured by itself, {told['Date']}, {told['Processor']}, load average before {load_before:.1f}: figures "
+            "are not to be compared with those of other sections."
+        )
+        PAGE.write_text(replace_sections(PAGE.read_text(), sections, apart))
     return 0
 
 

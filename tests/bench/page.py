@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tests.bench.figures import Ratio, Section, Table
 
@@ -27,6 +29,7 @@ def render(machine: Sequence[tuple[str, str]], sections: Sequence[Section]) -> s
 
 # What `make bench-analytics` writes stands at the end, after these lines, and `make bench` leaves it there.
 _APART = "<!-- make bench-analytics -->\n"
+_NEXT = re.compile(r"^(## |<!-- )", re.MULTILINE)
 _COMPARED = "<!-- make bench-analytics, beside another commit -->\n"
 
 
@@ -42,6 +45,19 @@ def keep_part(page: str, section: Section | None = None, *, compared: bool = Fal
     else:
         part = "\n" + _section(section)
     return f"{whole.rstrip()}\n\n{_APART}\n{part.strip()}\n" + (f"\n{_COMPARED}\n{beside.strip()}\n" if beside else "")
+
+
+def replace_sections(page: str, sections: Sequence[Section], told: str) -> str:
+    """The page with these sections in the places of their own of before, each with what is told of the run that
+    measured them. Raises ValueError where the page has none of that title."""
+    for section in sections:
+        before, title, rest = page.partition(f"## {section.title}\n")
+        if not title:
+            raise ValueError(f"the page has no section {section.title!r}: the whole run writes it")
+        after = _NEXT.search(rest)
+        text = _section(replace(section, remarks=[*section.remarks, told]))
+        page = before + text + ("\n" + rest[after.start() :] if after else "")
+    return page
 
 
 def _section(section: Section) -> str:
