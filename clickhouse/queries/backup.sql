@@ -4,10 +4,6 @@
 -- How far a backup or a restore is.
 SELECT status, error, num_entries, total_size, uncompressed_size, bytes_read FROM system.backups WHERE id = {id:String}
 
--- name: backup_now
--- The server's clock.
-SELECT now64(3, 'UTC')
-
 -- name: backup_count_recent
 -- Events stored since.
 SELECT count() FROM events WHERE stored_at >= {since:DateTime64(3, 'UTC')}
