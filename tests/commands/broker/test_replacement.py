@@ -115,37 +115,38 @@ def logged(capsys: pytest.CaptureFixture[str], text: str) -> Callable[[], bool]:
     return look
 
 
-def test_a_disk_that_fills_up_leaves_the_broker_that_is_there(
-    own_broker: Tansu, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = tmp_path / "disk"
-    with small_disk(folder, 1) as mounted:
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1 MB."""
+    with small_disk(tmp_path / "disk", 1) as mounted:
         if not mounted:
             pytest.skip("a disk can't be mounted here")
-        settings, stack = settings_in(folder / "data", own_broker), BareStack(own_broker)
-        fill(settings, [OutRecord(DEAD, 0, b"judge", b"x" * 800_000) for _ in range(3)])
-        with attended(settings, stack) as gate:
-            wait_until(logged(capsys, _LATER), 30, "it to be given up")
-            assert gate.share(), "the gate is open, and nobody has the broker alone"
-        assert list(settings.data_dir.glob("*.new")) == list(settings.data_dir.glob("broker-kept*")) == []
-        assert (stack.asked[-2:], stack.failed) == ([("wake", "worker"), ("wake", "inbox")], "")
-        assert len(letters(settings)) == 3
+        yield tmp_path / "disk"
+
+
+def test_a_disk_that_fills_up_leaves_the_broker_that_is_there(
+    own_broker: Tansu, disk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings, stack = settings_in(disk / "data", own_broker), BareStack(own_broker)
+    fill(settings, [OutRecord(DEAD, 0, b"judge", b"x" * 800_000) for _ in range(3)])
+    with attended(settings, stack) as gate:
+        wait_until(logged(capsys, _LATER), 30, "it to be given up")
+        assert gate.share(), "the gate is open, and nobody has the broker alone"
+    assert list(settings.data_dir.glob("*.new")) == list(settings.data_dir.glob("broker-kept*")) == []
+    assert (stack.asked[-2:], stack.failed) == ([("wake", "worker"), ("wake", "inbox")], "")
+    assert len(letters(settings)) == 3
 
 
 def test_a_disk_that_is_full_when_the_gate_is_closed_changes_nothing(
-    own_broker: Tansu, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    own_broker: Tansu, disk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = tmp_path / "disk"
-    with small_disk(folder, 1) as mounted:
-        if not mounted:
-            pytest.skip("a disk can't be mounted here")
-        settings, stack = settings_in(folder / "data", own_broker), BareStack(own_broker)
-        fill_disk(folder)
-        with attended(settings, stack) as gate:
-            gate.prepare()
-            wait_until(logged(capsys, _LATER), 30, "it to be given up")
-            assert gate.state is GateState.OPEN
-            assert ("rest", "worker") not in stack.asked
+    settings, stack = settings_in(disk / "data", own_broker), BareStack(own_broker)
+    fill_disk(disk)
+    with attended(settings, stack) as gate:
+        gate.prepare()
+        wait_until(logged(capsys, _LATER), 30, "it to be given up")
+        assert gate.state is GateState.OPEN
+        assert ("rest", "worker") not in stack.asked
 
 
 @pytest.mark.parametrize("is_kept", [True, False], ids=["replaced", "given up"])
