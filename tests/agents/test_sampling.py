@@ -17,7 +17,7 @@ from tests.support.broker import Broker
 from tests.support.stream import Stream, a_hit, running_stream
 from tests.support.waiting import wait_until
 
-ON_EVERY_BROKER = True
+pytestmark = pytest.mark.every_broker
 
 
 @pytest.fixture(autouse=True)

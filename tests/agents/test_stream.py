@@ -42,8 +42,6 @@ from tests.support.processes import start, start_clickhouse
 from tests.support.stream import Stream, a_hit, running_stream
 from tests.support.waiting import wait_until
 
-ON_EVERY_BROKER = True
-
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 POISONS = (b"\xff\xfe not json", b'{"id":1}', b'["x"]', b"{}", b"null")
@@ -64,6 +62,7 @@ def count(stream: Stream, table: str, campaign: str) -> tuple[int, int]:
     return row[0], row[1]
 
 
+@pytest.mark.every_broker
 def test_hits_are_stored_raw_and_judged_each_once(stream: Stream) -> None:
     hits = [a_hit(f"lead-{n}", campaign="plain") for n in range(500)]
     stream.write_hits(hits)
@@ -73,6 +72,7 @@ def test_hits_are_stored_raw_and_judged_each_once(stream: Stream) -> None:
     assert stream.ask("SELECT countIf(first_open_at IS NOT NULL) FROM v_outcomes WHERE campaign = 'plain'") == [(500,)]
 
 
+@pytest.mark.every_broker
 def test_a_batch_delivered_twice_changes_no_number(stream: Stream) -> None:
     hits = [a_hit(f"lead-{n}", campaign="twice") for n in range(100)]
     for _ in range(2):
@@ -116,6 +116,7 @@ def test_a_delivery_that_comes_within_the_settle_delay_still_counts(stream: Stre
     assert stream.ask("SELECT verdict FROM events FINAL WHERE campaign = 'overtaken'") == [("human",)]
 
 
+@pytest.mark.every_broker
 @pytest.mark.parametrize(
     ("topic", "stages"),
     [
@@ -173,6 +174,7 @@ def test_while_clickhouse_is_down_nothing_is_acknowledged_and_then_all_is_stored
         assert count(stream, "events", "down") == (300, 300)
 
 
+@pytest.mark.every_broker
 def test_a_worker_killed_in_the_middle_loses_nothing_and_doubles_nothing(tmp_path: Path, broker: Broker) -> None:
     with running_stream(tmp_path, broker) as stream:
         first = stream.start_worker()
@@ -235,6 +237,7 @@ def test_a_draining_worker_finishes_what_is_on_the_topics(tmp_path: Path, broker
         assert count(stream, "events", "drained") == (300, 300)
 
 
+@pytest.mark.every_broker
 def test_a_worker_stops_soon_also_when_kafka_does_not_answer(tmp_path: Path, own_broker: Broker) -> None:
     """Compose kills it after 30 s, without a word of why."""
     with running_stream(tmp_path, own_broker) as stream:
@@ -260,6 +263,7 @@ def test_a_stage_that_ends_while_the_worker_drains_ends_the_worker_with_the_reas
         assert "SENDLENS_CLICKHOUSE_USER" in worker.output().splitlines()[-1]
 
 
+@pytest.mark.every_broker
 def test_an_empty_broker_is_filled_again_from_clickhouse(tmp_path: Path, own_broker: Broker) -> None:
     with running_stream(tmp_path, own_broker) as stream:
         worker = stream.start_worker()

@@ -87,7 +87,7 @@ def broker_disk_full(works: Works, load: Load, pause: float) -> None:
 
 def _under_load(works: Works, load: Load) -> Cluster:
     """A worker, and a third of the load."""
-    works.stream.start_worker()
+    works.a_worker()
     load.start()
     load.wait_for(1 / 3)
     return _cluster(works)

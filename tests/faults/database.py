@@ -24,7 +24,7 @@ _MOMENTS = (0.002, 0.01, 0.03)  # seconds after an insert begins
 def clickhouse_killed_inserting(works: Works, load: Load, pause: float) -> None:
     """SIGKILL while it works at an insert, three times. It is held still until one has come whole, then let go for a
     moment. The next hits are asked for while it stands still, so that one comes however long it took to start."""
-    works.stream.start_worker()
+    works.a_worker()
     shares = [number / (len(_MOMENTS) + 1) for number in range(1, len(_MOMENTS) + 2)]
     load.hold(shares[0])
     load.start()
@@ -42,7 +42,7 @@ def clickhouse_killed_inserting(works: Works, load: Load, pause: float) -> None:
 
 def clickhouse_paused(works: Works, load: Load, pause: float) -> None:
     """It stands still with its connections open, and goes on with the insert that it had."""
-    works.stream.start_worker()
+    works.a_worker()
     load.start()
     load.wait_for(1 / 3)
     os.kill(works.stream.clickhouse.pid, signal.SIGSTOP)
@@ -57,7 +57,7 @@ def clickhouse_disk_full(works: Works, load: Load, pause: float) -> None:
     disk = works.stream.folder / "clickhouse"
     if not is_small(disk):
         pytest.skip("only root may mount a small disk")
-    worker = works.stream.start_worker()
+    worker = works.a_worker()
     load.start()
     load.wait_for(1 / 3)
     fill(disk)

@@ -59,7 +59,7 @@ _SAYS_NOTHING = ("empty", "blank-lines")
 
 def garbage(works: Works, load: Load, pause: float) -> None:
     """Every kind on every topic. A hit of 1800 is a hit. One of a later version is judged, and set aside by the store."""
-    worker = works.stream.start_worker()
+    worker = works.a_worker()
     load.start()
     load.wait_for(1 / 3)
     for topic in ALL:

@@ -25,7 +25,7 @@ _HEAD = b"GET /o/slow.gif HTTP/1.1\r\nHost: example.com\r\nX-Slow: "
 
 def killed_with_a_full_spool(works: Works, load: Load, pause: float) -> None:
     """Kafka is away, the spool takes no more, so hits are refused; then ingest is killed, and another starts."""
-    works.stream.start_worker()
+    works.a_worker()
     load.start()
     load.wait_for(1 / 4)
     with _without_kafka(works):
@@ -41,7 +41,7 @@ def spool_disk_full(works: Works, load: Load, pause: float) -> None:
     disk = works.stream.folder / "spool"
     if not is_small(disk):
         pytest.skip("only root may mount a small disk")
-    works.stream.start_worker()
+    works.a_worker()
     load.start()
     load.wait_for(1 / 4)
     with _without_kafka(works):
@@ -57,7 +57,7 @@ def spool_disk_full(works: Works, load: Load, pause: float) -> None:
 
 def slow_connections(works: Works, load: Load, pause: float) -> None:
     """So many connections send a letter now and then, all the time, while others want their pixel."""
-    works.stream.start_worker()
+    works.a_worker()
     with _slow_connections(works.stream.settings.ingest_port, SLOW) as slow:
         wait_until(lambda: slow.open >= SLOW, 120, "slow connections")
         load.start()

@@ -55,7 +55,7 @@ PIXELS = tuple(visitor for visitor in VISITORS if not visitor.clicks)
 
 class Load:
     """`total` hits over `CONNECTIONS` connections that are kept open, in a thread of its own: at most `rate` a second,
-    or as fast as they are answered.
+    or as fast as they are answered. They are numbered from `first` on.
 
     A connection that can't be made is tried again. A hit that was asked for and not answered is not asked for again:
     it may be stored or not, but not twice. So may one whose pixel came with 503, where `refusals` are expected.
@@ -67,10 +67,12 @@ class Load:
         total: int,
         rate: float | None,
         *,
+        first: int = 0,
         visitors: tuple[Visitor, ...] = VISITORS,
         refusals: bool = False,
     ) -> None:
         self.total = total
+        self.numbers = range(first, first + total)
         self.refused: set[int] = set()
         self.answered: set[int] = set()
         self.unanswered: set[int] = set()
@@ -81,8 +83,8 @@ class Load:
         self._settings = settings
         self._rate = rate
         self._started = 0.0
-        self._held_from = total
-        self._next: Iterator[int] = iter(range(total))
+        self._held_from = self.numbers.stop
+        self._next: Iterator[int] = iter(self.numbers)
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="load", daemon=True)
 
@@ -102,7 +104,7 @@ class Load:
 
     def hold(self, share: float) -> None:
         """Ask for no more than this share of the hits until another is named; what was due meanwhile comes at once."""
-        self._held_from = ceil(share * self.total)
+        self._held_from = self.numbers.start + ceil(share * self.total)
 
     def finish(self) -> None:
         """Wait for the last answer."""
@@ -155,7 +157,7 @@ class Load:
 
     async def _until_due(self, number: int) -> None:
         if self._rate is not None:
-            due = self._started + number / self._rate
+            due = self._started + (number - self.numbers.start) / self._rate
             if (early := due - time.monotonic()) > 0:
                 await asyncio.sleep(early)
         while number >= self._held_from:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ Fault = Callable[[Works, Load, float], None]
 
 def kill_ingest(works: Works, load: Load, pause: float) -> None:
     """Twice, at a third and at two thirds of the load."""
-    works.stream.start_worker()
+    works.a_worker()
     load.start()
     for share in (1 / 3, 2 / 3):
         load.wait_for(share)
@@ -29,7 +29,7 @@ def kill_ingest(works: Works, load: Load, pause: float) -> None:
 
 def kill_worker(works: Works, load: Load, pause: float) -> None:
     """The only one, while it holds and judges; another takes its place."""
-    worker = works.stream.start_worker()
+    worker = works.a_worker()
     load.start()
     load.wait_for(1 / 2)
     worker.kill()
@@ -38,7 +38,7 @@ def kill_worker(works: Works, load: Load, pause: float) -> None:
 
 def kill_clickhouse(works: Works, load: Load, pause: float) -> None:
     """It stays away for a while."""
-    worker = works.stream.start_worker()
+    worker = works.a_worker()
     load.start()
     load.wait_for(1 / 3)
     works.stream.clickhouse.kill()
@@ -49,7 +49,7 @@ def kill_clickhouse(works: Works, load: Load, pause: float) -> None:
 
 def stop_broker(works: Works, load: Load, pause: float) -> None:
     """An orderly stop, as at an upgrade."""
-    works.stream.start_worker()
+    works.a_worker()
     load.start()
     load.wait_for(1 / 3)
     works.stream.broker.stop()
@@ -59,7 +59,7 @@ def stop_broker(works: Works, load: Load, pause: float) -> None:
 
 def kill_broker(works: Works, load: Load, pause: float) -> None:
     """SIGKILL; what it had acknowledged lies in its files."""
-    works.stream.start_worker()
+    works.a_worker()
     load.start()
     load.wait_for(1 / 3)
     works.stream.broker.kill()
@@ -71,7 +71,7 @@ def kill_ingest_without_broker(works: Works, load: Load, pause: float) -> None:
     """Kafka is killed, then ingest with all that waits on its disk; ingest returns first, then Kafka."""
     works.ingest.process.stop()  # in an orderly way: its snapshot knows the link, also while Kafka is away
     works.restart_ingest()
-    works.stream.start_worker()
+    works.a_worker()
     load.start()
     load.wait_for(1 / 3)
     works.stream.broker.kill()
@@ -87,7 +87,7 @@ def kill_ingest_without_broker(works: Works, load: Load, pause: float) -> None:
 
 def rebalance(works: Works, load: Load, pause: float) -> None:
     """A second worker joins in the middle, and leaves before the end."""
-    works.stream.start_worker()
+    works.a_worker()
     load.start()
     load.wait_for(1 / 3)
     second = works.stream.start_worker()
@@ -97,7 +97,7 @@ def rebalance(works: Works, load: Load, pause: float) -> None:
 
 def scale_out(works: Works, load: Load, pause: float) -> None:
     """From one worker to three."""
-    works.stream.start_worker()
+    works.a_worker()
     load.start()
     load.wait_for(1 / 3)
     started: list[Process] = [works.stream.start_worker() for _ in range(2)]
@@ -136,5 +136,31 @@ def befall(
         works.stream.wait_until_drained(deadline=600)
         count = check(works, load, set_aside=set_aside)
         print(count.row(fault.__name__), f"{len(load.answered) / load.seconds:.0f} hits/s", flush=True)
+        count.hold()
+        return count
+
+
+def befall_in_a_row(
+    faults: Sequence[tuple[Fault, float]],
+    folder: Path,
+    broker: Broker,
+    *,
+    hits: int,
+    rate: float,
+    settle: float,
+    **options: Any,
+) -> Count:
+    """Run fault after fault, each with its pause and under a load of its own, in one installation; then count all."""
+    with running_works(folder, broker, settle=settle, **options) as works:
+        loads = []
+        for number, (fault, pause) in enumerate(faults):
+            load = works.load(hits, rate, first=number * hits)
+            fault(works, load, pause)
+            load.finish()
+            loads.append(load)
+        wait_until(lambda: works.spooled() == 0, 300, "the end of the replay")
+        works.stream.wait_until_drained(deadline=600)
+        count = check(works, *loads)
+        print(count.row(", ".join(fault.__name__ for fault, _ in faults)), flush=True)
         count.hold()
         return count

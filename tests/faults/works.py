@@ -50,17 +50,28 @@ class Works:
     stream: Stream
     ingest: Ingest
 
+    def a_worker(self) -> Process:
+        """One that runs, started where none does."""
+        running = [worker for worker in self.stream.workers if worker.popen.poll() is None]
+        return running[0] if running else self.stream.start_worker()
+
     def load(
-        self, hits: int, rate: float | None, *, visitors: tuple[Visitor, ...] = VISITORS, refusals: bool = False
+        self,
+        hits: int,
+        rate: float | None,
+        *,
+        first: int = 0,
+        visitors: tuple[Visitor, ...] = VISITORS,
+        refusals: bool = False,
     ) -> Load:
         """A load, with the deliveries that some of its verdicts depend on already known."""
-        load = Load(self.stream.settings, hits, rate, visitors=visitors, refusals=refusals)
+        load = Load(self.stream.settings, hits, rate, first=first, visitors=visitors, refusals=refusals)
         settings = self.stream.settings
         later = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
         producer = KafkaProducer(bootstrap_servers=settings.kafka_servers, acks="all", linger_ms=20)
         try:
             sent = []
-            for number in range(hits):
+            for number in load.numbers:
                 if not load.visitor(number).delivered_later:
                     continue
                 id_ = str(delivery_id(CAMPAIGN, 1, lead(number)))
@@ -94,8 +105,8 @@ class Works:
         return size
 
 
-def check(works: Works, load: Load, *, set_aside: bool = False) -> Count:
-    """Every answered hit is stored once and judged once with its verdict; one that was not answered at most once.
+def check(works: Works, *loads: Load, set_aside: bool = False) -> Count:
+    """Of all these loads: every answered hit is stored once and judged once with its verdict; one that was not answered at most once.
 
     Nothing else may be, nor be set aside, unless that is what the fault was about.
     """
@@ -108,12 +119,15 @@ def check(works: Works, load: Load, *, set_aside: bool = False) -> Count:
     events = Counter(number for number, _, _ in judged)
     ((raw_hits,),) = ask("SELECT count() FROM hits WHERE campaign = 'load'")
     ((raw_events,),) = ask("SELECT count() FROM events WHERE kind IN ('open', 'click') AND campaign = 'load'")
-    asked = load.answered | load.unanswered | load.refused
-    missing = load.answered - set(stored)
+    answered = {number for load in loads for number in load.answered}
+    refused = {number for load in loads for number in load.refused}
+    asked = answered | refused | {number for load in loads for number in load.unanswered}
+    visitors = {number: load.visitor(number) for load in loads for number in load.numbers}
+    missing = answered - set(stored)
     unjudged = set(stored) - set(events)
     twice = {number for found in (stored, events) for number, times in found.items() if times > 1}
     strange = (set(stored) | set(events)) - asked | (set(events) - set(stored))
-    changed = {n for n, verdict, reason in judged if (verdict, reason) != load.visitor(n).verdict}
+    changed = {n for n, verdict, reason in judged if n in visitors and (verdict, reason) != visitors[n].verdict}
     dead = [] if set_aside else works.stream.dead()
     faults = (
         *example("answered hits are not stored", missing),
@@ -129,15 +143,15 @@ def check(works: Works, load: Load, *, set_aside: bool = False) -> Count:
     again = raw_hits - len(stored) + raw_events - len(events)
     return Count(
         sent=len(asked),
-        answered=len(load.answered),
+        answered=len(answered),
         stored=len(stored),
         lost=len(missing | unjudged),
         double=len(twice | strange),
         changed=len(changed),
-        longest=load.slowest,
+        longest=max(load.slowest for load in loads),
         note=", ".join(
             (
-                *((f"{len(load.refused):,} refused with 503",) if load.refused else ()),
+                *((f"{len(refused):,} refused with 503",) if refused else ()),
                 *((f"{again:,} rows written again, merged away",) if again else ()),
             )
         ),

@@ -6,12 +6,13 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
 from fastapi import APIRouter
 
 from schemas.settings import Settings
 from tests.ingest.room import Room, running
 
-ON_EVERY_BROKER = True
+pytestmark = pytest.mark.every_broker
 
 
 async def test_a_ready_room_says_so(room: Room) -> None:

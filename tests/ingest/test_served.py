@@ -21,7 +21,7 @@ from tests.ingest.served_process import served
 from tests.support.processes import ROOT
 from tests.support.waiting import until
 
-ON_EVERY_BROKER = True
+pytestmark = pytest.mark.every_broker
 
 
 def test_the_main_path_over_real_http(settings: Settings) -> None:

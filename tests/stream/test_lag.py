@@ -24,7 +24,7 @@ from stream.write_all import write_all
 from tests.support.broker import Broker
 from tests.support.processes import ROOT
 
-ON_EVERY_BROKER = True
+pytestmark = pytest.mark.every_broker
 
 
 @pytest.fixture

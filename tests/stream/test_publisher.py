@@ -21,7 +21,7 @@ from stream.publisher import Answer, Publisher
 from tests.ingest.room import records
 from tests.support.broker import Broker, create_topics
 
-ON_EVERY_BROKER = True
+pytestmark = pytest.mark.every_broker
 
 
 @pytest.mark.parametrize("error", [MessageSizeTooLargeError, ClusterAuthorizationFailedError, KafkaConnectionError])

@@ -24,7 +24,7 @@ from stream.write_all import write_all
 from tests.support.broker import Broker, create_topics, drop_topics, start_broker
 from tests.support.waiting import until
 
-ON_EVERY_BROKER = True
+pytestmark = pytest.mark.every_broker
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 PATIENCE = 15.0

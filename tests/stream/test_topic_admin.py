@@ -15,7 +15,7 @@ from stream.topic_admin import create_topics, raise_limits
 from tests.support.broker import Broker
 from tests.support.waiting import wait_until
 
-ON_EVERY_BROKER = True
+pytestmark = pytest.mark.every_broker
 LIMIT = "max.message.bytes"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import msgspec
+import pytest
 from kafka import KafkaProducer
 
 from schemas.events import Campaign, Delivery, Send
@@ -19,7 +20,7 @@ from tests.support.broker import Broker
 from tests.support.stream import Stream, running_stream
 from tests.support.waiting import until
 
-ON_EVERY_BROKER = True
+pytestmark = pytest.mark.every_broker
 
 NOW = datetime.now(UTC)
 EMAILS = 120

@@ -21,7 +21,7 @@ from tests.ingest.served_process import served
 from tests.support.broker import Broker, create_topics, start_broker
 from tests.support.waiting import until
 
-ON_EVERY_BROKER = True
+pytestmark = pytest.mark.every_broker
 
 SettingsFor = Callable[..., Settings]
 

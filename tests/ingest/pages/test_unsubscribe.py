@@ -14,7 +14,7 @@ from schemas.tokens import Keyring, Purpose, event_id
 from schemas.topics import EVENTS, LEADS, delivery_partition, text_partition
 from tests.ingest.room import CLAIM, Room, records
 
-ON_EVERY_BROKER = True
+pytestmark = pytest.mark.every_broker
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}

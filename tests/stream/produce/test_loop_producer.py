@@ -21,7 +21,7 @@ from tests.ingest.room import records
 from tests.support.broker import Broker, Tansu, create_topics
 from tests.support.waiting import until
 
-ON_EVERY_BROKER = True
+pytestmark = pytest.mark.every_broker
 
 
 class Relay:
