@@ -28,8 +28,10 @@ deploy-tools: .venv/ready build/deploy/helm build/deploy/promtool build/deploy/s
 faults: .venv/ready .kafka/ready ## Break each part under a long load on one broker and on three, and count (two hours)
 	$(BIN)/python -m pytest -m long -s tests/faults $(ARGS)
 
-laws: .venv/ready ## Try on 2,000 streams that duplicates and kills change no number (20 minutes)
+laws: .venv/ready ## Try on 2,000 streams that duplicates and kills change no number, and on 100 that counts are right (an hour)
 	SENDLENS_LAW_EXAMPLES=2000 $(BIN)/python -m pytest --timeout 3600 tests/agents/test_laws.py $(ARGS)
+	SENDLENS_LAW_EXAMPLES=100 $(BIN)/python -m pytest -n 2 --dist loadfile --timeout 3600 \
+		tests/clickhouse/test_counting*.py tests/clickhouse/test_views_law.py $(ARGS)
 
 fuzz: .venv/ready ## Put made-up input to all that reads strangers' bytes (ten minutes each; ARGS="--minutes=1 --target=html")
 	$(BIN)/python -m tests.fuzz $(ARGS)
