@@ -12,9 +12,8 @@ from fastapi import APIRouter
 from schemas.settings import Settings
 from tests.ingest.room import Room, running
 
-pytestmark = pytest.mark.every_broker
 
-
+@pytest.mark.every_broker
 async def test_a_ready_room_says_so(room: Room) -> None:
     assert (await room.client.get("/healthz")).json() == {"status": "alive"}
     assert (await room.client.get("/readyz")).json() == {"status": "ready", "degraded": []}

@@ -21,9 +21,8 @@ from tests.ingest.served_process import served
 from tests.support.processes import ROOT
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.every_broker
 
-
+@pytest.mark.every_broker
 def test_the_main_path_over_real_http(settings: Settings) -> None:
     link = add_link(settings, "https://example.com/offer?a=b")
     with served(settings) as (url, process), httpx.Client(base_url=url, timeout=PATIENCE) as client:
@@ -130,6 +129,7 @@ def test_whatever_comes_over_the_wire_has_its_answer_and_the_server_lives(settin
     assert hits(settings) == []
 
 
+@pytest.mark.every_broker
 @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
 async def test_stopped_under_load_every_answered_hit_is_on_the_topic(settings: Settings, signal_number: int) -> None:
     answered: set[str] = set()

@@ -14,8 +14,6 @@ from schemas.tokens import Keyring, Purpose, event_id
 from schemas.topics import EVENTS, LEADS, delivery_partition, text_partition
 from tests.ingest.room import CLAIM, Room, records
 
-pytestmark = pytest.mark.every_broker
-
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 
@@ -113,6 +111,7 @@ async def test_a_reason_is_kept_where_it_is_one_of_those_offered(room: Room, sai
     assert (lead.fact, event.via, event.reason) == ("unsubscribed", "page", kept)
 
 
+@pytest.mark.every_broker
 async def test_one_click_unsubscribes_at_once_whatever_else_the_form_says(room: Room) -> None:
     said = {**ONE_CLICK, "reason": "too-many", "pause": "1"}
     answer = await room.client.post(f"/u/{room.token(Purpose.UNSUBSCRIBE)}", data=said)
