@@ -44,7 +44,7 @@ check: .venv/ready ## Lint, types, import rules, and what is generated or docume
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q tests/docs
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/docs
 
 bench: .venv/ready ## Measure speed, delay and memory; rewrites docs/benchmarks.md (20 min; ARGS=--soak-minutes=0: 8)
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -17,8 +17,6 @@ from tests.support.broker import Broker
 from tests.support.stream import Stream, a_hit, running_stream
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.every_broker
-
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,6 +91,7 @@ def test_clickhouse_away_costs_a_worker_its_samples_and_nothing_else(tmp_path: P
         assert worker.stop() == 0, worker.output()
 
 
+@pytest.mark.every_broker
 def test_a_lag_that_kafka_does_not_tell_is_unknown_and_not_the_last_one(tmp_path: Path, own_broker: Broker) -> None:
     with running_stream(tmp_path, own_broker) as stream:
         worker = stream.start_worker("--stage", "judge")
