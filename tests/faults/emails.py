@@ -143,7 +143,11 @@ def count_emails(works: Works, emails: Emails, server: MailServer) -> Count:
         unknown = {wait.lead for wait in unanswered.list()}
     sent, delivered, taken = set(told["sent"]), set(told["delivered"]), set(server.taken)
     lost = emails.accepted - taken - unknown
-    twice = {lead for counts in (server.taken, *told.values()) for lead, times in counts.items() if times > 1}
+    often = {
+        what: {lead for lead, times in counts.items() if times > 1}
+        for what, counts in {"taken": server.taken, **told}.items()
+    }
+    twice = set().union(*often.values())
     untold = taken - (sent & delivered) - unknown
     invented = (delivered | sent) - taken
     both = delivered & unknown
@@ -151,7 +155,7 @@ def count_emails(works: Works, emails: Emails, server: MailServer) -> Count:
     dead = works.stream.dead()
     faults = (
         *example("accepted emails are neither taken nor unanswered", lost),
-        *example("emails were taken or told twice", twice),
+        *(fault for what, leads in often.items() for fault in example(f"emails were {what} twice", leads)),
         *example("emails were taken and are not told", untold),
         *example("emails were told as sent and never taken", invented),
         *example("emails are delivered and unanswered", both),
