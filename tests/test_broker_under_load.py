@@ -20,8 +20,8 @@ from tests.support.processes import ROOT
 from tests.support.waiting import wait_until
 from tests.test_up import Inbox, a_send, ask, is_ready, serving
 
-_RATE, _SECONDS = 500, 40
-_EMAILS = 300
+_RATE, _SECONDS = 300, 30
+_EMAILS = 200
 _CLOSED = "the gate to the broker moves now=closed"
 _REPLACED = "the broker was replaced by an empty one"
 _COUNTS = """

@@ -29,7 +29,7 @@ from tests.agents.streams import PARTITIONS, START, Example, examples, lives
 from tests.agents.virtual_time import run
 from tests.support.migrated import start_migrated
 
-TRIES = int(os.environ.get("SENDLENS_LAW_EXAMPLES", "8"))
+TRIES = int(os.environ.get("SENDLENS_LAW_EXAMPLES", "5"))
 TABLES = ("events", "hits", *DERIVED, "campaigns", "pauses", "lead_facts", "links", "reclassifications")
 # What is asked of every house: each table's rows as its readers see them, then what the page shows.
 _SEEN = "SELECT * FROM ({}) ORDER BY ALL".format(

@@ -72,7 +72,6 @@ def test_hits_are_stored_raw_and_judged_each_once(stream: Stream) -> None:
     assert stream.ask("SELECT countIf(first_open_at IS NOT NULL) FROM v_outcomes WHERE campaign = 'plain'") == [(500,)]
 
 
-@pytest.mark.every_broker
 def test_a_batch_delivered_twice_changes_no_number(stream: Stream) -> None:
     hits = [a_hit(f"lead-{n}", campaign="twice") for n in range(100)]
     for _ in range(2):
@@ -174,7 +173,6 @@ def test_while_clickhouse_is_down_nothing_is_acknowledged_and_then_all_is_stored
         assert count(stream, "events", "down") == (300, 300)
 
 
-@pytest.mark.every_broker
 def test_a_worker_killed_in_the_middle_loses_nothing_and_doubles_nothing(tmp_path: Path, broker: Broker) -> None:
     with running_stream(tmp_path, broker) as stream:
         first = stream.start_worker()

@@ -23,7 +23,7 @@ from tests.clickhouse.counted import BASE, Told, events_of, hits_by_hand, number
 
 pytestmark = pytest.mark.timeout(900)  # many examples, and neighbours may be at work
 
-TRIES = int(os.environ.get("SENDLENS_LAW_EXAMPLES", "9"))
+TRIES = int(os.environ.get("SENDLENS_LAW_EXAMPLES", "6"))
 HOUR = timedelta(hours=1)
 # Moments at which something may begin or end: around the hours and days by which counts are kept.
 EDGES = [

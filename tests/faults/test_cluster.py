@@ -75,8 +75,6 @@ ROWS = (
 )
 # Always: one fault of each kind, in a row on one installation, which takes longer to set up than a fault to pass.
 IN_A_ROW = (leader_killed, two_brokers_paused, clickhouse_killed_inserting, clocks_apart)
-# And these, which ask for disks and settings of their own.
-ALONE = (spool_disk_full, garbage)
 
 
 def by_name(one: Row | WorkerFault) -> str:
@@ -132,10 +130,9 @@ def test_faults_in_a_row_change_no_number(tmp_path: Path, cluster: Cluster) -> N
     )  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(
-    "row", [pytest.param(row, marks=[] if row.fault in ALONE else pytest.mark.long) for row in ROWS], ids=by_name
-)
+@pytest.mark.parametrize("row", ROWS, ids=by_name)
 def test_a_fault_changes_no_number(row: Row, tmp_path: Path, cluster: Cluster) -> None:
     with _disk(row, tmp_path, row.megabytes[0]):
         befall(
@@ -154,6 +151,7 @@ def test_a_fault_of_workers_sends_no_email_twice(fault: WorkerFault, tmp_path: P
     befall_emails(fault, tmp_path, cluster, emails=300, times=2, pause=8.0, session=6.0, partitions=_FEW)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_an_upgrade_part_by_part_sends_no_email_twice(tmp_path: Path, cluster: Cluster) -> None:
     code = earlier_code(tmp_path / "earlier")

@@ -41,7 +41,7 @@ def rolling_upgrade(works: Works, emails: Emails, server: MailServer, times: int
     emails.start()
     taken_share(server, emails, 1 / 6)
     migrated = start(["-m", "sendlens", "migrate"], stream.folder / "migrate.log", stream.environment)
-    assert migrated.popen.wait(120) == 0, migrated.output()
+    assert migrated.popen.wait(300) == 0, migrated.output()
     for number, worker in enumerate(old, 2):
         taken_share(server, emails, number / 6)
         assert worker.stop(40) == 0, worker.output()[-3000:]
