@@ -170,9 +170,7 @@ class RecentClicks:
 def _among(hit: Hit, clicks: Iterable[_Click], ahead: float) -> CoOccurringClicks:
     """The clicks of its email that co-occur with a hit; `ahead` is how far after it one counts."""
     at, here = hit.at.timestamp(), network_of(hit.ip)
-    near = sorted(
-        (one.at, one.link_id, network_of(one.ip)) for one in clicks if at - PAIR_SECONDS <= one.at <= at + ahead
-    )
+    near = [(one.at, one.link_id, network_of(one.ip)) for one in clicks if at - PAIR_SECONDS <= one.at <= at + ahead]
     beginnings = {at, *(start for start, _, _ in near if start <= at <= start + MANY_SECONDS)}
     return CoOccurringClicks(
         another_link=hit.kind == "click" and any(link != hit.link_id and there == here for _, link, there in near),

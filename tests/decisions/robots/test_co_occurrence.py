@@ -139,6 +139,13 @@ def test_people_who_follow_the_same_link_at_once_are_people(rules: Rules) -> Non
     assert verdicts(rules, *people) == ["browser"] * 5
 
 
+@pytest.mark.parametrize("unknown", ["", "unknown", "2001:db8::1"])
+def test_whose_address_is_not_known_is_judged_beside_those_whose_is(rules: Rules, unknown: str) -> None:
+    same = [click(30, "a", ip=unknown), click(30, "a"), click(30, "a", ip="198.51.100.9")]
+    assert verdicts(rules, *same) == ["browser"] * 3
+    assert verdicts(rules, *same, click(30, "b", ip=unknown)) == ["click-burst", "browser", "browser", "click-burst"]
+
+
 def test_a_discovery_by_head_throws_no_doubt_on_the_person_who_follows(rules: Rules) -> None:
     assert verdicts(rules, click(30, "b", method="HEAD"), click(31, "a")) == ["head-request", "browser"]
 
