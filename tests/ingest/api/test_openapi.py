@@ -15,7 +15,7 @@ from tests.support.migrated import start_migrated
 
 # What can't be told from a document: a send of its form may be of an unknown campaign, or say nothing.
 _NOT_TOLD = "positive_data_acceptance"
-_EXAMPLES = 6
+_EXAMPLES = 4
 _SEED = 1
 
 
