@@ -14,9 +14,11 @@ demo: .venv/demo ## Start everything on this machine and play a mail world again
 up: .venv/demo ## Start everything on this machine, without the mail world
 	@exec $(BIN)/sendlens up
 
-# Four files of tests at a time on two cores, for half of their time they wait; in the order that tests/conftest.py gives.
+# Two files of tests at a time on each core, for half of their time they wait; in the order that tests/conftest.py gives.
+FILES_AT_ONCE ?= $(shell $(PYTHON) -c 'import os; print(min(8, 2 * (os.cpu_count() or 2)))')
+
 test: .venv/ready ## Run the whole test suite
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n $(FILES_AT_ONCE) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 kafka: .kafka/ready ## Bring Apache Kafka: `make up` then keeps records on disk (44 MB, and 35 for a Java where there is none; ARGS=--central=URL: of a mirror)
 

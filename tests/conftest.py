@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -113,6 +114,14 @@ sys.dont_write_bytecode = False
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--every-broker", action="store_true", help="run every test that has a broker on Apache Kafka too")
+    parser.addoption("--end-by", type=float, help="epoch seconds: tests that have not begun by then are skipped")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    end_by = item.config.getoption("end_by")
+    if end_by is not None and time.time() > end_by:
+        pytest.skip("no time was left for it")
 
 
 class Said:
