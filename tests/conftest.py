@@ -32,7 +32,6 @@ LONGEST = (
     "tests/agents/test_laws.py",
     "tests/agents/test_stream.py",
     "tests/test_broker_replacement.py",
-    "tests/test_broker_under_load.py",
     "tests/clients/test_answers.py",
     "tests/faults/test_faults.py",
     "tests/clickhouse/test_counting_at_once.py",

@@ -20,8 +20,8 @@ from tests.support.processes import ROOT
 from tests.support.waiting import wait_until
 from tests.test_up import Inbox, a_send, ask, is_ready, serving
 
-_RATE, _SECONDS = 300, 30
-_EMAILS = 200
+_RATE, _SECONDS = 500, 40
+_EMAILS = 300
 _CLOSED = "the gate to the broker moves now=closed"
 _REPLACED = "the broker was replaced by an empty one"
 _COUNTS = """
@@ -30,6 +30,7 @@ SELECT (SELECT count() FROM hits FINAL), (SELECT uniqExact(id) FROM hits),
 """
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_broker_is_replaced_while_visitors_come_and_emails_wait_for_their_mail_server(tmp_path: Path) -> None:
     settings = environment(tmp_path / "data") | {

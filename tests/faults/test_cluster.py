@@ -31,7 +31,7 @@ from tests.faults.inboxes import inbox_restarts
 from tests.faults.ingests import clocks_apart, killed_with_a_full_spool, slow_connections, spool_disk_full
 from tests.faults.scenarios import Fault, befall, befall_in_a_row
 from tests.faults.upgrade import earlier_code, rolling_upgrade
-from tests.faults.workers import WORKER_FAULTS, WorkerFault, befall_emails, kill_workers, worker_paused
+from tests.faults.workers import WORKER_FAULTS, WorkerFault, befall_emails, kill_workers
 from tests.support.broker import drop_topics
 from tests.support.cluster import Cluster, running_cluster
 from tests.support.imap import missing as imap_missing
@@ -141,12 +141,9 @@ def test_a_fault_changes_no_number(row: Row, tmp_path: Path, cluster: Cluster) -
         )  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(
-    "fault",
-    [pytest.param(fault, marks=[] if fault is worker_paused else pytest.mark.long) for fault in WORKER_FAULTS],
-    ids=by_name,
-)
+@pytest.mark.parametrize("fault", WORKER_FAULTS, ids=by_name)
 def test_a_fault_of_workers_sends_no_email_twice(fault: WorkerFault, tmp_path: Path, cluster: Cluster) -> None:
     befall_emails(fault, tmp_path, cluster, emails=300, times=2, pause=8.0, session=6.0, partitions=_FEW)
 
@@ -170,7 +167,7 @@ def imap() -> str:
 def test_each_mail_of_a_server_that_forgets_its_numbers_is_told_once(
     tmp_path: Path, cluster: Cluster, imap: str
 ) -> None:
-    inbox_restarts(tmp_path, cluster, imap, mails=300)
+    inbox_restarts(tmp_path, cluster, imap, mails=120)
 
 
 @pytest.mark.long
