@@ -139,7 +139,8 @@ class Said:
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     terminal = config.pluginmanager.get_plugin("terminalreporter")
-    if config.option.numprocesses and terminal is not None:  # one that runs them by itself is looked at while it runs
+    # One process that runs them by itself is looked at while it runs.
+    if getattr(config.option, "numprocesses", None) and terminal is not None:
         config.pluginmanager.register(Said(terminal), "said")
 
 
