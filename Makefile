@@ -27,7 +27,7 @@ clients: ## Bring ClickHouse's clients in Go, Java and JavaScript, and axe, for 
 
 deploy-tools: .venv/ready build/deploy/helm build/deploy/promtool build/deploy/schemas/ready ## Bring helm, kubeconform and promtool, for tests of deploy/ (2 GB while it builds; needs Go 1.26)
 
-faults: .venv/ready .kafka/ready ## Break each part under a long load on one broker and on three, and count (two hours)
+faults: .venv/ready .kafka/ready ## Break each part under a long load on one broker and on three, and count (two to three hours)
 	$(BIN)/python -m pytest -m long -s tests/faults tests/test_broker_under_load.py $(ARGS)
 
 laws: .venv/ready ## Try on 2,000 streams that duplicates and kills change no number, and on 100 that counts are right (an hour)

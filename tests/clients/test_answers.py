@@ -101,17 +101,16 @@ def test_views_of_every_type(server: Server, program: Program) -> None:
     compare(server, program, {name: f"SELECT * FROM {name}" for name in telling(server)})
 
 
-def test_every_panel(server: Server) -> None:
+@pytest.mark.parametrize("program", [GO_PLUGIN], indirect=True, ids=["clickhouse-go of the plugin"])
+def test_every_panel(server: Server, program: Program) -> None:
     """Grafana alone asks these, by its plugin's client."""
-    if GO_PLUGIN.missing:
-        pytest.skip(GO_PLUGIN.missing)
     panels = {
         f"{board.uid} {what}": expand(sql, Choice(SINCE, UNTIL, {}, "Europe/Paris"), grafana.ALL)
         for board in BOARDS
         for what, sql in targets(dashboard(board))
     }
     assert len(panels) > 50
-    compare(server, GO_PLUGIN, panels)
+    compare(server, program, panels)
 
 
 @pytest.mark.parametrize(

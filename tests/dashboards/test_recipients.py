@@ -128,6 +128,7 @@ def test_a_list_has_those_whom_a_count_by_hand_finds(client: Client, outcome: st
     "choice",
     [
         {},
+        {"campaigns": ("spring-launch",)},
         {"campaigns": ("spring-launch", "webinar-follow-up"), "steps": (2,), "variants": ("B",)},
         {"since": FROM + timedelta(days=3, hours=7, minutes=13)},
     ],

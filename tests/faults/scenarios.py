@@ -132,12 +132,7 @@ def befall(
         load = works.load(hits, rate, visitors=PIXELS if refusals else VISITORS, refusals=refusals)
         fault(works, load, pause)
         load.finish()
-        wait_until(lambda: works.spooled() == 0, 300, "the end of the replay")
-        works.stream.wait_until_drained(deadline=600)
-        count = check(works, load, set_aside=set_aside)
-        print(count.row(fault.__name__), f"{len(load.answered) / load.seconds:.0f} hits/s", flush=True)
-        count.hold()
-        return count
+        return _counted(works, load, named=fault.__name__, set_aside=set_aside)
 
 
 def befall_in_a_row(
@@ -158,9 +153,15 @@ def befall_in_a_row(
             fault(works, load, pause)
             load.finish()
             loads.append(load)
-        wait_until(lambda: works.spooled() == 0, 300, "the end of the replay")
-        works.stream.wait_until_drained(deadline=600)
-        count = check(works, *loads)
-        print(count.row(", ".join(fault.__name__ for fault, _ in faults)), flush=True)
-        count.hold()
-        return count
+        return _counted(works, *loads, named=", ".join(fault.__name__ for fault, _ in faults))
+
+
+def _counted(works: Works, *loads: Load, named: str, set_aside: bool = False) -> Count:
+    """What became of these loads when all is worked off: told in a line, and as on a quiet day."""
+    wait_until(lambda: works.spooled() == 0, 300, "the end of the replay")
+    works.stream.wait_until_drained(deadline=600)
+    count = check(works, *loads, set_aside=set_aside)
+    rates = ", ".join(f"{len(load.answered) / load.seconds:.0f}" for load in loads)
+    print(count.row(named), f"{rates} hits/s", flush=True)
+    count.hold()
+    return count

@@ -34,7 +34,7 @@ from tests.faults.upgrade import earlier_code, rolling_upgrade
 from tests.faults.workers import WORKER_FAULTS, WorkerFault, befall_emails, kill_workers
 from tests.support.broker import drop_topics
 from tests.support.cluster import Cluster, running_cluster
-from tests.support.imap import missing as imap_missing
+from tests.support.imap import quickest
 from tests.support.kafka import missing
 from tests.support.small_disk import small_disk
 from tests.support.waiting import wait_until
@@ -159,8 +159,7 @@ def test_an_upgrade_part_by_part_sends_no_email_twice(tmp_path: Path, cluster: C
 
 @pytest.fixture
 def imap() -> str:
-    """Dovecot where it is, which is quicker; else pymap."""
-    return "pymap" if imap_missing("dovecot") else "dovecot"
+    return quickest()
 
 
 @pytest.mark.timeout(600)

@@ -35,7 +35,7 @@ def by_name(fault: Fault) -> str:
 def test_faults_in_a_row_under_load_change_no_number(tmp_path: Path, kafka: Broker) -> None:
     row = [(fault, 2.0) for fault in _OFTEN]
     count = befall_in_a_row(row, tmp_path, kafka, hits=2_400, rate=800, settle=1.0, session_seconds=6.0)
-    assert count.answered >= 0.9 * count.sent
+    assert count.answered >= 0.92 * 2_400 * len(row)
 
 
 @pytest.mark.long

@@ -106,7 +106,8 @@ class Works:
 
 
 def check(works: Works, *loads: Load, set_aside: bool = False) -> Count:
-    """Of all these loads: every answered hit is stored once and judged once with its verdict; one that was not answered at most once.
+    """Of all these loads, whose visitors are the same: every answered hit is stored once and judged once with its verdict;
+    one that was not answered at most once.
 
     Nothing else may be, nor be set aside, unless that is what the fault was about.
     """
@@ -122,12 +123,11 @@ def check(works: Works, *loads: Load, set_aside: bool = False) -> Count:
     answered = {number for load in loads for number in load.answered}
     refused = {number for load in loads for number in load.refused}
     asked = answered | refused | {number for load in loads for number in load.unanswered}
-    visitors = {number: load.visitor(number) for load in loads for number in load.numbers}
     missing = answered - set(stored)
     unjudged = set(stored) - set(events)
     twice = {number for found in (stored, events) for number, times in found.items() if times > 1}
     strange = (set(stored) | set(events)) - asked | (set(events) - set(stored))
-    changed = {n for n, verdict, reason in judged if n in visitors and (verdict, reason) != visitors[n].verdict}
+    changed = {n for n, verdict, reason in judged if (verdict, reason) != loads[0].visitor(n).verdict}
     dead = [] if set_aside else works.stream.dead()
     faults = (
         *example("answered hits are not stored", missing),

@@ -327,8 +327,7 @@ READERS: dict[str, Reader] = {
     "decisions.mail.reply.quotes.classify": _on(
         WORDS, lambda text: quotes.classify(text[: visible.MOST_TEXT].split("\n")[:5000])
     ),
-    # As read_mail, which all those shapes are tried on, with what it saw.
-    "decisions.mail.read.explain_mail": _on((), lambda text: read.explain_mail(_raw(text), KEYRING)),
+    "decisions.mail.read.explain_mail": _on(MAIL, lambda text: read.explain_mail(_raw(text), KEYRING)),
     "decisions.mail.read.read_mail": _on(MAIL, lambda text: read.read_mail(_raw(text), KEYRING)),
     "decisions.mail.returned.report": _on(MAIL, lambda text: returned.report(parts.parse(_raw(text)))),
     "decisions.mail.returned.wrapped_report": _on(MAIL, lambda text: returned.wrapped_report(parts.parse(_raw(text)))),

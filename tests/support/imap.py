@@ -102,6 +102,11 @@ active_value = true
 """
 
 
+def quickest() -> str:
+    """Of the servers, for tests that are about our process: Dovecot where it is, else pymap."""
+    return "pymap" if missing("dovecot") else "dovecot"
+
+
 def missing(kind: str) -> str:
     """Why there is no such server here; empty when there is."""
     if kind == "dovecot" and dovecot() is None:

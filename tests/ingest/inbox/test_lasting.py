@@ -26,7 +26,7 @@ from stream.state import StateTopic
 from tests.ingest.inbox.conftest import settings_on
 from tests.ingest.inbox.house import ANNA, House, a_mail, accounts, subjects
 from tests.support.broker import Broker, create_topics
-from tests.support.imap import PASSWORD, missing
+from tests.support.imap import PASSWORD, quickest
 from tests.support.processes import free_port
 
 pytestmark = pytest.mark.timeout(150)
@@ -39,8 +39,8 @@ BACKLOG = 5 * BATCH_BYTES // SMALL_BYTES
 
 @pytest.fixture
 def kind() -> str:
-    """Dovecot where it is, which is quicker; else pymap. The other files ask both: here it is our process that matters."""
-    return "pymap" if missing("dovecot") else "dovecot"
+    """The other files ask each kind of server."""
+    return quickest()
 
 
 class Dies(MailPublisher):
